@@ -1,0 +1,73 @@
+"""Learn transfer learning by steering real training runs.
+
+The shop window: everything a lesson needs, each loaded on first use, so that
+`import tlcourse` costs milliseconds and brings no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "load_data": "data",
+    "load_model": "models",
+    "Session": "session",
+    "replay": "session",
+    "Record": "session",
+    "SetLR": "session",
+    "Freeze": "session",
+    "Unfreeze": "session",
+    "Augment": "session",
+    "Evaluate": "session",
+    "Pause": "session",
+    "Resume": "session",
+    "Stop": "session",
+    "Cockpit": "ui",
+    "features": "methods",
+    "probe": "methods",
+    "claim": "measure",
+    "interval": "measure",
+    "tier": "course",
+    "plots": "plots",
+    "errors": "errors",
+}
+_MODULES = {"plots", "errors"}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'tlcourse' has no attribute {name!r}")
+    module = import_module(f"tlcourse.{_HOME[name]}")
+    value = module if name in _MODULES else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+if TYPE_CHECKING:
+    from tlcourse import errors, plots
+    from tlcourse.course import tier
+    from tlcourse.data import load_data
+    from tlcourse.measure import claim, interval
+    from tlcourse.methods import features, probe
+    from tlcourse.models import load_model
+    from tlcourse.session import (
+        Augment,
+        Evaluate,
+        Freeze,
+        Pause,
+        Record,
+        Resume,
+        Session,
+        SetLR,
+        Stop,
+        Unfreeze,
+        replay,
+    )
+    from tlcourse.ui import Cockpit
