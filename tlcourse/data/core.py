@@ -1,0 +1,69 @@
+"""What a lesson trains on: three splits of examples with labels, and the recipe that makes them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Examples that belong together.
+
+    x: (N, 3, H, W) uint8 images or (N, D) float32 features; y: (N,) int64 labels;
+    ids: N names, each unique within its data set and stable over releases.
+    """
+
+    x: Tensor
+    y: Tensor
+    ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        shape = "×".join(str(n) for n in self.x.shape[1:])
+        return f"Split({len(self)} of {shape} {str(self.x.dtype).removeprefix('torch.')})"
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Training, validation and test examples of one task.
+
+    `classes[i]` is the name of label i. `recipe` holds the arguments of `load_data` that make
+    the same tensors again; it is plain JSON.
+    """
+
+    name: str
+    title: str
+    train: Split
+    valid: Split
+    test: Split
+    classes: tuple[str, ...]
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        shape = "×".join(str(n) for n in self.test.x.shape[1:])
+        sizes = f"{len(self.train)} train, {len(self.valid)} valid, {len(self.test)} test"
+        return f"{self.name}: {len(self.classes)} classes · {sizes} · {shape}"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Every example of a data set before it is divided; what a family of loaders returns.
+
+    x, y, ids as in `Split`. Of each class, `test` and `valid` examples are set aside for good;
+    the rest is the pool that training labels are drawn from.
+    """
+
+    title: str
+    x: Tensor
+    y: Tensor
+    ids: Sequence[str]
+    classes: tuple[str, ...]
+    valid: int
+    test: int

@@ -1,0 +1,36 @@
+"""Handwritten digits of UCI's Optical Recognition set: embedded in scikit-learn, nothing is fetched.
+
+1,797 real digits (Alpaydin & Kaynak 1998, https://doi.org/10.24432/C50P49) of 8×8 counts from 0 to
+16. They are the test part of the UCI set, by 13 people; who wrote which is not recorded, so the
+same hand may stand in training and test.
+"""
+
+from tlcourse.data.core import Source
+
+
+def read_digits(size: int) -> Source:
+    """All digits, smoothly enlarged to size × size and repeated over three channels.
+
+    Of each digit 50 are set aside for test and 10 for validation; 114 to 123 remain as the pool.
+    """
+    import numpy as np
+    import torch
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    small = (raw.images * (255 / 16)).round().astype(np.uint8)
+    large = [
+        np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
+        for image in small
+    ]
+    grey = torch.from_numpy(np.stack(large))
+    return Source(
+        title="Handwritten digits (UCI, 8×8 pixels, embedded)",
+        x=grey[:, None].repeat(1, 3, 1, 1),
+        y=torch.from_numpy(raw.target).long(),
+        ids=[f"{index:04d}" for index in range(len(small))],
+        classes=tuple("0123456789"),
+        valid=10,
+        test=50,
+    )

@@ -1,0 +1,62 @@
+"""Photos that lie as CLASS/NAME.jpg: decoded to squares of one size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlcourse.data.core import Source
+from tlcourse.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+
+def read_folder(root: Path, *, title: str, size: int, valid: int, test: int) -> Source:
+    """Every photo of root/CLASS/. Class names are the folders' in lower case with spaces; ids are
+    `CLASS/NAME.jpg`."""
+    import numpy as np
+    import torch
+
+    files = sorted(path for path in root.glob("*/*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise DataError(f"No photos lie in {root}. Remove that folder and fetch the data again.")
+    folders = sorted({path.parent.name for path in files}, key=str.lower)
+    pixels = np.stack([decode(path, size) for path in files])
+    return Source(
+        title=title,
+        x=torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(),
+        y=torch.tensor([folders.index(path.parent.name) for path in files]),
+        ids=[f"{path.parent.name}/{path.name}" for path in files],
+        classes=tuple(name.lower().replace("_", " ") for name in folders),
+        valid=valid,
+        test=test,
+    )
+
+
+def decode(path: Path, size: int) -> np.ndarray:
+    """The centre square as (size, size, 3) uint8: the shorter side becomes `size` pixels.
+
+    `draft` lets the JPEG decoder drop resolution that is not needed (to at least twice the size,
+    so that the antialiased resize still decides how the result looks).
+    """
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (2 * size, 2 * size))
+            image = image.convert("RGB")
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(
+            f"The picture {path} cannot be read ({error}). Remove it and fetch the data again."
+        ) from error
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    square = image.resize(
+        (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
+    )
+    return np.asarray(square)

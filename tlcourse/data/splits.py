@@ -1,0 +1,43 @@
+"""Who is in which split: pure functions of the examples' names.
+
+Names are ordered by a hash, not by a random generator, so that neither the order of files nor
+the version of any library can move an example from the test set into the training set.
+"""
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+
+Members = dict[int, list[str]]  # label -> names, in drawing order
+
+
+def shuffled(ids: Iterable[str], key: str) -> list[str]:
+    """`ids` in the order of sha256(key + newline + id): random to the eye, the same for ever.
+
+    >>> shuffled(["a", "b", "c"], "1")
+    ['b', 'c', 'a']
+    """
+    return sorted(ids, key=lambda id: sha256(f"{key}\n{id}".encode()).digest())
+
+
+def divide(
+    ids: Sequence[str], y: Sequence[int], *, valid: int, test: int
+) -> tuple[Members, Members, Members]:
+    """(pool, valid, test), stratified: of each label the first `test` names in hashed order are the
+    test set, the next `valid` the validation set, the rest the pool. No seed enters."""
+    labels: Members = {}
+    for id, label in zip(ids, y, strict=True):
+        labels.setdefault(label, []).append(id)
+    order = {label: shuffled(labels[label], "split") for label in sorted(labels)}
+    return (
+        {label: names[test + valid :] for label, names in order.items()},
+        {label: names[test : test + valid] for label, names in order.items()},
+        {label: names[:test] for label, names in order.items()},
+    )
+
+
+def draw(pool: Members, k: int | None, seed: int) -> Members:
+    """k names of each label, drawn by `seed`; nested: the first 5 of 10 are the draw of 5.
+    None takes the whole pool, which leaves nothing to draw."""
+    if k is None:
+        return pool
+    return {label: shuffled(names, f"draw {seed}")[:k] for label, names in pool.items()}
