@@ -1,0 +1,168 @@
+"""A frozen backbone says the same about a photo every epoch: ask it once, keep the answer.
+
+`features` runs every picture through the model a single time; from there on "training on
+photos" is training on a small matrix. `nearest` asks that matrix which rows look alike.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from tlcourse.errors import CommandError, DataError, ModelError
+from tlcourse.methods.frozen import fingerprint
+
+if TYPE_CHECKING:
+    from tlcourse.data import Data, Split
+
+DataOrSplit = TypeVar("DataOrSplit", "Data", "Split")
+
+
+def features(
+    model: nn.Module, data: DataOrSplit, *, batch_size: int = 64, progress: bool = False
+) -> DataOrSplit:
+    """The same data with every picture replaced by what the model's head would see of it.
+
+    Pictures (N, 3, H, W), uint8 or float in [0, 1], become (N, D) float32 on the CPU; labels and
+    ids stay. The model runs in eval mode and is left exactly as it was: parameters, buffers and
+    every module's train/eval flag. The recipe of a `Data` becomes `{"features_of": its recipe,
+    "model": the model's recipe, "weights": a fingerprint of the backbone}`, because a model that
+    was trained in between has the same recipe but other features.
+    """
+    if not callable(getattr(model, "features", None)):
+        raise ModelError(
+            f"{type(model).__name__} has no features(x). Make the model with tl.load_model, or "
+            "give yours a method features(x) that returns (B, D), what its head sees."
+        )
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise CommandError(f"batch_size={batch_size!r} must be a whole number of at least 1.")
+
+    if not hasattr(data, "train"):
+        return _split_features(model, data, batch_size, progress, "split")
+    splits = {
+        name: _split_features(model, getattr(data, name), batch_size, progress, name)
+        for name in ("train", "valid", "test")
+    }
+    return replace(data, **splits, recipe=_provenance(model, data))
+
+
+def reuse(cached: "Data", data: "Data") -> "Data":
+    """Features for another draw of the same data, looked up by id instead of computed again.
+
+    cached: `features(...)` of the data with all its labels. data: any draw of it (other labels
+    per class, another seed), whose pictures are never looked at. Raises DataError if an id is missing.
+
+    >>> everything = features(model, load_data("digits"))
+    >>> few = reuse(everything, load_data("digits", labels_per_class=5, seed=3))
+    """
+    parts = (cached.train, cached.valid, cached.test)
+    row = {id: i for i, id in enumerate(id for part in parts for id in part.ids)}
+    rows = torch.cat([part.x for part in parts])
+    splits = {}
+    for name in ("train", "valid", "test"):
+        split = getattr(data, name)
+        missing = [id for id in split.ids if id not in row]
+        if missing:
+            raise DataError(
+                f"{len(missing)} of {len(split.ids)} ids of split {name!r} have no cached features, the "
+                f"first is {missing[0]!r}: cache features(model, load_data(...)) with all labels."
+            )
+        splits[name] = replace(split, x=rows[[row[id] for id in split.ids]])
+    return replace(data, **splits, recipe=cached.recipe | {"features_of": data.recipe})
+
+
+def nearest(gallery: "Data | Split | Tensor", query: "Split | Tensor", *, k: int = 5) -> Tensor:
+    """Indices of the k rows of the gallery with the highest cosine similarity, nearest first.
+
+    gallery: (N, D), or a `Split` of features, or a `Data` (its training split). query: (D,) gives
+    (k,) indices; (M, D), or a `Split`, gives (M, k). A query that stands in the gallery finds
+    itself first.
+    """
+    rows, asked = _matrix(gallery), _matrix(query)
+    if asked.shape[-1] != rows.shape[1]:
+        raise DataError(
+            f"The query has {asked.shape[-1]} features and the gallery {rows.shape[1]}: "
+            "both must come from the same model's features(...)."
+        )
+    if not 1 <= k <= len(rows):
+        raise CommandError(
+            f"k={k!r} neighbours of {len(rows)} rows: choose k from 1 to {len(rows)}."
+        )
+    similarity = normalised(asked) @ normalised(rows).T
+    return similarity.topk(k, dim=-1).indices
+
+
+def normalised(x: Tensor) -> Tensor:
+    """Rows (…, D) scaled to length one, so that a dot product is a cosine."""
+    return nn.functional.normalize(x.float(), dim=-1)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside; afterwards every module's own flag is back, even if they differed."""
+    flags = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, training in flags.items():
+            module.training = training
+
+
+def _split_features(
+    model: nn.Module, split: "Split", batch_size: int, progress: bool, name: str
+) -> "Split":
+    x = torch.as_tensor(split.x)
+    if x.ndim != 4:
+        raise DataError(
+            f"Split {name!r} holds {tuple(x.shape)}: features(...) wants pictures (N, 3, H, W). "
+            "If these are features already, use them as they are."
+        )
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    starts = range(0, len(x), batch_size)
+    with evaluating(model):
+        parts = [
+            model.features(_pixels(x[start : start + batch_size], device)).float().cpu()
+            for start in (_shown(starts, name) if progress else starts)
+        ]
+    # Joined outside: inference tensors cannot enter autograd, and a head is to be trained on these.
+    return replace(split, x=torch.cat(parts) if parts else torch.empty(0, 0))
+
+
+def _pixels(x: Tensor, device: torch.device) -> Tensor:
+    x = x.to(device)
+    x = x.float().div_(255) if x.dtype == torch.uint8 else x.float()
+    return x.to(memory_format=torch.channels_last)  # 1.3 times as fast for MobileNetV2 on a CPU
+
+
+def _shown(starts: range, name: str) -> Iterator[int]:
+    from rich.console import Console
+    from rich.progress import track
+
+    # On stderr, so that what a notebook prints on stdout stays the same on every machine.
+    yield from track(starts, description=f"features of {name}", console=Console(stderr=True))
+
+
+def _provenance(model: nn.Module, data: "Data") -> dict:
+    recipe = getattr(model, "recipe", None) or {"name": type(model).__name__}
+    named = "backbone" if "head" in getattr(model, "groups", {}) else None
+    return {
+        "features_of": data.recipe,
+        "model": recipe,
+        "weights": fingerprint(model, named)[:16],
+    }
+
+
+def _matrix(source: "Data | Split | Tensor") -> Tensor:
+    source = getattr(source, "train", source) if not isinstance(source, Tensor) else source
+    x = torch.as_tensor(getattr(source, "x", source))
+    if x.ndim not in (1, 2) or x.numel() == 0:
+        raise DataError(
+            f"Neighbours are looked for among features (N, D), not {tuple(x.shape)}: "
+            "call features(model, data) first."
+        )
+    return x

@@ -1,0 +1,181 @@
+"""Four cheap heads on frozen features: how much of the answer does the backbone already know?
+
+- `logistic`     a linear layer, trained to the optimum
+- `prototypes`   the nearest class mean: no training at all
+- `knn`          a vote of the nearest examples: not even a mean
+- `mlp`          one hidden layer, in case a line is not enough
+
+A probe is trained in well under a second, so it is the first thing to try on new data, and the
+line that any fine-tuning has to beat.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tlcourse.errors import CommandError, DataError
+from tlcourse.methods.features import nearest, normalised
+
+if TYPE_CHECKING:
+    from tlcourse.data import Data, Split
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A trained head: features (N, D) in, one of the classes out."""
+
+    kind: str
+    classes: tuple[str, ...]
+    dimensions: int
+    has_proba: bool
+    scores: Callable[[Tensor], Tensor] = field(repr=False)  # (N, D) -> (N, len(classes))
+
+    def predict(self, x: "Tensor | Split") -> Tensor:
+        """The most likely class of each row: (N,) int64."""
+        return self.scores(self._checked(x)).argmax(dim=1)
+
+    def predict_proba(self, x: "Tensor | Split") -> Tensor:
+        """(N, C) float64, rows sum to one; for knn the share of the votes."""
+        if not self.has_proba:
+            having = [kind for kind, (_, proba) in _KINDS.items() if proba]
+            raise CommandError(
+                f"{self.kind} measures similarity, not probability. Kinds with probabilities: "
+                f"{', '.join(having)}."
+            )
+        return self.scores(self._checked(x))
+
+    def accuracy(self, split: "Split") -> float:
+        """The share of the split's rows that are given their own label, 0 to 1."""
+        if len(split.y) == 0:
+            raise DataError("This split is empty: there is no accuracy over no examples.")
+        return (self.predict(split) == torch.as_tensor(split.y)).double().mean().item()
+
+    def _checked(self, x: "Tensor | Split") -> Tensor:
+        x = torch.as_tensor(getattr(x, "x", x))
+        if x.ndim != 2 or x.shape[1] != self.dimensions:
+            raise DataError(
+                f"This probe reads features (N, {self.dimensions}), not {tuple(x.shape)}: "
+                "make them with the same model's features(...)."
+            )
+        return x.float().cpu()
+
+
+def probe(
+    features: "Data",
+    *,
+    kind: str = "logistic",
+    k: int = 5,
+    C: float = 1.0,
+    seed: int = 0,
+) -> Probe:
+    """Train a head on the training split of `features(model, data)`.
+
+    kind: "logistic", "prototypes", "knn" or "mlp". k: neighbours that vote (knn). C: inverse
+    strength of the L2 penalty, > 0 (logistic, mlp). seed: initial weights (mlp; the others are
+    deterministic).
+    """
+    if kind not in _KINDS:
+        raise CommandError(f"No probe {kind!r}. Choose one of: {', '.join(_KINDS)}.")
+    if not C > 0 or not math.isfinite(C):
+        raise CommandError(f"C={C!r} must be a finite number above 0; 1.0 is a good start.")
+    x, y = _training_rows(features)
+    if kind == "knn" and not 1 <= k <= len(x):
+        raise CommandError(
+            f"k={k!r} neighbours of {len(x)} training examples: choose k from 1 to {len(x)}."
+        )
+    fit, has_proba = _KINDS[kind]
+    scores = fit(x, y, len(features.classes), k=k, C=C, seed=seed)
+    return Probe(kind, tuple(features.classes), x.shape[1], has_proba, scores)
+
+
+def _training_rows(features: "Data") -> tuple[Tensor, Tensor]:
+    x, y = torch.as_tensor(features.train.x), torch.as_tensor(features.train.y)
+    if x.ndim != 2:
+        raise DataError(
+            f"A probe reads features (N, D), not {tuple(x.shape)}: use features(model, data)."
+        )
+    if len(y.unique()) < 2:
+        raise DataError(f"{len(y.unique())} class among the labels: a probe needs two or more.")
+    x = x.float().cpu()
+    if not x.isfinite().all():
+        bad = int((~x.isfinite().all(dim=1)).sum())
+        raise DataError(f"{bad} of {len(x)} training rows hold NaN or infinity: look at the model.")
+    return x, y.long().cpu()
+
+
+def _logistic(x: Tensor, y: Tensor, classes: int, *, C: float, **_) -> Callable[[Tensor], Tensor]:
+    """Multinomial logistic regression on standardised features, solved to the optimum."""
+    from sklearn.linear_model import LogisticRegression
+
+    return _sklearn(LogisticRegression(C=C, max_iter=2000), x, y, classes)
+
+
+def _mlp(
+    x: Tensor, y: Tensor, classes: int, *, C: float, seed: int, **_
+) -> Callable[[Tensor], Tensor]:
+    """One hidden layer of 256 ReLUs on standardised features, Adam until the loss stands still."""
+    from sklearn.neural_network import MLPClassifier
+
+    net = MLPClassifier((256,), alpha=1 / C, max_iter=1000, random_state=seed)
+    return _sklearn(net, x, y, classes)
+
+
+def _sklearn(estimator, x: Tensor, y: Tensor, classes: int) -> Callable[[Tensor], Tensor]:
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    fitted = make_pipeline(StandardScaler(), estimator).fit(x.double().numpy(), y.numpy())
+
+    def scores(rows: Tensor) -> Tensor:
+        # A class without a training example gets probability 0 rather than no column.
+        full = np.zeros((len(rows), classes))
+        if len(rows):
+            full[:, fitted.classes_] = fitted.predict_proba(rows.double().numpy())
+        return torch.from_numpy(full)
+
+    return scores
+
+
+def _prototypes(x: Tensor, y: Tensor, classes: int, **_) -> Callable[[Tensor], Tensor]:
+    """Cosine similarity to each class's mean, as in Matching Networks (Vinyals et al. 2016).
+
+    Prototypical Networks (Snell et al. 2017) put the mean to use, with Euclidean distance, for an
+    embedding trained for it. This one was not: lengths of features vary with the photo's contrast
+    more than with its class, so only the direction is compared.
+    """
+    unit = normalised(x)
+    means = torch.stack([unit[y == c].sum(dim=0) for c in range(classes)])
+    absent = torch.bincount(y, minlength=classes) == 0
+    means = normalised(means)
+
+    def scores(rows: Tensor) -> Tensor:
+        return (normalised(rows) @ means.T).masked_fill(absent, -2.0)
+
+    return scores
+
+
+def _knn(x: Tensor, y: Tensor, classes: int, *, k: int, **_) -> Callable[[Tensor], Tensor]:
+    """One vote for each of the k most similar examples; a tie goes to the nearer side."""
+    one_hot = torch.nn.functional.one_hot(y, classes).double()
+    # Earlier ranks weigh a hair more: enough to break a tie, never enough to turn a majority.
+    weight = 1 + torch.linspace(1e-4, 0, k, dtype=torch.double) / k
+    weight = weight / weight.sum()
+
+    def scores(rows: Tensor) -> Tensor:
+        votes = one_hot[nearest(x, rows, k=k)]
+        return (votes * weight[:, None]).sum(dim=1)
+
+    return scores
+
+
+_KINDS: dict[str, tuple[Callable[..., Callable[[Tensor], Tensor]], bool]] = {
+    "logistic": (_logistic, True),
+    "prototypes": (_prototypes, False),
+    "knn": (_knn, True),
+    "mlp": (_mlp, True),
+}
