@@ -12,8 +12,8 @@
     ├── TierError                 unknown tier, or one that cannot run here
     ├── CommandError              a command that cannot be applied, refused before anything changed
     ├── RecordError               a record that cannot be read or replayed
-    ├── TrainingFailed            the training thread raised; the original is __cause__
-    ├── WaitInterrupted           the wait was interrupted; training goes on
+    ├── SessionError              a run was asked for what it does not have (yet)
+    │   └── TrainingFailed        training raised; the original is __cause__
     ├── ClaimFailed               a claim's evidence does not reach its threshold
     └── CourseError               unknown lesson, a folder that cannot be written, a lesson that failed
 
@@ -58,10 +58,10 @@ class CommandError(TLCourseError): ...
 class RecordError(TLCourseError): ...
 
 
-class TrainingFailed(TLCourseError): ...
+class SessionError(TLCourseError): ...
 
 
-class WaitInterrupted(TLCourseError): ...
+class TrainingFailed(SessionError): ...
 
 
 class ClaimFailed(TLCourseError): ...

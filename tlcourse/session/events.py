@@ -1,0 +1,113 @@
+"""Events: what really happened, in the order in which it happened. Never edited, only appended.
+
+`tick` counts the steps taken and never goes back; `step` is the position in training; `branch` names
+the timeline. A command applied at tick t acts before step t + 1.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from .commands import Command
+
+
+class Event:
+    __slots__ = ()
+    kind: ClassVar[str]
+    tick: int
+    step: int
+    branch: str
+
+    def to_json(self) -> dict[str, Any]:
+        values = {k: v for k, v in asdict(self).items() if k != "command"}  # type: ignore[call-overload]
+        if (done := getattr(self, "command", None)) is not None:
+            values["command"] = done.to_json()
+        return {"kind": self.kind} | values
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone(Event):
+    """One optimizer step was taken. loss: the batch's mean training loss, before the step."""
+
+    kind: ClassVar[str] = "step_done"
+    tick: int
+    step: int
+    branch: str
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated(Event):
+    """accuracy: 0 … 1; loss: mean over the split; both in eval mode."""
+
+    kind: ClassVar[str] = "evaluated"
+    tick: int
+    step: int
+    branch: str
+    split: str
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Applied(Event):
+    """A command was applied. trainable_*: number of parameters; lrs: rate of each training group."""
+
+    kind: ClassVar[str] = "applied"
+    tick: int
+    step: int
+    branch: str
+    command: Command
+    id: str | None
+    trainable_before: int
+    trainable_after: int
+    lrs: dict[str, float]
+    frozen: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved(Event):
+    """Did it bite? How far each group's weights went since tick `since`: ‖w − w₀‖ / ‖w₀‖."""
+
+    kind: ClassVar[str] = "moved"
+    tick: int
+    step: int
+    branch: str
+    since: int
+    moved: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Event):
+    """A command was refused, for this reason; nothing changed."""
+
+    kind: ClassVar[str] = "refused"
+    tick: int
+    step: int
+    branch: str
+    command: Command
+    id: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Event):
+    """The run is over. reason: "done" (all steps taken) or "stopped". seconds: spent in all."""
+
+    kind: ClassVar[str] = "finished"
+    tick: int
+    step: int
+    branch: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """Training raised. error: one line; traceback: the whole."""
+
+    kind: ClassVar[str] = "failed"
+    tick: int
+    step: int
+    branch: str
+    error: str
+    traceback: str
