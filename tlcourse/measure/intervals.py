@@ -1,0 +1,108 @@
+"""One number is an anecdote: a mean over seeds, and how far it can be trusted.
+
+The interval is Student's: with n values of mean m and standard deviation s, the true mean lies in
+m ± t · s / √n with the stated confidence, if the values scatter normally and independently.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from tlcourse.errors import DataError
+from tlcourse.measure.units import json_number, scale, varying_html, varying_text
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over n values (one per seed) with its confidence interval; n = 1 has none (NaN)."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    values: tuple[float, ...]
+    confidence: float = 0.95
+    unit: str = "percent"
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+    @property
+    def text(self) -> str:
+        """`94.5 ± 0.4 %`, or for a single value `94.5 % (one value, no interval)`."""
+        how = scale(self.unit, self.mean)
+        if self.n == 1:
+            return f"{how.text(self.mean)} (one value, no interval)"
+        half = how.bare(self.half_width, how.spec.replace("+", ""))
+        return f"{how.bare(self.mean)} ± {half}{how.suffix}"
+
+    @property
+    def bounds(self) -> str:
+        how = scale(self.unit, self.mean)
+        return f"{how.bare(self.low)} to {how.text(self.high)}"
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return varying_text(self.text)
+
+    def as_json(self) -> dict[str, Any]:
+        """The numbers, unrounded, for a file of figures."""
+        return {
+            "mean": json_number(self.mean),
+            "low": json_number(self.low),
+            "high": json_number(self.high),
+            "n": self.n,
+            "values": [json_number(value) for value in self.values],
+            "confidence": self.confidence,
+            "unit": self.unit,
+        }
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        data = {"text/html": varying_html(self.text), "text/plain": repr(self)}
+        return data, {"tlcourse": {"interval": self.as_json()}}
+
+
+def interval(
+    values: Iterable[float], *, confidence: float = 0.95, unit: str = "percent"
+) -> Interval:
+    """Mean and Student-t confidence interval of independent values, one per seed.
+
+    values: one or more numbers; in the unit "percent" shares from 0 to 1. confidence: 0 to 1,
+    exclusive. unit: see `tlcourse.measure.units`; it decides how the interval is written.
+    With a single value the bounds are NaN: one seed says nothing about the next.
+    """
+    values = tuple(float(value) for value in values)
+    if not values:
+        raise DataError("An interval needs values: give one number per seed, two or more.")
+    if not 0 < confidence < 1:
+        raise DataError(f"confidence={confidence!r} must lie between 0 and 1; 0.95 is usual.")
+    scale(unit, 0.0)  # an unknown unit is refused here, not later when it is shown
+    n, mean = len(values), fmean(values)
+    if n == 1 or not all(math.isfinite(value) for value in values):
+        return Interval(mean, math.nan, math.nan, n, values, confidence, unit)
+
+    from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats loads for 0.5 s
+
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
+    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * deviation / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n, values, confidence, unit)
+
+
+def paired(a: Interval, b: Interval) -> Interval:
+    """The interval of the differences a − b, seed by seed.
+
+    The i-th values of both must come from the same seed (same labels drawn). What the seed does to
+    both cancels, so this is narrower than comparing two intervals, and the right thing to ask.
+    """
+    if a.n != b.n:
+        raise DataError(f"{a.n} and {b.n} values cannot be paired: run both with the same seeds.")
+    if a.unit != b.unit:
+        raise DataError(f"{a.unit} and {b.unit} cannot be subtracted: measure both in one unit.")
+    unit = "points" if a.unit == "percent" else a.unit
+    differences = (x - y for x, y in zip(a.values, b.values, strict=True))
+    return interval(differences, confidence=min(a.confidence, b.confidence), unit=unit)
