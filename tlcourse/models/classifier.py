@@ -1,0 +1,127 @@
+"""The shape every image model has here: a body that makes features, a linear head, and named groups.
+
+A model holds `body` and `head`, so its state_dict is the library's own with a prefix. Groups are
+views by name (`parts`) that are looked up when asked for: replacing a layer later (an adapter, a
+new head) needs no bookkeeping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tlcourse.errors import ModelError
+
+Parts = Mapping[str, Sequence[str]]  # group -> paths of modules or parameters in the body
+
+
+class ImageClassifier(nn.Module):
+    """Float images (B, 3, H, W) in [0, 1] to logits (B, classes); normalises by itself."""
+
+    def __init__(
+        self,
+        body: nn.Module,
+        head: nn.Linear,
+        *,
+        parts: Parts,
+        mean: Sequence[float],
+        std: Sequence[float],
+        classes: tuple[str, ...],
+        recipe: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.head = head
+        self.parts = {name: tuple(paths) for name, paths in parts.items()}
+        self.classes = classes
+        self.recipe = recipe
+        # The statistics belong to the weights' recipe, not to what training changes.
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def groups(self) -> dict[str, nn.Module]:
+        """name -> module, input to output, "head" last; together every parameter once."""
+        return {**views(self.body, self.parts), "head": self.head}
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, D), what the head sees."""
+        if not x.is_floating_point():
+            raise ModelError(
+                f"Images arrived as {x.dtype}. Give floats in [0, 1]: x.float() / 255 does it."
+            )
+        return self.body((x - self.mean) / self.std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+
+def views(root: nn.Module, parts: Parts) -> dict[str, nn.Module]:
+    """Each group as one module: the module itself, or a list of the modules and loose parameters."""
+    groups: dict[str, nn.Module] = {}
+    for name, paths in parts.items():
+        found = [_lookup(root, path) for path in paths]
+        groups[name] = found[0] if len(found) == 1 else nn.ModuleList(found)
+    return groups
+
+
+def _lookup(root: nn.Module, path: str) -> nn.Module:
+    owner, _, leaf = path.rpartition(".")
+    value = getattr(root.get_submodule(owner), leaf)
+    return nn.ParameterList([value]) if isinstance(value, nn.Parameter) else value
+
+
+def groups_of(model: nn.Module) -> dict[str, nn.Module]:
+    """Anyone's module: its `.groups`, or else its children that have parameters, by their names.
+
+    Raises ModelError if those do not hold every parameter exactly once.
+    """
+    groups = getattr(model, "groups", None)
+    if not isinstance(groups, Mapping):
+        groups = {
+            n: child for n, child in model.named_children() if any(True for _ in child.parameters())
+        }
+    owners = [id(parameter) for group in groups.values() for parameter in group.parameters()]
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    lost = [name for key, name in names.items() if key not in owners]
+    twice = [name for key, name in names.items() if owners.count(key) > 1]
+    if lost or twice:
+        what = f"{lost[0]} is in none" if lost else f"{twice[0]} is in two"
+        raise ModelError(
+            f"The groups of {type(model).__name__} ({', '.join(groups) or 'none'}) must hold every"
+            f" parameter once, but {what}. Give the model a `groups` dictionary that does."
+        )
+    return dict(groups)
+
+
+def new_head(width: int, classes: int, seed: int) -> nn.Linear:
+    """A linear layer with PyTorch's usual initial distribution, drawn by `seed` alone."""
+    head = nn.utils.skip_init(nn.Linear, width, classes)
+    generator = torch.Generator().manual_seed(fold(seed, "head"))
+    bound = width**-0.5
+    with torch.no_grad():
+        head.weight.uniform_(-bound, bound, generator=generator)
+        head.bias.uniform_(-bound, bound, generator=generator)
+    return head
+
+
+def fold(seed: int, purpose: str) -> int:
+    """An independent seed for each purpose."""
+    return int.from_bytes(sha256(f"{seed} {purpose}".encode()).digest()[:7])
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Libraries that draw initial weights from the global generator draw them by `seed`;
+    afterwards the generator is as it was."""
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)

@@ -1,0 +1,94 @@
+"""`load_model`: a name and classes in, a model with named groups out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tlcourse.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# name -> module of this room whose `build(classes, pretrained=…, seed=…, recipe=…)` makes it
+BUILDERS = {
+    "minilm": "text",
+    "mobilenetv2": "mobilenet",
+    "pocket-resnet": "pocket",
+}
+
+
+def names() -> list[str]:
+    """Every model that `load_model` knows by name; `timm/NAME` comes on top."""
+    return sorted(BUILDERS)
+
+
+def load_model(
+    name: str, *, classes: Sequence[str] | int | str, pretrained: bool = True, seed: int = 0
+) -> nn.Module:
+    """A classifier over `classes`: a pre-trained (or freshly initialised) backbone and a new head.
+
+    classes: the names in label order, or how many; "imagenet" keeps mobilenetv2's own 1000-way
+    head. `seed` draws the head, and with pretrained=False the backbone; the global generator is
+    left alone. `timm/NAME` is any image model of timm, for now from scratch only. The model has
+    `groups`, `features(x)`, `classes` and `recipe`; it is in train mode, as PyTorch's own are.
+    Raises ModelError for names, classes or weights that do not fit, SupplyError if weights cannot
+    be brought.
+    """
+    recipe = {
+        "name": name,
+        "classes": classes if isinstance(classes, int | str) else list(classes),
+        "pretrained": pretrained,
+        "seed": seed,
+    }
+    builder, labels = _find(name), _labels(name, classes, pretrained)
+    return builder(labels, pretrained=pretrained, seed=seed, recipe=recipe)
+
+
+def _find(name: str) -> Any:
+    family, _, rest = name.partition("/")
+    if family == "timm" and rest:
+        return _bind(import_module("tlcourse.models.hub").build, rest)
+    if family == "hf" and rest:
+        raise ModelError(
+            f"{name!r} cannot be loaded yet: models of the Hugging Face hub arrive with their cards"
+            f" in a later release. For now there are: {', '.join(names())}, and timm/NAME with"
+            f" pretrained=False."
+        )
+    if name not in BUILDERS:
+        near = get_close_matches(name, BUILDERS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ModelError(
+            f"No model {name!r}.{hint} There are: {', '.join(names())}, and timm/NAME with"
+            f" pretrained=False."
+        )
+    return import_module(f"tlcourse.models.{BUILDERS[name]}").build
+
+
+def _bind(build: Any, name: str) -> Any:
+    return lambda labels, **rest: build(name, labels, **rest)
+
+
+def _labels(name: str, classes: Sequence[str] | int | str, pretrained: bool) -> Any:
+    """The class names as a tuple, or "imagenet" as it is."""
+    if classes == "imagenet":
+        if name != "mobilenetv2" or not pretrained:
+            raise ModelError(
+                f'classes="imagenet" keeps the head that came with the weights; only the'
+                f" pre-trained mobilenetv2 has one, not {name!r} with pretrained={pretrained}."
+                f" Give class names, or their number."
+            )
+        return classes
+    if isinstance(classes, str):
+        raise ModelError(
+            f"classes={classes!r} is one string. Give a list of names, or their number."
+        )
+    labels = tuple(map(str, range(classes) if isinstance(classes, int) else classes))
+    if len(labels) < 2:
+        raise ModelError(f"classes={classes!r} leaves nothing to tell apart: give two or more.")
+    if len(set(labels)) < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ModelError(f"classes holds {twice!r} more than once: give each class its own name.")
+    return labels
