@@ -27,11 +27,13 @@ def engine(t: Training, inbox: Inbox) -> Iterator[Event]:
     watch: tuple[int, dict[str, list[Tensor]]] | None = None  # (tick, weights) of an intervention
 
     while t.ending is None:
-        while envelope := inbox.take(t.step):
+        for envelope in inbox.due(t.step):
             event = answer(t, envelope)
             yield event
             if isinstance(event, Applied):
                 if isinstance(event.command, _STEERING):
+                    if watch and t.tick > watch[0]:  # answer the last one before the next begins
+                        yield moved(t, *watch)
                     watch = (t.tick, t.weights())
                 elif isinstance(event.command, Evaluate):
                     yield measured(t, event.command.split)

@@ -2,10 +2,11 @@
 
 import heapq
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Condition
 
-from .commands import Command
+from .commands import Command, Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,13 @@ class Inbox:
     _order: int = 0
 
     def put(self, envelope: Envelope) -> bool:
-        """As soon as possible. False if the inbox is shut."""
+        """As soon as possible. A Stop goes before all that wait. False if the inbox is shut."""
         with self._change:
             if not self.shut:
-                self.sent.append(envelope)
+                add = (
+                    self.sent.appendleft if isinstance(envelope.command, Stop) else self.sent.append
+                )
+                add(envelope)
                 self._change.notify()
             return not self.shut
 
@@ -43,14 +47,22 @@ class Inbox:
                 self._change.notify()
             return not self.shut
 
-    def take(self, step: int) -> Envelope | None:
-        """The next command due at this step, or None. Costs nothing while nothing waits."""
+    def due(self, step: int) -> Iterator[Envelope]:
+        """What waits for this step boundary: plans first, and no more than waits now, so that a flood
+        of commands cannot keep training from its next step. Free while nothing waits."""
         if not self.sent and not self.planned:
-            return None
-        with self._change:
-            if self.planned and self.planned[0][0] <= step:
-                return heapq.heappop(self.planned)[2]
-            return self.sent.popleft() if self.sent else None
+            return
+        for _ in range(len(self.sent) + len(self.planned)):
+            with self._change:
+                if self.planned and self.planned[0][0] <= step:
+                    envelope = heapq.heappop(self.planned)[2]
+                elif self.sent:
+                    envelope = self.sent.popleft()
+                else:
+                    return
+            yield envelope
+            if isinstance(envelope.command, Stop):
+                return  # what still waits is answered when the inbox is shut
 
     def wait(self, step: int) -> bool:
         """Sleep until something is due. False if nothing can come any more."""

@@ -84,8 +84,7 @@ class Session:
             eval_every=eval_every,
             seed=seed,
         )
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = _device(device)
         for module in groups.values():  # from here on, `freeze` alone says what is frozen
             module.requires_grad_(True)
         self.recipe = recipe
@@ -284,6 +283,18 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<Session {self.status}: step {self.step} of {self.recipe.steps}>"
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise CommandError(
+            f"This machine cannot train on device {name!r}; device='auto' takes what there is."
+        ) from None
+    return name
 
 
 def _check_count(name: str, value: Any) -> None:

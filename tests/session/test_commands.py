@@ -1,0 +1,110 @@
+"""Contract over every command: JSON both ways, and refusal with the choices of what is wrong."""
+
+import json
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tlcourse as tl
+from tlcourse.errors import CommandError
+from tlcourse.session import from_json, kinds
+from tlcourse.session.commands import Command
+
+names = st.sampled_from(["head", "backbone", "stage4", "all"])
+rates = st.floats(min_value=1e-9, max_value=1e3)
+ARGUMENTS = {
+    "group": names,
+    "lr": rates,
+    "stats": st.booleans(),
+    "strength": st.floats(0, 1),
+    "split": st.sampled_from(["train", "valid", "test"]),
+}
+commands = st.sampled_from(list(kinds().values())).flatmap(
+    lambda cls: st.builds(cls, **{f.name: ARGUMENTS[f.name] for f in fields(cls)})
+)
+
+
+@given(commands)
+def test_every_command_survives_json(command):
+    command.check()
+    assert from_json(json.loads(json.dumps(command.to_json()))) == command
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_command_says_what_it_does(kind):
+    cls = kinds()[kind]
+    assert issubclass(cls, Command) and cls.kind == kind
+    assert cls.__doc__ and not cls.__doc__.startswith(cls.__name__ + "(")
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_command_refuses_arguments_it_does_not_take(kind):
+    with pytest.raises(CommandError, match="has no colour"):
+        from_json({"kind": kind, "colour": "red"})
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ({"kind": "explode"}, "Commands are: set_lr, freeze"),
+        ({}, "No command None"),
+        ({"kind": ["freeze"]}, "Commands are"),
+        ("freeze", "object with a kind"),
+        ({"kind": "set_lr", "group": "head"}, "also needs lr"),
+        ({"kind": "set_lr", "group": "head", "lr": -1}, "above 0"),
+        ({"kind": "set_lr", "group": "head", "lr": "fast"}, "above 0"),
+        ({"kind": "set_lr", "group": "head", "lr": True}, "above 0"),
+        ({"kind": "set_lr", "group": "head", "lr": float("nan")}, "above 0"),
+        ({"kind": "unfreeze", "group": "head", "lr": 0}, "above 0"),
+        ({"kind": "freeze", "group": ""}, "named by a string"),
+        ({"kind": "freeze", "group": 3}, "named by a string"),
+        ({"kind": "freeze", "group": "head", "stats": 1}, "True or False"),
+        ({"kind": "augment", "strength": 1.5}, "from 0 .* to 1"),
+        ({"kind": "evaluate", "split": "exam"}, "train, valid, test"),
+    ],
+)
+def test_a_wrong_message_is_refused_with_the_choices(message, says):
+    with pytest.raises(CommandError, match=says):
+        from_json(message)
+
+
+def test_send_refuses_at_once_what_can_be_seen_to_be_wrong(run):
+    with pytest.raises(CommandError, match="body, head.*Did you mean 'head'"):
+        run.send(tl.Freeze("haed"))
+    with pytest.raises(CommandError, match="above 0"):
+        run.send(tl.SetLR("head", -1e-3))
+    with pytest.raises(CommandError, match="not a command"):
+        run.send("freeze")
+    with pytest.raises(CommandError, match="run has 60 steps"):
+        run.at(60, tl.Stop())
+    with pytest.raises(CommandError, match="whole number"):
+        run.at(-1, tl.Stop())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"lr": -1}, "above 0, not -1"),
+        ({"lr": {"head": 1e-3}}, "no rate for body"),
+        ({"lr": {"haed": 1e-3, "all": 1}}, "Did you mean 'head'"),
+        ({"freeze": "all"}, "would freeze everything"),
+        ({"freeze": ["body", "head"]}, "would freeze everything"),
+        ({"freeze": "tail"}, "No parameter group 'tail'"),
+        ({"steps": 0}, "steps is a whole number from 1"),
+        ({"batch_size": 2.5}, "batch_size is a whole number"),
+        ({"optimizer": "magic"}, "adamw, sgd"),
+        ({"augment": 2}, "from 0"),
+        ({"augment": 0.5}, "nothing to augment"),
+        ({"eval_every": 0}, "eval_every"),
+        ({"device": "abacus"}, "abacus"),
+    ],
+)
+def test_a_session_refuses_what_cannot_run(numbers, arguments, says):
+    from .conftest import mlp
+
+    model = mlp()
+    with pytest.raises(CommandError, match=says):
+        tl.Session(model, numbers, **arguments)
+    assert all(p.requires_grad for p in model.parameters())
