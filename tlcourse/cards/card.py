@@ -35,10 +35,8 @@ class Asset:
 
     @property
     def title(self) -> str:
-        """What an error calls it: the file's path, or the archive's last URL parts."""
-        if self.archive is None:
-            return self.files[0].path
-        return urlsplit(self.urls[0]).path.strip("/").rsplit("/", 1)[-1][:12] + f".{self.archive}"
+        """What a message calls it."""
+        return self.files[0].path if self.archive is None else "the archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +163,9 @@ def _check_whole(card: Card) -> None:
     # Macs and Windows know no difference between A.jpg and a.jpg.
     seen: dict[str, str] = {}
     for file in card.files:
-        other = seen.setdefault(file.path.lower(), file.path)
-        if other is not file.path:
+        if other := seen.get(file.path.lower()):
             raise CardError(f"Card {card.name!r} has both {other!r} and {file.path!r}.")
+        seen[file.path.lower()] = file.path
 
 
 def _check_file(file: File, name: str) -> None:

@@ -1,0 +1,66 @@
+"""A download that is under way: `NAME.part` and, beside it, `NAME.json` saying whence it comes.
+
+The body is written unbuffered, so after any death the file is a true prefix of what came; the
+note beside it is written before the first byte.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from io import RawIOBase
+from pathlib import Path
+
+from tlcourse.supply.plan import Partial
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    path: Path
+
+    @property
+    def note(self) -> Path:
+        return self.path.with_suffix(".json")
+
+    def read(self) -> Partial:
+        """What an earlier call left; an unreadable note counts as none."""
+        try:
+            size = self.path.stat().st_size
+        except FileNotFoundError:
+            return Partial(0)
+        try:
+            note = json.loads(self.note.read_text("utf-8"))
+            return Partial(size, str(note["url"]), str(note["validator"]), note["done"] is True)
+        except (OSError, ValueError, KeyError, TypeError):
+            return Partial(size)
+
+    def open(self, offset: int, url: str, validator: str) -> RawIOBase:
+        """The file, cut to `offset` bytes and positioned at its end, ready for raw writes."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._write(Partial(offset, url, validator))
+        file = open(self.path, "r+b" if self.path.exists() else "w+b", buffering=0)
+        file.truncate(offset)
+        file.seek(offset)
+        return file
+
+    def finish(self) -> None:
+        """Remember that the whole of it is here."""
+        before = self.read()
+        self._write(Partial(before.bytes, before.url, before.validator, done=True))
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+
+    def _write(self, partial: Partial) -> None:
+        temporary = self.note.with_suffix(".tmp")
+        temporary.write_text(json.dumps(asdict(partial)), "utf-8")
+        os.replace(temporary, self.note)
+
+
+def write_all(file: RawIOBase, block: bytes) -> None:
+    """Write every byte: a raw write may take only some (the last ones before a disk is full)."""
+    view = memoryview(block)
+    while view:
+        view = view[file.write(view) :]

@@ -1,0 +1,80 @@
+"""What a learner or a classroom can set about fetching, by environment variables.
+
+TLCOURSE_HOME      folder for what is fetched (default: the user's cache folder)
+TLCOURSE_MIRROR    a folder or http(s) URL in which the file of https://HOST/PATH lies at
+                   HOST/PATH; several are separated by commas or newlines; tried before the web
+TLCOURSE_OFFLINE   1: never ask the web (mirrors are asked); HF_HUB_OFFLINE=1 says the same
+TLCOURSE_TIMEOUT   seconds without bytes after which a connection counts as stalled (30)
+TLCOURSE_RETRIES   attempts in a row without progress, for each source (5)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlcourse.errors import SupplyError
+
+YES = {"1", "on", "yes", "true"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times in seconds. `patience_s` is the longest Retry-After that is waited for."""
+
+    home: Path
+    mirrors: tuple[str, ...] = ()
+    offline: bool = False
+    connect_s: float = 10.0
+    stall_s: float = 30.0
+    attempts: int = 5
+    backoff_s: float = 0.5
+    patience_s: float = 60.0
+    lock_s: float = 3600.0
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings as they are now. Raises SupplyError naming the variable that is wrong."""
+    environ = os.environ if environ is None else environ
+    stall_s = _number(environ, "TLCOURSE_TIMEOUT", 30.0)
+    return Settings(
+        home=_home(environ),
+        mirrors=_mirrors(environ.get("TLCOURSE_MIRROR", "")),
+        offline=any(
+            environ.get(key, "").lower() in YES for key in ("TLCOURSE_OFFLINE", "HF_HUB_OFFLINE")
+        ),
+        connect_s=min(10.0, stall_s),
+        stall_s=stall_s,
+        attempts=max(1, int(_number(environ, "TLCOURSE_RETRIES", 5))),
+    )
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    if home := environ.get("TLCOURSE_HOME", "").strip():
+        return Path(home).expanduser().absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("tlcourse", appauthor=False)
+
+
+def _mirrors(text: str) -> tuple[str, ...]:
+    mirrors = tuple(part.strip() for part in re.split(r"[,\n]", text) if part.strip())
+    for mirror in mirrors:
+        scheme = re.match(r"([a-z][a-z0-9+.-]+)://", mirror, re.IGNORECASE)
+        if scheme and scheme[1].lower() not in ("http", "https"):
+            raise SupplyError(f"TLCOURSE_MIRROR={mirror!r}: give a folder or an http(s) URL.")
+    return mirrors
+
+
+def _number(environ: Mapping[str, str], key: str, default: float) -> float:
+    text = environ.get(key, "").strip()
+    try:
+        number = float(text) if text else default
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e6:
+        raise SupplyError(f"{key}={text!r} must be a number > 0; unset it to have {default:g}.")
+    return number

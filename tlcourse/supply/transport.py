@@ -1,0 +1,241 @@
+"""Bringing bytes into a `Part`: from the web or an HTTP mirror, or out of a mirror folder.
+
+Errors are FetchError or IntegrityError with the bare reason; `bring` says which file and what to do.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlcourse.errors import FetchError, IntegrityError
+from tlcourse.supply.answer import Again, Ask, GiveUp, judge, validator
+from tlcourse.supply.part import Part, write_all
+from tlcourse.supply.plan import start
+from tlcourse.supply.settings import Settings
+
+if TYPE_CHECKING:
+    import requests
+
+BLOCK = 1 << 16
+REDIRECTS = 8
+SLOWEST = 1024  # bytes in `stall_s`: less is a connection that is held open, not a slow one
+MOST_ATTEMPTS = 100  # even with a little progress each time
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a transport has to know: `expected` bytes if the card has them, and `limit` in any case."""
+
+    expected: int | None
+    limit: int
+
+
+Tick = Callable[[int, "int | None"], None]  # bytes so far, of how many
+Room = Callable[[int], None]  # raises NoSpaceError if that many more bytes do not fit
+Note = Callable[[str], None]
+
+
+class _Retry(Exception):
+    def __init__(self, reason: str, wait_s: float | None = None, gained: int = 0):
+        super().__init__(reason)
+        self.reason, self.wait_s, self.gained = reason, wait_s, gained
+
+
+def download(
+    url: str, part: Part, wanted: Wanted, settings: Settings, tick: Tick, room: Room, note: Note
+) -> None:
+    """Bring `url` into `part`, resuming, with attempts until there is no progress any more."""
+    import requests
+
+    fails = attempts = 0
+    with requests.Session() as session:
+        session.max_redirects = REDIRECTS
+        while True:
+            try:
+                return _attempt(session, url, part, wanted, settings, tick, room)
+            except _Retry as retry:
+                attempts += 1
+                fails = 1 if retry.gained >= BLOCK else fails + 1
+                if fails >= settings.attempts or attempts >= MOST_ATTEMPTS:
+                    raise FetchError(f"{retry.reason} ({attempts} attempts)") from retry
+                wait_s = _wait_s(retry.wait_s, fails, settings, retry.reason)
+                note(f"{retry.reason}; trying again")
+                time.sleep(wait_s)
+
+
+def _wait_s(asked_s: float | None, fails: int, settings: Settings, reason: str) -> float:
+    """Back off by doubling, with jitter: a whole class must not come back in the same moment."""
+    if asked_s is not None and asked_s > settings.patience_s:
+        raise FetchError(f"{reason}, the server asks to wait {asked_s:,.0f} s")
+    if asked_s is not None:
+        return asked_s
+    return settings.backoff_s * 2 ** (fails - 1) * random.SystemRandom().uniform(0.75, 1.25)
+
+
+def _attempt(
+    session: requests.Session,
+    url: str,
+    part: Part,
+    wanted: Wanted,
+    settings: Settings,
+    tick: Tick,
+    room: Room,
+) -> None:
+    begin = start(part.read(), url, wanted.expected)
+    if begin.done:
+        return
+    with _get(session, url, begin.offset, begin.if_range, settings) as response:
+        headers = {key.lower(): value for key, value in response.headers.items()}
+        ask = Ask(begin.offset, wanted.expected, wanted.limit)
+        verdict = judge(ask, response.status_code, headers, datetime.now(UTC))
+        if isinstance(verdict, GiveUp):
+            raise (IntegrityError if verdict.wrong else FetchError)(verdict.reason)
+        if isinstance(verdict, Again):
+            if verdict.afresh:
+                part.discard()
+            raise _Retry(verdict.reason, verdict.wait_s)
+        got, total = verdict.offset, verdict.total
+        room((total or got) - got)
+        try:
+            with part.open(got, url, validator(headers)) as file:
+                for block in _body(response, settings.stall_s):
+                    got += len(block)
+                    if got > (wanted.limit if total is None else total):
+                        _refuse_more(part, total, wanted.limit)
+                    write_all(file, block)
+                    tick(got, total)
+        except _Retry as retry:
+            retry.gained = got - verdict.offset
+            raise
+    if total is not None and got < total:
+        reason = f"the connection ended after {got:,} of {total:,} bytes"
+        raise _Retry(reason, gained=got - verdict.offset)
+    part.finish()
+
+
+def _refuse_more(part: Part, total: int | None, limit: int) -> None:
+    part.discard()
+    raise IntegrityError(
+        f"expected at most {limit:,} bytes, got more"
+        if total is None
+        else f"expected {total:,} bytes, got more"
+    )
+
+
+def _get(
+    session: requests.Session, url: str, offset: int, if_range: str, settings: Settings
+) -> requests.Response:
+    import requests
+
+    from tlcourse import __version__
+
+    headers = {"Accept-Encoding": "identity", "User-Agent": f"tlcourse/{__version__}"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+        if if_range:
+            headers["If-Range"] = if_range
+    timeout = (settings.connect_s, settings.stall_s)
+    try:
+        return session.get(url, headers=headers, stream=True, timeout=timeout)
+    except requests.TooManyRedirects:
+        raise FetchError(f"more than {REDIRECTS} redirects") from None
+    except requests.exceptions.SSLError as error:
+        raise FetchError(f"its certificate is not trusted ({_short(error)})") from error
+    except requests.ConnectTimeout:
+        raise _Retry(f"no connection within {settings.connect_s:g} s") from None
+    except requests.ReadTimeout:
+        raise _Retry(f"no answer within {settings.stall_s:g} s") from None
+    except requests.ConnectionError as error:
+        raise _Retry(f"no connection ({_short(error)})") from error
+    except requests.RequestException as error:
+        raise FetchError(_short(error)) from error
+
+
+def _body(response: requests.Response, stall_s: float) -> Iterator[bytes]:
+    """The body in blocks as they come. Raises _Retry when it breaks off or trickles."""
+    import http.client
+
+    import urllib3
+
+    window, since = 0, time.monotonic()
+    while True:
+        try:
+            # read1, not read: a block that comes slowly must be seen to come slowly.
+            block = response.raw.read1(BLOCK, decode_content=False)
+        except urllib3.exceptions.ReadTimeoutError:
+            raise _Retry(f"it stalled: no bytes for {stall_s:g} s") from None
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            raise _Retry(f"the connection broke off ({_short(error)})") from error
+        if not block:
+            return
+        window += len(block)
+        if (passed := time.monotonic() - since) > stall_s:
+            if window < SLOWEST:
+                raise _Retry(f"it stalled: {window} bytes in {passed:.1f} s")
+            window, since = 0, time.monotonic()
+        yield block
+
+
+def copy(source: Path, part: Part, wanted: Wanted, tick: Tick) -> None:
+    """Bring a mirror folder's file into `part`, from the start: a copy is quick."""
+    got, size = 0, size_of(source)
+    if wanted.expected is not None and size != wanted.expected:
+        raise IntegrityError(f"expected {wanted.expected:,} bytes, got {size:,}")
+    with part.open(0, str(source), "") as target:
+        for block in _blocks(source):
+            write_all(target, block)
+            got += len(block)
+            tick(got, size)
+    part.finish()
+
+
+def size_of(source: Path) -> int:
+    """Bytes of a mirror folder's file. Raises FetchError if it has no such file."""
+    try:
+        if source.is_file():
+            return source.stat().st_size
+    except OSError as error:
+        raise FetchError(f"it cannot be read ({error.strerror})") from error
+    raise FetchError("no such file")
+
+
+def _blocks(source: Path) -> Iterator[bytes]:
+    """Apart from the writing, so that a broken mirror is not taken for a broken disk."""
+    try:
+        with open(source, "rb") as file:
+            while block := file.read(1 << 20):
+                yield block
+    except OSError as error:
+        raise FetchError(f"it cannot be read ({error.strerror})") from error
+
+
+def has(url: str, settings: Settings) -> bool:
+    """Whether an HTTP mirror answers that it has this file, asked once and briefly."""
+    import requests
+
+    try:
+        timeout = min(3.0, settings.connect_s)
+        response = requests.head(url, timeout=timeout, allow_redirects=True)
+        return response.status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def _short(error: BaseException) -> str:
+    """The innermost cause in a few words: requests wraps errors three deep."""
+    while inner := (
+        error.__cause__
+        or getattr(error, "reason", None)
+        or next((a for a in error.args if isinstance(a, BaseException)), None)
+    ):
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())[:120]
