@@ -1,0 +1,7 @@
+"""`python -m tlcourse` is `tlcourse`."""
+
+import sys
+
+from tlcourse.cli import main
+
+sys.exit(main())

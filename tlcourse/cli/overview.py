@@ -1,0 +1,19 @@
+"""`tlcourse lessons`: what there is to learn, and in which tiers it can run here."""
+
+import click
+
+from tlcourse.course import lessons
+from tlcourse.course.tiers import obstacle
+
+
+@click.command()
+def command() -> None:
+    """List the lessons, and the tiers that can run here."""
+    known = lessons()
+    if not known:
+        click.echo("No lessons yet.")
+    for one in known:
+        click.echo(f"{one.number}  {one.title}")
+        for tier in one.tiers:
+            in_the_way = obstacle(tier, [one])
+            click.echo(f"      {tier:<7} {in_the_way or 'can run here'}")

@@ -1,0 +1,20 @@
+"""`tlcourse reset NN`: start a lesson afresh, without losing what was done."""
+
+from pathlib import Path
+
+import click
+
+from tlcourse.course import lesson
+from tlcourse.course.folder import DEFAULT, reset
+
+
+@click.command()
+@click.argument("number")
+@click.argument("folder", type=click.Path(path_type=Path), default=DEFAULT)
+def command(number: str, folder: Path) -> None:
+    """Put lesson NUMBER in FOLDER back as it was given out; yours is kept beside it."""
+    one = lesson(number)
+    kept = reset(one, folder)
+    if kept:
+        click.echo(f"Your version is kept as {kept}")
+    click.echo(f"Fresh again: {folder / one.notebook}")

@@ -1,0 +1,165 @@
+"""Notebooks out of lessons. A lesson (py:percent) is the one source of three notebooks:
+
+    the learner's        clean, its solutions taken out             → the learner's folder
+    the reader's         executed in the public tier, with figures  → notebooks/
+    the tests'           executed in the pocket tier, no pictures   → tests/notebooks/
+
+    python -m tlcourse.course.build            # execute and write both references, all lessons
+    python -m tlcourse.course.build 01 --tier pocket
+
+A solution stands between two comment lines in a code cell. The reference keeps it, the learner gets
+`...` in its place:
+
+    # SOLUTION
+    head = nn.Linear(512, 24)
+    # END
+"""
+
+import hashlib
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlcourse.course.syllabus import Lesson, lesson, lessons
+from tlcourse.errors import CourseError
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+CLONE = Path(__file__).resolve().parents[2]
+REFERENCES = {"public": CLONE / "notebooks", "pocket": CLONE / "tests" / "notebooks"}
+KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+
+_SOLUTION = re.compile(
+    r"^([ \t]*)# SOLUTION[^\n]*\n(.*?)^[ \t]*# END[ \t]*(?:\n|\Z)", re.MULTILINE | re.DOTALL
+)
+
+
+def notebook(taught: Lesson, *, solutions: bool) -> "NotebookNode":
+    """The lesson as a notebook that has not run; the same text always gives the same bytes."""
+    import jupytext
+    import nbformat
+
+    read = jupytext.reads(taught.path.read_text(encoding="utf-8"), fmt="py:percent")
+    made = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})
+    made.metadata["language_info"] = {"name": "python"}
+    seen: Counter[str] = Counter()
+    for cell in read.cells:
+        text = cell.source
+        if cell.cell_type == "code":
+            text = _solved(text, taught) if solutions else _open(text, taught)
+        new = getattr(nbformat.v4, f"new_{cell.cell_type}_cell")(text)
+        if tags := cell.metadata.get("tags"):
+            new.metadata["tags"] = tags
+        # By content, and of the source as it is: a new cell leaves the other cells' ids alone.
+        identity = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:10]
+        seen[identity] += 1
+        new["id"] = identity if seen[identity] == 1 else f"{identity}-{seen[identity]}"
+        made.cells.append(new)
+    nbformat.validate(made)
+    return made
+
+
+def write(made: "NotebookNode", path: Path) -> None:
+    """Save whole or not at all: a half-written notebook would be lost work."""
+    import nbformat
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(nbformat.writes(made) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def for_reference(executed: "NotebookNode", tier: str) -> "NotebookNode":
+    """Take out what differs from run to run; for the pocket tier the pictures too."""
+    executed.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}} | (
+        {"widgets": executed.metadata["widgets"]}
+        if tier != "pocket" and "widgets" in executed.metadata
+        else {}
+    )
+    for cell in executed.cells:
+        for output in cell.get("outputs", []):
+            if tier == "pocket":
+                for mime in [mime for mime in output.get("data", {}) if _is_picture(mime)]:
+                    del output["data"][mime]
+                output.get("metadata", {}).clear()
+    return executed
+
+
+def faults(executed: "NotebookNode") -> list[str]:
+    """Why these outputs are not fit to be shown: errors, stderr noise, paths of this machine."""
+    found = []
+    places = {str(Path.home()), str(CLONE), sys.prefix, "/tmp/ipykernel_"} - {"/"}
+    for number, cell in enumerate(executed.cells, 1):
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                found.append(f"cell {number} ends in {output.ename}: {output.evalue}")
+            if output.get("name") == "stderr":
+                found.append(f"cell {number} writes to stderr: {output.text.strip()[:200]}")
+            shown = [text for mime, text in output.get("data", {}).items() if not _is_picture(mime)]
+            told = "\n".join(map(str, [*shown, output.get("text", "")]))
+            found += [f"cell {number} shows the path {place}" for place in places if place in told]
+    return found
+
+
+def _solved(source: str, taught: Lesson) -> str:
+    return _checked(_SOLUTION.sub(r"\2", source).rstrip("\n"), taught)
+
+
+def _open(source: str, taught: Lesson) -> str:
+    return _checked(_SOLUTION.sub(r"\1...  # your turn\n", source).rstrip("\n"), taught)
+
+
+def _checked(source: str, taught: Lesson) -> str:
+    if stray := re.search(r"^[ \t]*# (SOLUTION|END)\b", source, re.MULTILINE):
+        raise CourseError(f"{taught.path.name} has a `# {stray[1]}` without its partner.")
+    return source
+
+
+def _is_picture(mime: str) -> bool:
+    return mime.startswith("image/") or mime == "application/vnd.jupyter.widget-view+json"
+
+
+def build(taught: Lesson, tier: str) -> Path:
+    """Execute the lesson in the tier and write its reference; CourseError if it is not fit."""
+    import tempfile
+
+    from tlcourse.course.execute import execute, first_line
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = execute(
+            notebook(taught, solutions=True),
+            Path(folder),
+            tier,
+            progress=lambda n, of, cell, s: print(f"  [{n}/{of}] {s:6.1f} s  {first_line(cell)}"),
+        )
+    if run.failure or (found := faults(run.notebook)):
+        raise CourseError(f"Lesson {taught.number}, {tier}: {run.failure or '; '.join(found)}")
+    path = REFERENCES[tier] / taught.notebook
+    write(for_reference(run.notebook, tier), path)
+    return path
+
+
+def main() -> int:
+    import argparse
+
+    parser = argparse.ArgumentParser(description="Execute lessons and write their references.")
+    parser.add_argument("numbers", nargs="*", help="lessons; all of them if none is named")
+    parser.add_argument("--tier", choices=[*REFERENCES, "all"], default="all")
+    asked = parser.parse_args()
+    chosen = [lesson(number) for number in asked.numbers] or lessons()
+    for taught in chosen:
+        for tier in REFERENCES if asked.tier == "all" else [asked.tier]:
+            print(f"Lesson {taught.number}, {tier} tier")
+            try:
+                print(f"wrote {build(taught, tier).relative_to(CLONE)}")
+            except CourseError as error:
+                print(error, file=sys.stderr)
+                return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Run a notebook without a browser: cell after cell, in a kernel of this very Python.
+
+Where it stops it keeps what it has: the notebook with its outputs so far, and one sentence that
+says which cell, and why.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+Progress = Callable[[int, int, "NotebookNode", float], None]  # cell, of, cell itself, seconds
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A notebook that ran. `failure` is None, or one sentence: the cell, and what went wrong."""
+
+    notebook: "NotebookNode"
+    seconds: float
+    failure: str | None
+
+
+def execute(
+    notebook: "NotebookNode",
+    folder: Path,
+    tier: str,
+    *,
+    cell_timeout_s: float | None = 1800,
+    progress: Progress | None = None,
+) -> Execution:
+    """Run every cell in `folder` as working directory, with TLCOURSE_TIER set to `tier`."""
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    total = len(notebook.cells)
+    began: dict[int, float] = {}
+
+    def start(cell: "NotebookNode", cell_index: int) -> None:
+        began[cell_index] = time.perf_counter()
+
+    def end(cell: "NotebookNode", cell_index: int, **reply: object) -> None:
+        if progress:
+            progress(cell_index + 1, total, cell, time.perf_counter() - began[cell_index])
+
+    # No folders to look in: only this Python's own kernel, never a "python3" someone installed.
+    kernels = KernelSpecManager(kernel_dirs=[])
+    manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=kernels)
+    client = NotebookClient(
+        notebook,
+        km=manager,
+        timeout=cell_timeout_s,
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_execute=start,
+        on_cell_executed=end,
+    )
+    failure = None
+    started = time.perf_counter()
+    try:
+        client.execute(env={**os.environ, "TLCOURSE_TIER": tier})
+    except CellExecutionError as error:
+        failure = f"{where(notebook)}: {error.ename}: {error.evalue}"
+    except CellTimeoutError:
+        failure = f"{_at(notebook, max(began))}: it took longer than {cell_timeout_s:g} s"
+    except DeadKernelError:
+        failure = f"{_at(notebook, max(began))}: the kernel died (often: out of memory)"
+    return Execution(notebook, time.perf_counter() - started, failure)
+
+
+def where(notebook: "NotebookNode") -> str:
+    """The first cell that ended in an error, by number and first line."""
+    for index, cell in enumerate(notebook.cells):
+        if any(output.output_type == "error" for output in cell.get("outputs", [])):
+            return _at(notebook, index)
+    return "a cell"
+
+
+def first_line(cell: "NotebookNode", width: int = 60) -> str:
+    """What stands first in a cell, short enough for a progress line."""
+    line = next((line.strip() for line in cell.source.splitlines() if line.strip()), "(empty)")
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _at(notebook: "NotebookNode", index: int) -> str:
+    return f"cell {index + 1} of {len(notebook.cells)} (`{first_line(notebook.cells[index], 48)}`)"

@@ -1,0 +1,117 @@
+"""Which tier a notebook runs in: the best one that is here, or the one that TLCOURSE_TIER names.
+
+    tier = tl.tier("01")
+    tier                                                   # one line: which, and why
+    data = tl.load_data(tier.pick(pocket="digits", public="caltech24"))
+
+No torch is imported to find this out unless something looks like a CUDA device.
+"""
+
+import html
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlcourse.course.syllabus import TIERS, Lesson, lesson, lessons
+from tlcourse.errors import TierError
+
+VARIABLE = "TLCOURSE_TIER"
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A tier's name and, in a few words, why it is this one."""
+
+    name: str
+    reason: str
+
+    def pick(self, **choices: Any) -> Any:
+        """This tier's value; a tier that is not named takes that of the next smaller one.
+
+        >>> Tier("gpu", "").pick(pocket=8, public=64)
+        64
+        """
+        if unknown := set(choices) - set(TIERS):
+            raise TierError(f"No tier {min(unknown)!r}. The tiers are: {', '.join(TIERS)}.")
+        for name in reversed(TIERS[: TIERS.index(self.name) + 1]):
+            if name in choices:
+                return choices[name]
+        raise TierError(f"Nothing was given for the {self.name} tier, nor for a smaller one.")
+
+    def __repr__(self) -> str:
+        return f"Tier {self.name}: ⟨{self.reason}⟩"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        shown = f"Tier <b>{self.name}</b>: <data>{html.escape(self.reason, quote=False)}</data>"
+        return {"text/plain": repr(self), "text/html": shown}
+
+
+def tier(number: str | None = None) -> Tier:
+    """The tier for this lesson; without a number, for whatever any lesson needs.
+
+    TLCOURSE_TIER is `auto` (or unset) for the best that is present or on the mirror, or a tier's
+    name. `public` may be asked for before its data are here: loading will fetch them from the web.
+    Raises TierError for a tier that is unknown, or cannot run here.
+    """
+    taught = [lesson(number)] if number is not None else lessons()
+    asked = os.environ.get(VARIABLE, "").strip().lower() or "auto"
+    if asked == "auto":
+        return _best(taught)
+    if asked not in TIERS:
+        raise TierError(f"{VARIABLE}={asked}: no such tier. Choose auto, {', '.join(TIERS)}.")
+    return _asked_for(asked, taught)
+
+
+def obstacle(name: str, taught: list[Lesson]) -> str | None:
+    """Why this tier cannot run here as things are, with what to do; None if it can."""
+    if absent := [one.number for one in taught if name not in one.tiers]:
+        has = ", ".join(next(one for one in taught if one.number == absent[0]).tiers)
+        return f"lesson {absent[0]} has no {name} tier; it has: {has}"
+    if name == "gpu" and not has_cuda():
+        return "there is no CUDA device here; choose pocket or public"
+    if missing := missing_cards(name, taught):
+        return f"not here yet: run `tlcourse fetch {' '.join(missing)}`"
+    return None
+
+
+def missing_cards(name: str, taught: list[Lesson]) -> list[str]:
+    """The cards of this tier that are neither present nor on a mirror."""
+    from tlcourse import supply
+
+    wanted = dict.fromkeys(card for one in taught for card in one.cards.get(name, ()))
+    return [card for card in wanted if not supply.available(card)]
+
+
+def has_cuda() -> bool:
+    """Whether torch can use an NVIDIA GPU. Looks for the driver first: importing torch takes seconds."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return False
+    if not (Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi")):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _best(taught: list[Lesson]) -> Tier:
+    reason = ""
+    for name in reversed(TIERS[1:]):
+        in_the_way = obstacle(name, taught)
+        if in_the_way is None:
+            cards = dict.fromkeys(card for one in taught for card in one.cards[name])
+            return Tier(name, f"{', '.join(cards) or 'all it needs'} can be had here")
+        if name == "public":
+            reason = f"for public photos and weights, {in_the_way}"
+    return Tier("pocket", reason)
+
+
+def _asked_for(name: str, taught: list[Lesson]) -> Tier:
+    in_the_way = obstacle(name, taught)
+    if in_the_way is None:
+        return Tier(name, f"{VARIABLE} asks for it")
+    missing = missing_cards(name, taught)
+    if missing and in_the_way.startswith("not here yet"):
+        return Tier(name, f"{VARIABLE} asks for it; {', '.join(missing)} will come from the web")
+    raise TierError(f"{VARIABLE}={name} cannot run: {in_the_way}.")
