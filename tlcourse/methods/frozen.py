@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tlcourse.errors import CommandError, ModelError
+from tlcourse.models import groups_of
 
 
 def batchnorm_stats(model: nn.Module) -> dict[str, Tensor]:
@@ -62,11 +63,7 @@ def fingerprint(model: nn.Module, group: str | None = None) -> str:
 def _parts(model: nn.Module, group: str | None) -> list[tuple[str, nn.Module]]:
     if group in (None, "all"):
         return [("", model)]
-    groups = getattr(model, "groups", None)
-    if groups is None:
-        from tlcourse.models import groups_of
-
-        groups = groups_of(model)
+    groups = groups_of(model)
     if group == "backbone":
         return [(name, module) for name, module in groups.items() if name != "head"]
     if group not in groups:

@@ -5,14 +5,16 @@
 - `knn`          a vote of the nearest examples: not even a mean
 - `mlp`          one hidden layer, in case a line is not enough
 
-A probe is trained in well under a second, so it is the first thing to try on new data, and the
-line that any fine-tuning has to beat.
+All four look at directions only (rows of length one): how long a feature vector is says more about
+the photo's contrast than about its class. A probe is trained in well under a second, so it is the
+first thing to try on new data, and the line that any fine-tuning has to beat.
 """
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -70,14 +72,14 @@ def probe(
     *,
     kind: str = "logistic",
     k: int = 5,
-    C: float = 1.0,
+    C: float = 10.0,
     seed: int = 0,
 ) -> Probe:
     """Train a head on the training split of `features(model, data)`.
 
     kind: "logistic", "prototypes", "knn" or "mlp". k: neighbours that vote (knn). C: inverse
-    strength of the L2 penalty, > 0 (logistic, mlp). seed: initial weights (mlp; the others are
-    deterministic).
+    strength of the L2 penalty, > 0 (logistic). seed: initial weights and batch order (mlp; the others
+    are deterministic).
     """
     if kind not in _KINDS:
         raise CommandError(f"No probe {kind!r}. Choose one of: {', '.join(_KINDS)}.")
@@ -109,44 +111,48 @@ def _training_rows(features: "Data") -> tuple[Tensor, Tensor]:
 
 
 def _logistic(x: Tensor, y: Tensor, classes: int, *, C: float, **_) -> Callable[[Tensor], Tensor]:
-    """Multinomial logistic regression on standardised features, solved to the optimum."""
+    """Multinomial logistic regression, solved to the optimum.
+
+    On caltech24 at 5, 10 and 20 labels a class, C = 1, 10 and 100 and standardised instead of
+    normalised rows all lie within a point of each other on validation photos; of the small C's,
+    10 is the first whose probabilities are near its accuracy.
+    """
     from sklearn.linear_model import LogisticRegression
 
     return _sklearn(LogisticRegression(C=C, max_iter=2000), x, y, classes)
 
 
-def _mlp(
-    x: Tensor, y: Tensor, classes: int, *, C: float, seed: int, **_
-) -> Callable[[Tensor], Tensor]:
-    """One hidden layer of 256 ReLUs on standardised features, Adam until the loss stands still."""
+def _mlp(x: Tensor, y: Tensor, classes: int, *, seed: int, **_) -> Callable[[Tensor], Tensor]:
+    """One hidden layer of 128 ReLUs, Adam until the loss stands still."""
     from sklearn.neural_network import MLPClassifier
 
-    net = MLPClassifier((256,), alpha=1 / C, max_iter=1000, random_state=seed)
+    net = MLPClassifier(
+        (128,), learning_rate_init=1e-2, alpha=1e-3, max_iter=500, random_state=seed
+    )
     return _sklearn(net, x, y, classes)
 
 
-def _sklearn(estimator, x: Tensor, y: Tensor, classes: int) -> Callable[[Tensor], Tensor]:
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    fitted = make_pipeline(StandardScaler(), estimator).fit(x.double().numpy(), y.numpy())
+def _sklearn(estimator: Any, x: Tensor, y: Tensor, classes: int) -> Callable[[Tensor], Tensor]:
+    with warnings.catch_warnings():
+        # One label a class is few-shot learning, not a regression by mistake.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
+        fitted = estimator.fit(normalised(x).numpy(), y.numpy())
 
     def scores(rows: Tensor) -> Tensor:
         # A class without a training example gets probability 0 rather than no column.
         full = np.zeros((len(rows), classes))
         if len(rows):
-            full[:, fitted.classes_] = fitted.predict_proba(rows.double().numpy())
+            full[:, fitted.classes_] = fitted.predict_proba(normalised(rows).numpy())
         return torch.from_numpy(full)
 
     return scores
 
 
 def _prototypes(x: Tensor, y: Tensor, classes: int, **_) -> Callable[[Tensor], Tensor]:
-    """Cosine similarity to each class's mean, as in Matching Networks (Vinyals et al. 2016).
+    """Cosine similarity to each class's mean direction: Prototypical Networks without the training.
 
-    Prototypical Networks (Snell et al. 2017) put the mean to use, with Euclidean distance, for an
-    embedding trained for it. This one was not: lengths of features vary with the photo's contrast
-    more than with its class, so only the direction is compared.
+    Snell et al. 2017 take Euclidean distance, in an embedding trained for it. This one was not:
+    on caltech24 at one label a class cosine gives 78 %, Euclidean distance 68 %; at ten, 94 and 92.
     """
     unit = normalised(x)
     means = torch.stack([unit[y == c].sum(dim=0) for c in range(classes)])
