@@ -1,0 +1,35 @@
+"""The view's JavaScript as the one module that anywidget takes: no build step, no network."""
+
+import re
+from pathlib import Path
+
+STATIC = Path(__file__).parent / "static"
+MODULES = (
+    "format.js",
+    "curve.js",
+    "reduce.js",
+    "dom.js",
+    "chart.js",
+    "groups.js",
+    "log.js",
+    "cockpit.js",
+)
+
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./[\w]+\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(async )?(function|const|class) )", re.MULTILINE)
+
+
+def bundle(modules: tuple[str, ...] = MODULES) -> str:
+    """The modules one after another, each before those that import it.
+
+    Imports of each other and `export` before a declaration are dropped; so a name must be unique
+    over all modules (a test checks that). The last one's `export default` stays.
+    """
+    return "\n".join(
+        _EXPORT.sub("", _IMPORT.sub("", (STATIC / name).read_text(encoding="utf-8")))
+        for name in modules
+    )
+
+
+def stylesheet() -> str:
+    return (STATIC / "cockpit.css").read_text(encoding="utf-8")

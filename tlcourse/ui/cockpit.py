@@ -1,0 +1,90 @@
+"""`Cockpit`: the widget. Takes clicks, hands them to the run, and leaves the talking to a Messenger."""
+
+from typing import Any
+
+import anywidget
+import traitlets
+from IPython.display import display, update_display
+
+from tlcourse.errors import CommandError
+from tlcourse.session import Session, from_json
+
+from .bundle import bundle, stylesheet
+from .messenger import Messenger
+from .still import still
+from .story import Story
+
+
+class Cockpit(anywidget.AnyWidget):
+    """Shows a run and lets a hand steer it. As the last line of a cell it displays itself; the run
+    starts with it, and the cell returns at once. Several cockpits of one run are several views of it,
+    also after its end.
+
+    Clicks are custom messages, never traits: ipykernel 7.4 ends trait sync from the browser for good
+    once a cell has awaited, but not custom messages. The one trait, `saved`, is what a view needs
+    where no kernel answers: in a notebook opened later.
+    """
+
+    _esm = bundle()
+    _css = stylesheet()
+    saved = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, run: Session) -> None:
+        if not isinstance(run, Session):
+            raise CommandError(f"A cockpit needs a Session to steer, not {run!r}.")
+        self._run = run
+        story = Story(run)
+        super().__init__(saved=story.compact())
+        self._messenger = Messenger(story, self._tell, self._save, self._picture)
+        self._shown = False
+        self.on_msg(self._hear)
+        run.start()
+        self._messenger.wake()
+
+    def __repr__(self) -> str:
+        return f"Cockpit of a run of {self._run.recipe.steps} steps"
+
+    def _ipython_display_(self, **_: Any) -> None:
+        # As display_data with an id, so that a picture can be added where no browser looks on.
+        display(self._bundle(), raw=True, display_id=self._display_id)
+        self._shown = True
+
+    @property
+    def _display_id(self) -> str:
+        return f"tlcourse-cockpit-{self.model_id}"
+
+    def _bundle(self) -> dict[str, Any]:
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return {"text/plain": repr(self), "application/vnd.jupyter.widget-view+json": view}
+
+    # -- from views: only enqueue, so that a click never waits ---------------------------------
+
+    def _hear(self, _: Any, content: dict[str, Any], buffers: list[memoryview]) -> None:
+        if content.get("type") == "hello":
+            self._messenger.post({"type": "hello", "view": content.get("view")})
+        elif content.get("type") == "command":
+            self._steer(content.get("command"), content.get("id"))
+
+    def _steer(self, message: Any, id: str | None) -> None:
+        try:
+            self._run.send(from_json(message), id)
+        except CommandError as refusal:
+            post = {"type": "refused", "command": message, "id": id, "reason": str(refusal)}
+        else:
+            post = {"type": "expect", "id": id}
+        self._messenger.post(post)
+
+    # -- to views, from the messenger's thread -------------------------------------------------
+
+    def _tell(self, content: dict[str, Any], buffers: list[bytes]) -> None:
+        self.send(content, buffers)
+
+    def _save(self, state: dict[str, Any]) -> None:
+        self.saved = {**state, "model_id": self.model_id}
+
+    def _picture(self, story: Story) -> None:
+        """Where nobody has looked on (nbclient; a web page made of the notebook later), add a picture
+        to the output. Not in a live browser: there it would draw the view anew under the hand."""
+        if self._shown:
+            picture = {**self._bundle(), "image/svg+xml": still(story)}
+            update_display(picture, raw=True, display_id=self._display_id)

@@ -1,0 +1,74 @@
+// Numbers as people read them, and what a learning rate's neighbours are.
+
+/** 0.0003 → "3e-4", 0.012 → "0.012". @param {number|null|undefined} lr */
+export function showLr(lr) {
+  if (lr == null || !Number.isFinite(lr)) return "";
+  if (lr >= 0.001 && lr < 1000) return String(Number(lr.toPrecision(3)));
+  return Number(lr.toPrecision(3)).toExponential();
+}
+
+/** Three times more (or less), on the ladder 1 · 3 · 10 where that is near. @param {number} lr @param {1|-1} way */
+export function nextLr(lr, way) {
+  const target = way > 0 ? lr * 3 : lr / 3;
+  const power = 10 ** Math.floor(Math.log10(target));
+  const rung = [1, 3, 10].map((r) => r * power).find((r) => Math.abs(r / target - 1) < 0.13);
+  return Number((rung ?? target).toPrecision(2));
+}
+
+/** A learning rate typed by a person, or null. "3e-4" "0.0003" "3·10^-4" "0,001". @param {string} text */
+export function readLr(text) {
+  const plain = text.trim().replace(",", ".").replace(/\s*[·*x×]\s*10\^?/, "e");
+  const value = plain === "" ? NaN : Number(plain);
+  return Number.isFinite(value) ? value : null;
+}
+
+/** 24600 → "24.6 k". @param {number} count */
+export function showCount(count) {
+  if (count < 1000) return String(count);
+  const [unit, name] = count < 1e6 ? [1e3, "k"] : count < 1e9 ? [1e6, "M"] : [1e9, "G"];
+  return `${Number((count / unit).toPrecision(3))} ${name}`;
+}
+
+/** Relative movement: 0.0123 → "1.2 %". @param {number|null|undefined} share */
+export function showShare(share) {
+  if (share == null || !Number.isFinite(share)) return "–";
+  if (share === 0) return "0 %";
+  const percent = share * 100;
+  if (percent < 0.001) return "< 0.001 %";
+  return `${Number(percent.toPrecision(2))} %`;
+}
+
+/** @param {number|null} seconds */
+export function showTime(seconds) {
+  if (seconds == null || !Number.isFinite(seconds)) return "–";
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+  return `${Math.floor(whole / 3600)} h ${String(Math.floor(whole / 60) % 60).padStart(2, "0")} min`;
+}
+
+/** @param {number|null} speed steps a second */
+export function showSpeed(speed) {
+  if (speed == null || !Number.isFinite(speed)) return "–";
+  return speed >= 100 ? String(Math.round(speed)) : String(Number(speed.toPrecision(2)));
+}
+
+/** A value on an axis or in a readout. @param {number} value @param {number} [digits] */
+export function showValue(value, digits = 3) {
+  if (!Number.isFinite(value)) return "not a number";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  return size >= 1e5 || size < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(digits)));
+}
+
+/** Round numbers that span low … high, about `count` of them. @param {number} low @param {number} high @param {number} count */
+export function ticks(low, high, count) {
+  const rough = (high - low) / Math.max(1, count);
+  if (!(rough > 0) || !Number.isFinite(rough)) return [low];
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((s) => s * power).find((s) => s >= rough) ?? 10 * power;
+  const first = Math.ceil(low / step - 1e-9);
+  const last = Math.floor(high / step + 1e-9);
+  return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
