@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tlcourse.cards import Asset, Card, File
 from tlcourse.errors import FetchError, IntegrityError, SupplyError, UnsafePathError
 from tlcourse.supply import plan, transport
 from tlcourse.supply.archive import make_folder, unpack
+from tlcourse.supply.part import Part
 from tlcourse.supply.plan import Source
 from tlcourse.supply.progress import Progress, Tell, silent
 from tlcourse.supply.settings import Settings
@@ -31,7 +33,7 @@ from tlcourse.supply.transport import Wanted
 def present(card: Card, settings: Settings, tell: Tell = silent) -> Path | None:
     """The folder in which the card lies whole: a package's, in place, or the store's."""
     for where in (package_place(card, settings.home), place(card, settings.home)):
-        if where and where.folder.is_dir() and not verify(card.files, where, tell):
+        if where and os.path.isdir(where.folder) and not verify(card.files, where, tell):
             return where.folder
     return None
 
@@ -46,7 +48,7 @@ def bring(card: Card, settings: Settings, tell: Tell = silent) -> Path:
     with locked(card, settings.home, settings.lock_s, tell), disk_errors(settings.home, card.name):
         lacking = verify(card.files, where, tell)
         for asset, files in plan.todo(card, [bad.file for bad in lacking]):
-            _Bringing(card, asset, files, where, settings, tell).run(lacking)
+            _Errand(card, asset, files, where, settings, tell).run(lacking)
         # Also what was just written is read again, once: disks and memory can lie as well.
         if bad := verify(card.files, where, tell):
             raise IntegrityError(
@@ -56,23 +58,26 @@ def bring(card: Card, settings: Settings, tell: Tell = silent) -> Path:
     return where.folder
 
 
-class _Bringing:
+@dataclass(frozen=True, slots=True)
+class _Errand:
     """One asset on its way from the first source that really has it."""
 
-    def __init__(
-        self,
-        card: Card,
-        asset: Asset,
-        files: Sequence[File],
-        where: Place,
-        settings: Settings,
-        tell: Tell,
-    ):
-        self.card, self.asset, self.files, self.where = card, asset, files, where
-        self.settings, self.tell = settings, tell
-        self.part = part_of(card, card.assets.index(asset), settings.home)
-        only = None if asset.archive else asset.files[0].bytes
-        self.wanted = Wanted(only, only or asset.at_most_bytes)
+    card: Card
+    asset: Asset
+    files: tuple[File, ...]
+    where: Place
+    settings: Settings
+    tell: Tell
+
+    @property
+    def part(self) -> Part:
+        return part_of(self.card, self.card.assets.index(self.asset), self.settings.home)
+
+    @property
+    def wanted(self) -> Wanted:
+        if self.asset.archive:
+            return Wanted(None, self.asset.at_most_bytes)
+        return Wanted(self.asset.files[0].bytes, self.asset.files[0].bytes)
 
     def run(self, lacking: Sequence[Bad]) -> None:
         choices = plan.sources(self.asset.urls, self.settings.mirrors, self.settings.offline)
@@ -139,6 +144,8 @@ class _Bringing:
             if (got := hash_file(path)) != file.sha256:
                 raise IntegrityError(f"expected sha256 {file.sha256}, got {got}")
             make_folder((self.where.folder / file.path).parent, self.where.folder)
+            with open(path, "rb") as whole:
+                os.fsync(whole.fileno())  # its bytes before its name: the power may fail
             os.replace(path, self.where.folder / file.path)
         self.part.discard()
 

@@ -34,23 +34,27 @@ def summary(card: Card) -> str:
 
 @contextmanager
 def shown(card: Card) -> Iterator[Tell]:
-    """A `Tell` that shows what it hears on stderr, for as long as the block lasts."""
-    if not sys.stderr.isatty():
-        print(f"tlcourse: fetching {card.name} ({summary(card)}) …", file=sys.stderr)
-        yield lambda progress: _say(progress)
+    """A `Tell` that shows what it hears on stderr, for as long as the block lasts.
+
+    It begins with one line: what is fetched, and how much that is.
+    """
+    if sys.stderr.isatty():
+        with _bar(card) as tell:
+            yield tell
         return
-    with _bar() as tell:
-        yield tell
+    print(f"Fetching {card.name}: {card.title} ({summary(card)})", file=sys.stderr)
+    yield _say
 
 
 def _say(progress: Progress) -> None:
     if progress.step == "note":
-        print(f"tlcourse: {progress.what}", file=sys.stderr)
+        print(progress.what, file=sys.stderr)
 
 
 @contextmanager
-def _bar() -> Iterator[Tell]:
+def _bar(card: Card) -> Iterator[Tell]:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -61,7 +65,8 @@ def _bar() -> Iterator[Tell]:
     )
     from rich.progress import Progress as Bars
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False)
+    console.print(f"Fetching [bold]{card.name}[/]: {escape(card.title)} ({summary(card)})")
     columns = (
         SpinnerColumn(finished_text="[green]✓[/]"),
         TextColumn("{task.description}"),
@@ -75,7 +80,7 @@ def _bar() -> Iterator[Tell]:
 
         def tell(progress: Progress) -> None:
             if progress.step == "note":
-                console.print(f"[yellow]![/] {progress.what}", highlight=False)
+                console.print(f"[yellow]![/] {escape(progress.what)}")
                 return
             # Files are verified by the thousand: one bar for all of them.
             what = "" if progress.step == "verify" else f" {_shorten(progress.what)}"

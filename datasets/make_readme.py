@@ -1,0 +1,51 @@
+"""Write datasets/README.md from the cards: `python datasets/make_readme.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tlcourse import cards
+from tlcourse.cards import Card
+from tlcourse.supply.show import size
+
+HEAD = """\
+# Data and weights
+
+What the course uses, whose it is, and where it comes from. Written by `make_readme.py` from the cards in
+`tlcourse/cards/`; change those. Nothing that belongs to others lies in this repository: a card holds names, sizes and hashes, and
+`tlcourse fetch NAME` brings the bytes from the pinned source (or a mirror) to the user's disk and verifies each of them.
+"""
+FOOT = """
+A new card: write `tlcourse/cards/NAME.toml` (its fields are described in `tlcourse/cards/__init__.py`); for an archive, make its
+manifest with `python datasets/make_manifest.py ARCHIVE [PREFIX…] > tlcourse/cards/NAME.tsv`; then run `make_readme.py`.
+"""
+
+
+def readme() -> str:
+    every = [cards.get(name) for name in cards.names()]
+    lines = [HEAD, "| name | what | licence | files | size | comes |", "|---|---|---|--:|--:|---|"]
+    lines += [_row(card) for card in every]
+    lines += ["", *(_sheet(card) for card in every)]
+    return "\n".join(lines) + FOOT
+
+
+def _row(card: Card) -> str:
+    comes = "embedded" if card.embedded else "from the web"
+    if card.package and not card.embedded:
+        comes = "with the installation, or from the web"
+    cells = (f"[`{card.name}`](#{card.name})", card.title, card.licence, f"{len(card.files):,}")
+    return f"| {' | '.join(cells)} | {size(card.bytes)} | {comes} |"
+
+
+def _sheet(card: Card) -> str:
+    said = f"{card.embedded}\n\n" if card.embedded else ""
+    urls = sorted({url.rsplit("/", 1)[0] for asset in card.assets for url in asset.urls})
+    places = "".join(f"- Fetched from: <{url}>\n" for url in urls)
+    return (
+        f"## {card.name}\n\n{card.title} ({card.kind}). {' '.join(card.description.split())}\n\n{said}"
+        f"- Licence: {card.licence}\n- About: <{card.source_url}>\n- Cite: {card.citation}\n{places}"
+    )
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("README.md").write_text(readme(), "utf-8")
