@@ -185,6 +185,10 @@ def test_the_main_thread_lends_its_cores_and_has_them_back(long):
         long.send(tl.Stop())
         asyncio.run(long.wait())
         assert torch.get_num_threads() == 2
+        for _ in range(20):  # whoever wakes has them at once
+            torch.set_num_threads(2)
+            asyncio.run(tl.Session(mlp(), long.data, steps=2).wait())
+            assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
 

@@ -193,12 +193,9 @@ class Session:
 
     def _train_beside(self, threads: int) -> None:
         torch.set_num_threads(threads)
-        try:
-            self._train()
-        finally:
-            CORES.give_back()
+        self._train(at_end=CORES.give_back)
 
-    def _train(self) -> None:
+    def _train(self, at_end: Callable[[], None] = lambda: None) -> None:
         tell = self.events.append
         try:
             for event in engine(self._training, self._inbox):
@@ -213,6 +210,7 @@ class Session:
             if not isinstance(error, Exception):  # Ctrl-C in run(): say so to whoever called
                 raise
         finally:
+            at_end()  # before anybody wakes and wants the cores
             with self._lock:
                 self._done.set()
                 waiting, self._waiting = self._waiting, []
