@@ -11,13 +11,17 @@ from tlcourse.supply.show import size
 HEAD = """\
 # Data and weights
 
-What the course uses, whose it is, and where it comes from. Written by `make_readme.py` from the cards in
-`tlcourse/cards/`; change those. Nothing that belongs to others lies in this repository: a card holds names, sizes and hashes, and
-`tlcourse fetch NAME` brings the bytes from the pinned source (or a mirror) to the user's disk and verifies each of them.
+What the course uses, whose it is, and where it comes from. Written by `make_readme.py` from the
+cards in `tlcourse/cards/`; change those. Nothing that belongs to others lies in this repository: a
+card holds names, sizes and hashes, and `tlcourse fetch NAME` brings the bytes from the pinned
+source (or a mirror) to the user's disk and verifies each of them.
 """
 FOOT = """
-A new card: write `tlcourse/cards/NAME.toml` (its fields are described in `tlcourse/cards/__init__.py`); for an archive, make its
-manifest with `python datasets/make_manifest.py ARCHIVE [PREFIX…] > tlcourse/cards/NAME.tsv`; then run `make_readme.py`.
+## To add a card
+
+Write `tlcourse/cards/NAME.toml` (its fields are described in `tlcourse/cards/__init__.py`). For an
+archive, make its manifest: `python datasets/make_manifest.py ARCHIVE [PREFIX…] > NAME.tsv`. Then
+run `python datasets/make_readme.py`.
 """
 
 
@@ -39,7 +43,9 @@ def _row(card: Card) -> str:
 
 def _sheet(card: Card) -> str:
     said = f"{card.embedded}\n\n" if card.embedded else ""
-    urls = sorted({url.rsplit("/", 1)[0] for asset in card.assets for url in asset.urls})
+    urls = [url for asset in card.assets for url in asset.urls]
+    if len(urls) > 1:
+        urls = sorted({url.rsplit("/", 1)[0] for url in urls})
     places = "".join(f"- Fetched from: <{url}>\n" for url in urls)
     return (
         f"## {card.name}\n\n{card.title} ({card.kind}). {' '.join(card.description.split())}\n\n{said}"

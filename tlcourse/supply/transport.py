@@ -111,12 +111,15 @@ def _attempt(
                     write_all(file, block)
                     tick(got, total)
         except _Retry as retry:
-            retry.gained = got - verdict.offset
-            raise
+            raise _broken_off(retry.reason, got, total, got - verdict.offset) from retry
     if total is not None and got < total:
-        reason = f"the connection ended after {got:,} of {total:,} bytes"
-        raise _Retry(reason, gained=got - verdict.offset)
+        raise _broken_off("the connection ended", got, total, got - verdict.offset)
     part.finish()
+
+
+def _broken_off(reason: str, got: int, total: int | None, gained: int) -> _Retry:
+    of = "" if total is None else f" of {total:,}"
+    return _Retry(f"{reason} after {got:,}{of} bytes", gained=gained)
 
 
 def _refuse_more(part: Part, total: int | None, limit: int) -> None:
@@ -169,15 +172,15 @@ def _body(response: requests.Response, stall_s: float) -> Iterator[bytes]:
             # read1, not read: a block that comes slowly must be seen to come slowly.
             block = response.raw.read1(BLOCK, decode_content=False)
         except urllib3.exceptions.ReadTimeoutError:
-            raise _Retry(f"it stalled: no bytes for {stall_s:g} s") from None
+            raise _Retry(f"it stalled for {stall_s:g} s") from None
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            raise _Retry(f"the connection broke off ({_short(error)})") from error
+            raise _Retry("the connection broke off") from error
         if not block:
             return
         window += len(block)
         if (passed := time.monotonic() - since) > stall_s:
             if window < SLOWEST:
-                raise _Retry(f"it stalled: {window} bytes in {passed:.1f} s")
+                raise _Retry(f"it stalled ({window} bytes in {passed:.1f} s)")
             window, since = 0, time.monotonic()
         yield block
 
