@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Measured on Linux: 6.5 GB installed, after 2.5 GB of wheels were brought.
+# Measured on Linux: 6.5 GB installed; the wheels need room while they are unpacked.
 NEEDED_BYTES = 9_000_000_000
 PINNED = ("--require-hashes", "--no-deps")
 

@@ -58,6 +58,7 @@ def execute(
         km=manager,
         timeout=cell_timeout_s,
         record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # its warnings are for servers
         resources={"metadata": {"path": str(folder)}},
         on_cell_execute=start,
         on_cell_executed=end,

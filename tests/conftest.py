@@ -1,0 +1,61 @@
+"""What every test can rely on: a cache of its own run, a mirror if there is one, one thread each.
+
+Set in the environment by the process that starts the run, so that the workers of pytest-xdist and
+the kernels of the notebooks have it too: a download occurs once (supply locks its files).
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tlcourse.course.tiers import VARIABLE, has_cuda
+
+ROOT = Path(__file__).resolve().parent.parent
+MIRROR = ROOT.parent / "shared" / "mirror"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(NotebookTiers(), "notebook-tiers")
+    if hasattr(config, "workerinput"):
+        return  # the environment came with the process
+    place = Path(tempfile.mkdtemp(prefix="tlcourse-tests-"))
+    config.add_cleanup(lambda: shutil.rmtree(place, ignore_errors=True))
+    for name in ("TLCOURSE_HOME", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"):
+        os.environ[name] = str(place / name.lower())  # nobody's own settings, nobody's own cache
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"  # two workers on two cores; and runs can be compared bit by bit
+    if MIRROR.is_dir():
+        os.environ.setdefault("TLCOURSE_MIRROR", str(MIRROR))
+    os.environ.pop(VARIABLE, None)
+
+
+class NotebookTiers:
+    """Each reference notebook runs in the tier that it was made in (also outside of tests/)."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if item.path.suffix == ".ipynb":
+            public = item.path.parent == ROOT / "notebooks"
+            os.environ[VARIABLE] = "public" if public else "pocket"
+        else:
+            os.environ.pop(VARIABLE, None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what cannot run here, with the reason."""
+    reasons = {
+        "browser": None if any(map(shutil.which, CHROMIUM)) else "no Chromium here",
+        "public": None if os.environ.get("TLCOURSE_MIRROR") else "TLCOURSE_MIRROR is not set",
+        "net": None if os.environ.get("TLCOURSE_TEST_NET") else "TLCOURSE_TEST_NET is not set",
+        "gpu": "asked for below",
+    }
+    if any(item.get_closest_marker("gpu") for item in items):  # may import torch
+        reasons["gpu"] = None if has_cuda() else "no CUDA device here"
+    for item in items:
+        for name, reason in reasons.items():
+            if reason and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,0 +1,101 @@
+"""The rooms keep the directions that docs/architecture.md draws."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import grimp
+import pytest
+
+import tlcourse
+
+PACKAGE = Path(tlcourse.__file__).parent
+MAY_IMPORT = {  # the table in docs/architecture.md
+    "errors": set(),
+    "cards": set(),
+    "supply": {"cards"},
+    "data": {"supply"},
+    "models": {"supply"},
+    "session": {"data", "models"},
+    "methods": {"session"},
+    "measure": {"methods"},
+    "plots": {"measure"},
+    "course": {"measure"},
+    "ui": {"session", "plots"},
+}
+FRONT_END = {"traitlets", "anywidget", "IPython", "ipywidgets"}
+LIGHT = ("tlcourse", "tlcourse.cards", "tlcourse.supply", "tlcourse.course")
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph(
+        "tlcourse",
+        include_external_packages=True,
+        exclude_type_checking_imports=True,
+        cache_dir=None,
+    )
+
+
+def reachable(room: str) -> set[str]:
+    """The rooms that a room may import: those of its row, and what those may import."""
+    found = {room, "errors"}
+    for other in MAY_IMPORT[room]:
+        found |= reachable(other)
+    return found
+
+
+def test_the_table_names_every_room():
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert rooms | {"errors"} == set(MAY_IMPORT) | {"cli"}
+
+
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
+def test_a_room_imports_only_rooms_above_it(graph, room):
+    allowed = reachable(room)
+    wrong = []
+    for module in {f"tlcourse.{room}"} | graph.find_descendants(f"tlcourse.{room}"):
+        for imported in graph.find_modules_directly_imported_by(module):
+            parts = imported.split(".")
+            if parts[0] == "tlcourse" and len(parts) > 1 and parts[1] not in allowed:
+                wrong.append(f"{module} imports {imported}")
+    assert not wrong
+
+
+def test_only_ui_knows_the_front_end(graph):
+    knowing = {
+        (module, package)
+        for package in FRONT_END & graph.modules
+        for module in graph.find_modules_that_directly_import(package)
+        if not module.startswith("tlcourse.ui")
+    }
+    assert not knowing
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_importing_brings_no_torch(module):
+    assert heavy_after(f"import {module}") == "[]"
+
+
+def test_help_brings_no_torch():
+    assert heavy_after("from tlcourse.cli import main; main(['--help'])").endswith("[]")
+
+
+def heavy_after(code: str) -> str:
+    """The heavy libraries that a fresh Python has loaded after this code."""
+    ask = "import sys; print([m for m in ('torch', 'sklearn', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{ask}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_shop_window_shows_what_it_promises():
+    assert [name for name in tlcourse.__all__ if getattr(tlcourse, name, None) is None] == []
+    assert set(dir(tlcourse)) == {*tlcourse.__all__, "__version__"}
+    assert len(tlcourse.__all__) <= 30
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.name)
+def test_a_file_can_be_read_in_a_sitting(path):
+    if path.parent.name != "lessons":
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 350

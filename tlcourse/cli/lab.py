@@ -1,0 +1,207 @@
+"""`tlcourse lab`: the learner's notebooks, in a JupyterLab of their own.
+
+The server listens on 127.0.0.1 only, wants a token, and asks nothing of the web: no news, no
+update check, no extension store.
+"""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from tlcourse.course import TIERS, lessons
+from tlcourse.course.folder import DEFAULT, prepare
+from tlcourse.course.tiers import VARIABLE, obstacle
+from tlcourse.errors import CourseError, TierError
+
+FIRST_PORT = 8888
+SETTINGS = (
+    "--ServerApp.ip=127.0.0.1",
+    "--ServerApp.port_retries=0",
+    "--ServerApp.open_browser=False",
+    "--Application.log_level=WARN",
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",
+    "--KernelManager.transport_encryption=auto",  # else every kernel warns that it has none
+)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=DEFAULT)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help=f"Default: the first free from {FIRST_PORT}."
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option("--tier", type=click.Choice(TIERS), help="Run every lesson in this tier.")
+@click.argument("jupyter_arguments", nargs=-1, type=click.UNPROCESSED)
+def command(
+    folder: Path,
+    port: int | None,
+    no_browser: bool,
+    tier: str | None,
+    jupyter_arguments: tuple[str, ...],
+) -> int:
+    """Open the course in JupyterLab, in FOLDER (default: tlcourse-lessons).
+
+    Missing lessons are copied there; yours are never overwritten. What follows `--` goes to
+    JupyterLab.
+    """
+    if tier and (in_the_way := obstacle(tier, [])):
+        raise TierError(f"--tier {tier} cannot run: {in_the_way}.")
+    port = free_port() if port is None else wanted_port(port)
+    if folder.exists() and not folder.is_dir():
+        raise CourseError(f"{folder} is a file, not a folder: name another one.")
+    for path in prepare(folder):
+        click.echo(f"New: {path}")
+    token = secrets.token_hex(16)
+    with serving(folder, port, environment(token, tier), jupyter_arguments) as server:
+        wait_until_up(server, port)
+        address = f"http://127.0.0.1:{port}/lab{start_page(folder)}?token={token}"
+        click.echo(
+            f"\n    The course is open at\n\n        {address}\n\n    Ctrl-C here closes it.\n"
+        )
+        if not no_browser and not open_browser(address):
+            click.echo("    No browser found here: open that address in one yourself.\n")
+        server.wait()
+    if server.returncode > 0:
+        raise CourseError(f"JupyterLab ended with code {server.returncode}; see its lines above.")
+    return 0
+
+
+def environment(token: str, tier: str | None) -> dict[str, str]:
+    """What the server (and so every kernel) gets: token not on the command line, where `ps` shows it."""
+    from tlcourse.ui import lab_environment
+
+    ours = {"JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "1"} | lab_environment()
+    return os.environ | ours | ({VARIABLE: tier} if tier else {})
+
+
+def start_page(folder: Path) -> str:
+    """The first lesson, if there is one."""
+    there = [one.notebook for one in lessons() if (folder / one.notebook).exists()]
+    return f"/tree/{there[0]}" if there else ""
+
+
+def free_port(first: int = FIRST_PORT, tries: int = 100) -> int:
+    for port in range(first, first + tries):
+        if is_free(port):
+            return port
+    raise CourseError(f"No free port from {first} to {first + tries - 1}: name one with --port.")
+
+
+def wanted_port(port: int) -> int:
+    if not is_free(port):
+        raise CourseError(
+            f"Port {port} is in use. Name another, or leave --port out for the next free one."
+        )
+    return port
+
+
+def is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        if os.name != "nt":  # as the server does: a port just closed counts as free
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+@contextmanager
+def serving(
+    folder: Path, port: int, environ: dict[str, str], extra: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen]:
+    """A JupyterLab on the folder; Ctrl-C, a closed terminal or an error ends it and its kernels."""
+    where = [f"--ServerApp.root_dir={folder.resolve()}", f"--ServerApp.port={port}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container: Jupyter would refuse
+        where.append("--ServerApp.allow_root=True")
+    command = [sys.executable, "-m", "jupyterlab", *SETTINGS, *where, *extra]
+    # A group of its own: on Ctrl-C JupyterLab would ask back on the terminal instead of ending.
+    apart = (
+        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        if os.name == "nt"
+        else {"start_new_session": True}
+    )
+    before = {number: signal.signal(number, _interrupt) for number in _endings()}
+    server = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, **apart)
+    try:
+        yield server
+    except KeyboardInterrupt:
+        click.echo("\nClosing …")
+        _end(server)
+        click.echo(f"Closed. Your notebooks are in {folder}.")
+    finally:
+        _end(server)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _endings() -> list[int]:
+    names = ("SIGTERM", "SIGHUP")
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _end(server: subprocess.Popen, patience_s: float = 15) -> None:
+    if server.poll() is None:
+        server.terminate()
+        try:
+            server.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def wait_until_up(server: subprocess.Popen, port: int, patience_s: float = 90) -> None:
+    """Return when the server answers; CourseError when it has ended, or stays silent."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    end = time.monotonic() + patience_s
+    while time.monotonic() < end:
+        if (code := server.poll()) is not None:
+            raise CourseError(f"JupyterLab did not start (code {code}); its lines above say why.")
+        try:
+            direct.open(f"http://127.0.0.1:{port}/api", timeout=2).close()
+            return
+        except urllib.error.HTTPError:  # an answer all the same
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise CourseError(
+        f"JupyterLab did not answer within {patience_s:.0f} s. Try again, or ask `tlcourse doctor`."
+    )
+
+
+def open_browser(address: str) -> bool:
+    """Open the learner's browser; False where there is none."""
+    import webbrowser
+
+    return can_show() and webbrowser.open(address)
+
+
+def can_show() -> bool:
+    """Whether a browser with windows can open here; not on a server, nor in a container."""
+    import webbrowser
+
+    windows = sys.platform in ("darwin", "win32")
+    if not windows and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))):
+        return False
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True
