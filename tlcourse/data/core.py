@@ -1,4 +1,4 @@
-"""What a lesson trains on: three splits of examples with labels, and the recipe that makes them again."""
+"""What a lesson trains on: three splits of labelled examples, and the recipe to make them again."""
 
 from __future__ import annotations
 

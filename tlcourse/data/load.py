@@ -33,7 +33,9 @@ def _caltech24(size: int) -> Source:
     from tlcourse.supply import fetch
 
     root = fetch("caltech24") / "101_ObjectCategories"
-    return read_folder(root, title="Caltech-101, 24 classes × 60 photos", size=size, valid=5, test=15)
+    return read_folder(
+        root, title="Caltech-101, 24 classes × 60 photos", size=size, valid=5, test=15
+    )
 
 
 ENTRIES: dict[str, Entry] = {

@@ -1,4 +1,7 @@
-"""MobileNetV2 (Sandler et al. 2018) with ImageNet weights in 4 MB: Coral's int8 file into timm's model."""
+"""MobileNetV2 (Sandler et al. 2018) with ImageNet weights in 4 MB.
+
+Coral's int8 file, de-quantised into timm's model, with BatchNorms that can be trained.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,109 @@
+"""minilm: sentences to 384 numbers (all-MiniLM-L6-v2, Apache-2.0), and a linear head on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tlcourse.errors import ModelError
+from tlcourse.models.classifier import fold, new_head, seeded, views
+
+LONGEST = 256  # tokens; what the encoder was trained with
+
+Texts = Sequence[str] | Mapping[str, Tensor]
+
+
+class TextClassifier(nn.Module):
+    """Texts, or their tokens, to logits (B, classes)."""
+
+    def __init__(
+        self,
+        body: nn.Module,
+        head: nn.Linear,
+        tokenizer: Any,
+        *,
+        classes: tuple[str, ...],
+        recipe: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.head = head
+        self.tokenizer = tokenizer
+        self.classes = classes
+        self.recipe = recipe
+        layers = range(body.config.num_hidden_layers)
+        self.parts = {
+            "embeddings": ("embeddings",),
+            **{f"layer{n}": (f"encoder.layer.{n}",) for n in layers},
+        }
+
+    @property
+    def groups(self) -> dict[str, nn.Module]:
+        """name -> module, input to output, "head" last; together every parameter once."""
+        return {**views(self.body, self.parts), "head": self.head}
+
+    def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """input_ids and attention_mask, (B, T) int64, padded to the longest text, cut at 256."""
+        if isinstance(texts, str):
+            raise ModelError("texts is one string. Give a list of them, also for a single one.")
+        found = self.tokenizer(
+            list(texts), padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
+        )
+        device = self.head.weight.device
+        return {key: found[key].to(device) for key in ("input_ids", "attention_mask")}
+
+    def features(self, x: Texts) -> Tensor:
+        """(B, 384), what the head sees: the mean over the tokens of each text, padding left out."""
+        given = dict(x) if isinstance(x, Mapping) else self.tokens(x)
+        states = self.body(**given).last_hidden_state
+        mask = given["attention_mask"][:, :, None].to(states.dtype)
+        return (states * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+    def forward(self, x: Texts) -> Tensor:
+        return self.head(self.features(x))
+
+
+def build(
+    labels: tuple[str, ...], *, pretrained: bool, seed: int, recipe: dict[str, Any]
+) -> TextClassifier:
+    """Over `labels` with a new head; from scratch the encoder is drawn by `seed`."""
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    from tlcourse.supply import fetch
+
+    folder = fetch("minilm")
+    with seeded(fold(seed, "body")):
+        # The pooler is left out: its weights were never trained, nothing here reads them.
+        body = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False)
+    if pretrained:
+        load_weights(body, folder / "model.safetensors")
+    return TextClassifier(
+        body.train(),
+        new_head(body.config.hidden_size, len(labels), seed),
+        AutoTokenizer.from_pretrained(folder),
+        classes=labels,
+        recipe=recipe,
+    )
+
+
+def load_weights(body: nn.Module, path: Path) -> None:
+    """Strictly, besides the pooler. ModelError if names or shapes do not fit."""
+    from safetensors.torch import load_file
+
+    stored = {k: v for k, v in load_file(path).items() if not k.startswith("pooler.")}
+    own = body.state_dict()
+    # Old checkpoints also hold the positions 0 … 511, which the model computes.
+    stored.pop("embeddings.position_ids", None)
+    wrong = sorted(set(own) ^ set(stored))
+    wrong += [key for key in own.keys() & stored if own[key].shape != stored[key].shape]
+    if wrong:
+        raise ModelError(
+            f"{path.name} does not fit minilm: {wrong[0]} is missing, unknown or of another shape."
+            f" Fetch the model again."
+        )
+    with torch.no_grad():
+        body.load_state_dict(stored)
