@@ -34,7 +34,7 @@ def execute(
     cell_timeout_s: float | None = 1800,
     progress: Progress | None = None,
 ) -> Execution:
-    """Run every cell in `folder` as working directory, with TLCOURSE_TIER set to `tier`."""
+    """Run every cell in `folder` as working directory, in this tier, with the recorded hand."""
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
     from nbclient import NotebookClient
@@ -66,7 +66,7 @@ def execute(
     failure = None
     started = time.perf_counter()
     try:
-        client.execute(env={**os.environ, "TLCOURSE_TIER": tier})
+        client.execute(env={**os.environ, "TLCOURSE_TIER": tier, "TLCOURSE_HAND": "recorded"})
     except CellExecutionError as error:
         failure = f"{where(notebook)}: {error.ename}: {error.evalue}"
     except CellTimeoutError:

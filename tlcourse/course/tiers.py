@@ -56,7 +56,12 @@ def tier(number: str | None = None) -> Tier:
     Raises TierError for a tier that is unknown, or cannot run here.
     """
     taught = [lesson(number)] if number is not None else lessons()
-    asked = os.environ.get(VARIABLE, "").strip().lower() or "auto"
+    return decide(taught, os.environ.get(VARIABLE, ""))
+
+
+def decide(taught: list[Lesson], asked: str) -> Tier:
+    """The tier for these lessons, when TLCOURSE_TIER is `asked`."""
+    asked = asked.strip().lower() or "auto"
     if asked == "auto":
         return _best(taught)
     if asked not in TIERS:

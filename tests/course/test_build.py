@@ -1,0 +1,101 @@
+"""One source, three notebooks."""
+
+import pytest
+
+from tests.course.conftest import SAMPLE
+from tlcourse.course.build import faults, for_reference, notebook
+from tlcourse.errors import CourseError
+
+
+def sources(made) -> list[str]:
+    return [cell.source for cell in made.cells]
+
+
+def test_a_lesson_says_what_it_is(write_lesson):
+    taught = write_lesson()
+    assert (taught.number, taught.name, taught.title) == ("42", "sample", "A sample")
+    assert taught.tiers == ("pocket", "public")
+    assert taught.cards["public"] == ("caltech24", "mobilenetv2")
+    assert taught.notebook == "42-sample.ipynb"
+
+
+def test_the_solution_stays_in_the_reference_and_leaves_the_learners_copy(write_lesson):
+    taught = write_lesson()
+    solved, opened = (notebook(taught, solutions=s).cells[3].source for s in (True, False))
+    assert "    count += number\ncount = count or 3" in solved
+    assert "    ...  # your turn\ncount = count or 3" in opened
+    for text in (solved, opened):
+        assert "SOLUTION" not in text and "# END" not in text
+
+
+def test_a_solution_without_an_end_is_refused(write_lesson):
+    taught = write_lesson(SAMPLE.replace("    # END\n", ""))
+    with pytest.raises(CourseError, match="SOLUTION.*without its partner"):
+        notebook(taught, solutions=False)
+
+
+def test_the_same_lesson_gives_the_same_bytes(write_lesson):
+    import nbformat
+
+    taught = write_lesson()
+    first, second = (nbformat.writes(notebook(taught, solutions=True)) for _ in range(2))
+    assert first == second
+
+
+def test_a_new_cell_leaves_the_other_cells_ids_alone(write_lesson):
+    before = notebook(write_lesson(), solutions=True)
+    after = notebook(
+        write_lesson(SAMPLE.replace("# Some words.\n", "# Some words.\n\n# %%\nnew = 1\n")),
+        solutions=True,
+    )
+    ids = [cell.id for cell in before.cells]
+    assert [cell.id for cell in after.cells if cell.source != "new = 1"] == ids
+    assert len(set(cell.id for cell in after.cells)) == len(ids) + 1
+
+
+def test_equal_cells_have_different_ids(write_lesson):
+    made = notebook(write_lesson(SAMPLE + "\n# %%\n1\n\n# %%\n1\n"), solutions=True)
+    assert sources(made)[-2:] == ["1", "1"]
+    assert made.cells[-1].id != made.cells[-2].id
+
+
+def executed(*outputs: dict):
+    import nbformat
+
+    cell = nbformat.v4.new_code_cell("1", outputs=[nbformat.from_dict(one) for one in outputs])
+    return nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": 1}})
+
+
+FIGURE = {
+    "output_type": "display_data",
+    "data": {
+        "image/png": "iVBO",
+        "text/plain": "<Figure>",
+        "application/vnd.jupyter.widget-view+json": {"model_id": "1"},
+    },
+    "metadata": {"tlcourse": {"id": "42.1"}},
+}
+
+
+def test_the_tests_reference_has_no_pictures_and_no_widgets():
+    made = for_reference(executed(FIGURE), "pocket")
+    assert made.cells[0].outputs[0].data == {"text/plain": "<Figure>"}
+    assert "widgets" not in made.metadata
+
+
+def test_the_readers_reference_keeps_them():
+    made = for_reference(executed(FIGURE), "public")
+    assert "image/png" in made.cells[0].outputs[0].data
+    assert made.metadata["widgets"] == {"state": 1}
+
+
+def test_outputs_that_should_not_be_shown_are_found():
+    import sys
+
+    noise = {"output_type": "stream", "name": "stderr", "text": "Warning: old"}
+    path = {"output_type": "stream", "name": "stdout", "text": f"saved in {sys.prefix}/x"}
+    error = {"output_type": "error", "ename": "ValueError", "evalue": "no", "traceback": []}
+    assert faults(executed(FIGURE)) == []
+    assert "stderr: Warning: old" in faults(executed(noise))[0]
+    assert sys.prefix in faults(executed(path))[0]
+    assert "ValueError: no" in faults(executed(error))[0]
