@@ -1,6 +1,6 @@
 // Loss above, accuracy below, one time axis; every intervention a mark with a tooltip.
 
-import { showCount, showShare, showValue, ticks } from "./format.js";
+import { showAccuracy, showCount, showShare, showValue, ticks } from "./format.js";
 import { ceiling, indexAt, path, smooth } from "./curve.js";
 import { changeIcon, h, keyed, put, s } from "./dom.js";
 
@@ -15,6 +15,7 @@ const LOSS = { top: FLAGS + 26, height: 138 };
 const ACCURACY = { top: LOSS.top + LOSS.height + 36, height: 92 };
 const BOTTOM = ACCURACY.top + ACCURACY.height;
 const HEIGHT = BOTTOM + 34;
+/** @type {Record<string, string>} */
 const SPLITS = { valid: "validation", train: "training", test: "test" };
 
 /** Marks: interventions that changed something, those nearer than `gap` ticks together.
@@ -104,7 +105,7 @@ export function makeChart() {
     put(empty, "hidden", n > 0 || view.evals.length > 0 || view.error !== null);
     const heard = view.evals.filter((e) => e.split === "valid").at(-1);
     put(picture, "aria-label", `Training loss ${n ? showValue(last) : "not yet known"}, validation accuracy `
-      + `${heard?.accuracy == null ? "not yet known" : showShare(heard.accuracy)}, at step ${view.now.step} of ${view.now.total}.`);
+      + `${heard?.accuracy == null ? "not yet known" : showAccuracy(heard.accuracy)}, at step ${view.now.step} of ${view.now.total}.`);
   }
 
   /** @param {number} top @param {(v: number) => number} sl @param {(v: number) => number} sa */
@@ -135,11 +136,11 @@ export function makeChart() {
       const cy = sa(/** @type {number} */ (e.accuracy));
       const dot = e.split === "valid" ? s("circle", { cx, cy, r: valid.length > 80 ? 1.5 : 2.8 })
         : s("path", { class: "tlc-other", d: `M${cx} ${cy - 4.5}l4.5 4.5l-4.5 4.5l-4.5 -4.5z` });
-      const split = SPLITS[/** @type {keyof SPLITS} */ (e.split)] ?? e.split;
-      dot.append(s("title", {}, document.createTextNode(`${split} accuracy ${showShare(e.accuracy)} at step ${e.tick}`)));
+      const split = SPLITS[e.split] ?? e.split;
+      dot.append(s("title", {}, document.createTextNode(`${split} accuracy ${showAccuracy(e.accuracy)} at step ${e.tick}`)));
       return dot;
     }));
-    put(accuracyNow, "text", valid.length ? showShare(/** @type {any} */ (valid.at(-1)).accuracy) : "");
+    put(accuracyNow, "text", valid.length ? showAccuracy(/** @type {any} */ (valid.at(-1)).accuracy) : "");
   }
 
   function drawMarks() {
@@ -203,7 +204,7 @@ export function makeChart() {
     const near = view.evals.filter((v) => v.split === "valid" && v.tick <= at).at(-1);
     put(hair, "d", `M${sx(at).toFixed(1)} ${LOSS.top}V${BOTTOM}`);
     const rest = [`loss ${showValue(view.y[i])}, smoothed ${showValue(kept.calm[i])}`];
-    if (near?.accuracy != null) rest.push(`validation accuracy ${showShare(near.accuracy)} (step ${near.tick})`);
+    if (near?.accuracy != null) rest.push(`validation accuracy ${showAccuracy(near.accuracy)} (step ${near.tick})`);
     place(sx(at), [[`step ${at}`, ...rest]]);
   });
   const leave = () => {

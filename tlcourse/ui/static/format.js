@@ -38,6 +38,11 @@ export function showShare(share) {
   return `${Number(percent.toPrecision(2))} %`;
 }
 
+/** 0.915 → "91.5 %". @param {number|null} accuracy 0 … 1 */
+export function showAccuracy(accuracy) {
+  return accuracy == null ? "–" : `${Number((100 * accuracy).toFixed(1))} %`;
+}
+
 /** @param {number|null} seconds */
 export function showTime(seconds) {
   if (seconds == null || !Number.isFinite(seconds)) return "–";

@@ -1,0 +1,243 @@
+"""A hand in a real Chromium steers a real run in a real JupyterLab."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+VERSIONS = ["7.4.0", "7.3.0"]
+
+
+@pytest.fixture(params=VERSIONS)
+def book(request, open_book):
+    return open_book(request.param)
+
+
+@pytest.fixture
+def book74(open_book):
+    return open_book("7.4.0")
+
+
+def begin(book, arguments=""):
+    """Start a run; its cockpit, once the view hears from the kernel."""
+    book.run(book.add(f"run = digits_run({arguments})\ntl.Cockpit(run)"))
+    cockpit = book.cockpit()
+    expect(cockpit).to_have_attribute("data-link", "live")
+    expect(cockpit).to_have_attribute("data-status", re.compile("running|failed"))
+    return cockpit
+
+
+def control(cockpit, name):
+    return cockpit.locator(f'[data-control="{name}"]')
+
+
+def answer(cockpit, name):
+    return cockpit.locator(f'[data-say~="{name}"]')
+
+
+def stop(cockpit):
+    control(cockpit, "stop").click()
+    expect(cockpit).to_have_attribute("data-status", "stopped")
+
+
+def test_every_control_reaches_the_loop_and_is_acknowledged(book):
+    cockpit = begin(book)
+    assert book.ask("run.status") == "running"  # the cell has returned
+
+    control(cockpit, "switch:stage2").click()
+    expect(control(cockpit, "switch:stage2")).to_have_attribute("aria-checked", "true")
+    expect(answer(cockpit, "switch:stage2")).to_have_attribute("data-answer", "applied")
+
+    control(cockpit, "lr:head").fill("5e-4")
+    control(cockpit, "lr:head").press("Enter")
+    expect(answer(cockpit, "lr:head")).to_have_attribute("data-answer", "applied")
+    expect(control(cockpit, "lr:head")).to_have_value("5e-4")
+    control(cockpit, "raise:head").click()
+    expect(control(cockpit, "lr:head")).to_have_value("0.0015")
+
+    control(cockpit, "evaluate").click()
+    control(cockpit, "augment").fill("0.5")
+    expect(answer(cockpit, "augment")).to_have_attribute("data-answer", "applied")
+
+    control(cockpit, "switch:stage2").click()
+    expect(control(cockpit, "switch:stage2")).to_have_attribute("aria-checked", "false")
+
+    control(cockpit, "hold").click()
+    expect(cockpit.locator(".tlc-pill")).to_have_text("Paused")
+    before = book.ask("run.step")
+    assert book.ask("run.step") == before
+    control(cockpit, "hold").click()
+    expect(cockpit.locator(".tlc-pill")).to_have_text("Running")
+    book.page.wait_for_timeout(100)
+    assert book.ask("run.step") > before
+    stop(cockpit)
+    assert book.ask("applied()") == [
+        {"kind": "unfreeze", "group": "stage2", "lr": None},
+        {"kind": "set_lr", "group": "head", "lr": 5e-4},
+        {"kind": "set_lr", "group": "head", "lr": 0.0015},
+        {"kind": "evaluate", "split": "valid"},
+        {"kind": "augment", "strength": 0.5},
+        {"kind": "freeze", "group": "stage2", "stats": True},
+        {"kind": "pause"},
+        {"kind": "resume"},
+        {"kind": "stop"},
+    ]
+    expect(cockpit.locator(".tlc-log li")).to_have_count(9)
+    marks = cockpit.locator(".tlc-flag")
+    assert marks.count() >= 1
+    assert "unfroze stage2" in " ".join(marks.evaluate_all("all => all.map(m => m.ariaLabel)"))
+
+
+def test_clicks_work_while_a_cell_awaits_the_run(book):
+    cockpit = begin(book)
+    waiting = book.add("result = await run.wait(); print(result.reason)")
+    book.start(waiting)
+    book.page.wait_for_function(
+        "i => jupyterapp.shell.currentWidget.content.widgets[i].promptNode.textContent.includes('*')",
+        arg=waiting,
+    )
+    control(cockpit, "switch:stage1").click()
+    expect(control(cockpit, "switch:stage1")).to_have_attribute("aria-checked", "true")
+    control(cockpit, "lower:head").click()
+    expect(control(cockpit, "lr:head")).to_have_value("0.001")
+    control(cockpit, "hold").click()
+    expect(cockpit).to_have_attribute("data-status", "paused")
+    control(cockpit, "hold").click()
+    expect(cockpit).to_have_attribute("data-status", "running")
+    assert book.printed(waiting) == ""
+    stop(cockpit)
+    book.page.evaluate("() => window.__cell")
+    assert book.printed(waiting).strip() == "stopped"
+    assert [c["kind"] for c in book.ask("applied()")] == [
+        "unfreeze", "set_lr", "pause", "resume", "stop",
+    ]  # fmt: skip
+
+
+def test_what_would_not_bite_is_refused_beside_the_control(book74):
+    cockpit = begin(book74)
+    head = control(cockpit, "switch:head")
+    head.click()
+    expect(answer(cockpit, "switch:head")).to_contain_text("Everything would be frozen")
+    expect(head).to_have_attribute("aria-checked", "true")
+    control(cockpit, "lr:head").fill("-1")
+    control(cockpit, "lr:head").press("Enter")
+    expect(answer(cockpit, "lr:head")).to_contain_text("above 0")
+    expect(control(cockpit, "lr:head")).to_have_value("0.003")
+    expect(cockpit.locator(".tlc-refused")).to_have_count(2)
+    stop(cockpit)
+    assert [c["kind"] for c in book74.ask("applied()")] == ["stop"]
+
+
+def test_by_keyboard_alone_and_nothing_leaks_to_the_notebook(book74):
+    cockpit = begin(book74)
+    keys, page = book74.page.keyboard, book74.page
+    cells = "() => jupyterapp.shell.currentWidget.content.model.cells.length"
+    before = page.evaluate(cells)
+    control(cockpit, "hold").focus()
+    for key in ("a", "b", "d", "d", "x", "m", "Shift+Enter"):
+        keys.press(key)
+    assert page.evaluate(cells) == before
+    expect(cockpit).to_have_attribute("data-status", "paused")  # Shift+Enter pressed the button
+    keys.press("Space")
+    expect(cockpit).to_have_attribute("data-status", "running")
+
+    order = []
+    for _ in range(20):
+        order.append(page.evaluate("() => document.activeElement.dataset.control ?? ''"))
+        if order[-1] == "lr:stem":
+            break
+        keys.press("Tab")
+    named = [name for name in order if name]
+    assert named == ["hold", "evaluate", "stop", "switch:stem", "lower:stem", "lr:stem"]
+    outline = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"  # one can see where one is
+
+    control(cockpit, "switch:stage2").focus()
+    keys.press("Enter")
+    expect(control(cockpit, "switch:stage2")).to_have_attribute("aria-checked", "true")
+    assert page.evaluate("() => document.activeElement.dataset.control") == "switch:stage2"
+    control(cockpit, "lr:stage2").focus()
+    keys.press("ArrowUp")
+    expect(control(cockpit, "lr:stage2")).to_have_value("0.01")
+    keys.press("Escape")
+    expect(control(cockpit, "lr:stage2")).to_have_value("0.003")
+    keys.press("ArrowDown")
+    keys.press("Enter")
+    expect(answer(cockpit, "lr:stage2")).to_have_attribute("data-answer", "applied")
+    control(cockpit, "augment").focus()
+    keys.press("ArrowRight")
+    expect(answer(cockpit, "augment")).to_have_attribute("data-answer", "applied")
+    cockpit.locator(".tlc-flag[tabindex='0']").focus()
+    expect(cockpit.locator(".tlc-tip")).to_be_visible()
+    keys.press("Home")
+    expect(cockpit.locator(".tlc-tip")).to_contain_text("paused")
+    control(cockpit, "stop").focus()
+    keys.press("Enter")
+    expect(cockpit).to_have_attribute("data-status", "stopped")
+    assert [c["kind"] for c in book74.ask("applied()")] == [
+        "pause", "resume", "unfreeze", "set_lr", "augment", "stop",
+    ]  # fmt: skip
+
+
+def test_an_error_of_the_training_thread_is_shown_message_first(book74):
+    cockpit = begin(book74, "fail_at=30")
+    expect(cockpit.locator(".tlc-pill")).to_have_text("Failed")
+    expect(cockpit.locator(".tlc-message")).to_have_text("ValueError: the loss fell off the table")
+    trace = cockpit.locator(".tlc-error pre")
+    expect(trace).to_be_hidden()
+    cockpit.locator(".tlc-error summary").click()
+    expect(trace).to_contain_text("in digits_run" if False else "fell off the table")
+    expect(control(cockpit, "hold")).to_be_disabled()
+
+
+def test_readable_in_both_themes_and_at_every_width(book74):
+    cockpit = begin(book74)
+    control(cockpit, "switch:head").click()  # a refusal, so that its colour is measured too
+    expect(answer(cockpit, "switch:head")).to_have_attribute("data-answer", "refused")
+    grounds = []
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        book74.theme(theme)
+        grounds.append(cockpit.evaluate("node => getComputedStyle(node).backgroundColor"))
+        worst = cockpit.evaluate(CONTRAST)
+        assert worst["ratio"] >= 4.5, (theme, worst)
+    assert grounds[0] != grounds[1]
+    for width in (1180, 820, 560, 360):
+        cockpit.evaluate("(node, width) => { node.style.width = width + 'px'; }", width)
+        book74.page.wait_for_timeout(100)
+        overflow = cockpit.evaluate(
+            "node => [...node.querySelectorAll('button, input, b, h3, .tlc-say')].filter(c => {"
+            " const a = c.getBoundingClientRect(), b = node.getBoundingClientRect();"
+            " return a.width && (a.right > b.right + 0.5 || a.left < b.left - 0.5); }).length"
+        )
+        assert overflow == 0, width
+    stop(cockpit)
+
+
+# The lowest contrast of a text in the cockpit with the ground it stands on (WCAG 2.2, 1.4.3).
+CONTRAST = """root => {
+    const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    const over = (colours) => {
+        canvas.clearRect(0, 0, 1, 1);
+        for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+        return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    };
+    const light = (rgb) => rgb.map(v => v / 255)
+        .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    let worst = { ratio: 21 };
+    for (const node of root.querySelectorAll('*')) {
+        const own = [...node.childNodes].filter(c => c.nodeType === 3 && c.textContent.trim());
+        if (!own.length || !node.checkVisibility() || node.closest(':disabled, .tlc-hidden')) continue;
+        if (node.closest('.tlc-rate')) continue;  // dimmed while frozen, full when used
+        const grounds = [];
+        for (let n = node; n; n = n.parentElement) grounds.unshift(getComputedStyle(n).backgroundColor);
+        const style = getComputedStyle(node);
+        const ink = node instanceof SVGElement ? style.fill : style.color;
+        const [a, b] = [light(over(grounds)), light(over([...grounds, ink]))];
+        const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (ratio < worst.ratio) worst = { ratio, text: own[0].textContent, ink, of: node.className };
+    }
+    return worst;
+}"""

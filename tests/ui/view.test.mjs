@@ -1,0 +1,181 @@
+// The pure parts of the view: node --test tests/ui/
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { ceiling, indexAt, path, smooth } from "../../tlcourse/ui/static/curve.js";
+import { marksOf } from "../../tlcourse/ui/static/chart.js";
+import { nextLr, readLr, showCount, showLr, showShare, showTime, ticks } from "../../tlcourse/ui/static/format.js";
+import { HEARTBEAT_MS, SILENCE_MS, emptyView, reduce, steerable } from "../../tlcourse/ui/static/reduce.js";
+
+const now = (more) => ({ status: "running", step: 3, tick: 3, total: 10, speed: 5, eta: 1, seconds: 1, augment: null, ...more });
+const state = (more) => ({
+  title: "", now: now(), groups: [{ name: "head", parameters: 10, trainable: true, lr: 1e-3 }],
+  evals: [], notes: [], movement: null, error: null, ...more,
+});
+const snapshot = (loss, more) => ({ type: "snapshot", view: "v", state: state(more), loss: Float32Array.from(loss), now: 0 });
+const delta = (from, loss, more) => ({
+  type: "delta", from, loss: Float32Array.from(loss), state: now({ tick: from + loss.length }), groups: null,
+  evals: [], notes: [], moved: [], error: null, now: 0, ...more,
+});
+const note = (more) => ({ tick: 3, step: 3, ok: true, kind: "freeze", group: "head", text: "froze head", id: null, ...more });
+const play = (...messages) => messages.reduce(reduce, emptyView());
+const losses = (view) => Array.from(view.y.slice(0, view.n));
+
+test("a delta goes on where the snapshot ended", () => {
+  const view = play(snapshot([3, 2, 1]), delta(3, [0.5, 0.25]));
+  assert.deepEqual(losses(view), [3, 2, 1, 0.5, 0.25]);
+  assert.deepEqual(Array.from(view.x.slice(0, 5)), [1, 2, 3, 4, 5]);
+  assert.equal(view.link, "live");
+  assert.equal(view.now.tick, 5);
+});
+
+test("many deltas equal one snapshot", () => {
+  const all = Array.from({ length: 1000 }, (_, i) => 1 / (i + 1));
+  let view = play(snapshot([]));
+  for (let i = 0; i < 1000; i += 8) view = reduce(view, delta(i, all.slice(i, i + 8)));
+  assert.deepEqual(losses(view), losses(play(snapshot(all))));
+});
+
+test("after a gap the view is behind until a snapshot comes", () => {
+  const gap = play(snapshot([3]), delta(4, [1]));
+  assert.equal(gap.behind, true);
+  assert.deepEqual(losses(gap), [3]);
+  const healed = reduce(gap, snapshot([3, 2, 2, 2, 1]));
+  assert.equal(healed.behind, false);
+  assert.equal(healed.n, 5);
+});
+
+test("a used control waits for the note with its id, whoever else gets answers", () => {
+  const used = play(snapshot([3]), { type: "sent", key: "switch:head", id: "v:1", now: 0 });
+  assert.deepEqual(used.pending.map((p) => p.key), ["switch:head"]);
+  const other = reduce(used, delta(1, [], { notes: [note({ id: "w:1" })] }));
+  assert.equal(other.pending.length, 1);
+  const mine = reduce(used, delta(1, [], { notes: [note({ id: "v:1", ok: false, reason: "Everything would be frozen." })] }));
+  assert.deepEqual(mine.pending, []);
+  assert.deepEqual(mine.answers["switch:head"], { ok: false, reason: "Everything would be frozen.", at: 0 });
+});
+
+test("an answer that comes inside a snapshot counts", () => {
+  const used = play(snapshot([3]), { type: "sent", key: "hold", id: "v:1", now: 0 });
+  const view = reduce(used, snapshot([3, 2], { notes: [note({ id: "v:1", kind: "pause" })] }));
+  assert.equal(view.pending.length, 0);
+  assert.equal(view.answers.hold.ok, true);
+});
+
+test("no answer for some seconds is said; a later word ends the silence", () => {
+  const used = play(snapshot([3]), { type: "sent", key: "hold", id: "v:1", now: 0 });
+  assert.equal(reduce(used, { type: "clock", now: SILENCE_MS - 1 }).link, "live");
+  const silent = reduce(used, { type: "clock", now: SILENCE_MS + 1 });
+  assert.equal(silent.link, "silent");
+  assert.equal(silent.pending[0].late, true);
+  assert.equal(reduce(silent, delta(1, [2])).link, "live");
+});
+
+test("a running run that says nothing is suspicious, a finished one is not", () => {
+  const at = (status) => reduce(play({ ...snapshot([3], { now: now({ status }) }), now: 1 }), { type: "clock", now: HEARTBEAT_MS + 2 });
+  assert.equal(at("running").link, "silent");
+  assert.equal(at("finished").link, "live");
+});
+
+test("a quiet clock changes nothing at all", () => {
+  const view = play(snapshot([3]));
+  assert.equal(reduce(view, { type: "clock", now: 100 }), view);
+});
+
+test("answers fade, refusals later than approvals", () => {
+  const used = play(snapshot([3]), { type: "sent", key: "a", id: "1", now: 0 }, { type: "sent", key: "b", id: "2", now: 0 },
+    delta(1, [], { notes: [note({ id: "1" }), note({ id: "2", ok: false, reason: "no" })] }));
+  assert.deepEqual(Object.keys(reduce(used, { type: "clock", now: 4000 }).answers), ["b"]);
+  assert.deepEqual(Object.keys(reduce(used, { type: "clock", now: 20000 }).answers), []);
+});
+
+test("movement is fastened to the intervention it answers", () => {
+  const view = play(snapshot([1, 1, 1], { notes: [note({ tick: 1 }), note({ tick: 3 })] }),
+    delta(3, [1], { moved: [{ since: 3, tick: 8, moved: { head: 0.02 } }] }));
+  assert.deepEqual(view.notes.map((n) => n.moved), [undefined, { head: 0.02 }]);
+  assert.equal(view.movement.moved.head, 0.02);
+});
+
+const saved = (status) => ({ type: "snapshot", source: "trait", now: 0, state: { ...state({ now: now({ status }) }), loss: { x: [1, 50, 99], y: [3, null, 1] } } });
+
+test("without a kernel the saved state is shown and cannot be steered", () => {
+  const view = play(saved("running"), { type: "link", alive: false });
+  assert.equal(view.link, "recorded");
+  assert.equal(steerable(view), false);
+  assert.deepEqual(Array.from(view.x), [1, 50, 99]);
+  assert.ok(Number.isNaN(view.y[1]));
+});
+
+test("a kernel that goes away is told apart from a record", () => {
+  const view = play(snapshot([1]), { type: "sent", key: "hold", id: "v:1", now: 0 }, { type: "link", alive: false });
+  assert.equal(view.link, "gone");
+  assert.deepEqual(view.pending, []);
+  assert.equal(steerable(view), false);
+});
+
+test("the saved state never overwrites a live view", () => {
+  const view = play(snapshot([3, 2, 1]));
+  assert.equal(reduce(view, saved("running")), view);
+});
+
+test("a run that is over cannot be steered", () => {
+  for (const status of ["finished", "stopped", "failed"]) assert.equal(steerable(play(snapshot([1], { now: now({ status }) }))), false);
+  assert.equal(steerable(play(snapshot([1]))), true);
+});
+
+test("marks that would touch are one mark; evaluations and refusals are none", () => {
+  const notes = [note({ tick: 10 }), note({ tick: 12 }), note({ tick: 40 }), note({ tick: 60, kind: "evaluate" }), note({ tick: 70, ok: false })];
+  assert.deepEqual(marksOf(notes, 5).map((m) => [m.tick, m.notes.length]), [[10, 2], [40, 1]]);
+});
+
+test("smoothing keeps a constant, follows gaps and starts at the first value", () => {
+  const flat = smooth(new Float32Array(50).fill(2), 50);
+  assert.ok(flat.every((v) => Math.abs(v - 2) < 1e-5));
+  const gap = smooth(Float32Array.from([4, NaN, 4]), 3);
+  assert.deepEqual([gap[0], Number.isNaN(gap[1]), gap[2]], [4, true, 4]);
+});
+
+test("100,000 points become at most two per half pixel and keep the one spike", () => {
+  const n = 100000;
+  const y = new Float32Array(n).fill(1);
+  y[54321] = 9;
+  const x = Float32Array.from({ length: n }, (_, i) => i + 1);
+  const drawn = path(x, y, n, (t) => (t / n) * 800, (v) => 100 - 10 * v);
+  const points = drawn.split(/[ML]/).length - 1;
+  assert.ok(points <= 2 * 1602, `${points} points`);
+  assert.ok(drawn.includes(" 10.0"), "the spike is drawn");
+});
+
+test("a gap in the curve lifts the pen", () => {
+  const drawn = path(Float32Array.from([1, 2, 3, 4]), Float32Array.from([1, 1, NaN, 1]), 4, (t) => 10 * t, (v) => v);
+  assert.equal(drawn.split("M").length - 1, 2);
+});
+
+test("a spike does not squeeze the curve", () => {
+  const y = new Float32Array(200).fill(1);
+  y[100] = 1000;
+  assert.ok(ceiling(y, new Float32Array(200).fill(1), 200) < 2);
+});
+
+test("indexAt finds the last tick not after", () => {
+  const x = Float32Array.from([1, 5, 9]);
+  assert.deepEqual([0, 1, 4, 5, 100].map((t) => indexAt(x, 3, t)), [-1, 0, 0, 1, 2]);
+});
+
+test("learning rates read and print as people write them", () => {
+  assert.deepEqual([3e-4, 0.001, 0.0123456, 1, null].map(showLr), ["3e-4", "0.001", "0.0123", "1", ""]);
+  assert.deepEqual(["3e-4", "0,001", " 1 ", "3·10^-4", "x", ""].map(readLr), [3e-4, 0.001, 1, 3e-4, null, null]);
+});
+
+test("÷3 and ×3 walk the ladder 1 · 3 · 10 and come back", () => {
+  assert.deepEqual([1e-3, 3e-3, 2e-4].map((lr) => nextLr(lr, 1)), [3e-3, 1e-2, 6e-4]);
+  for (const lr of [1e-5, 3e-4, 1e-1]) assert.equal(nextLr(nextLr(lr, 1), -1), lr);
+});
+
+test("numbers are short", () => {
+  assert.deepEqual([480, 3528, 2223872].map(showCount), ["480", "3.53 k", "2.22 M"]);
+  assert.deepEqual([0, 0.0123, 1e-7, null, 0.915].map(showShare), ["0 %", "1.2 %", "< 0.001 %", "–", "92 %"]);
+  assert.deepEqual([0.5, 59.4, 125, 3700, null].map(showTime), ["0.5 s", "59 s", "2 min 05 s", "1 h 01 min", "–"]);
+  assert.deepEqual(ticks(0, 400, 4), [0, 100, 200, 300, 400]);
+});
