@@ -114,8 +114,8 @@ def _logistic(x: Tensor, y: Tensor, classes: int, *, C: float, **_) -> Callable[
     """Multinomial logistic regression, solved to the optimum.
 
     On caltech24 at 5, 10 and 20 labels a class, C = 1, 10 and 100 and standardised instead of
-    normalised rows all lie within a point of each other on validation photos; of the small C's,
-    10 is the first whose probabilities are near its accuracy.
+    normalised rows all lie within a point of each other on validation photos. But at C = 1 and ten
+    labels it is 22 % sure on average and 96 % right; at 10 it is 65 % sure.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -1,1 +1,24 @@
+"""Draws figures from events, records and arrays; never trains.
 
+Every function returns a `Picture`: it shows itself in a notebook, has a text for those who cannot
+see it, and keeps its matplotlib figure as `.figure`. No pyplot, so nothing global is touched and a
+training thread or a widget's callback may run beside it.
+"""
+
+from tlcourse.plots.comparisons import bars, confusion, label_efficiency
+from tlcourse.plots.curves import curves
+from tlcourse.plots.maps import feature_map
+from tlcourse.plots.pictures import mistakes, neighbours, photos
+from tlcourse.plots.style import Picture
+
+__all__ = [
+    "Picture",
+    "bars",
+    "confusion",
+    "curves",
+    "feature_map",
+    "label_efficiency",
+    "mistakes",
+    "neighbours",
+    "photos",
+]

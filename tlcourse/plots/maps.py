@@ -1,0 +1,98 @@
+"""A landscape of features: which photos lie close together when only two dimensions are left."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from tlcourse.errors import CommandError, DataError
+from tlcourse.plots.style import (
+    INK,
+    MARKERS,
+    PALETTE,
+    PAPER,
+    WIDTH,
+    Picture,
+    enumerated,
+    sheet,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from tlcourse.data import Split
+
+_METHODS = ("tsne", "pca")
+
+
+def feature_map(
+    features: "Split",
+    classes: Sequence[str],
+    *,
+    method: str = "tsne",
+    seed: int = 0,
+    title: str | None = None,
+) -> Picture:
+    """Features (N, D) in two dimensions, each class with a colour, a marker and its name in place.
+
+    method: "tsne" (van der Maaten & Hinton 2008: close stays close, far distances mean little) or
+    "pca" (a straight projection: distances are true but clusters overlap).
+    """
+    x, y = np.asarray(features.x, dtype=np.float64), np.asarray(features.y)
+    if x.ndim != 2 or len(x) < 4:
+        raise DataError(f"A map needs four or more rows of features (N, D), not {x.shape}.")
+    points = project(x, method=method, seed=seed)
+    with styled():
+        figure = sheet(5.6 + (0.36 if title else 0), width=WIDTH * 0.86, title=title)
+        axes = figure.subplots()
+        for at, label in enumerate(np.unique(y)):
+            mine = points[y == label]
+            colour = PALETTE[at % len(PALETTE)]
+            marker = MARKERS[(at // len(PALETTE) + at) % len(MARKERS)]
+            axes.scatter(*mine.T, s=22, color=colour, marker=marker, alpha=0.75, linewidths=0)
+        for label in np.unique(y):
+            _name(axes, classes[int(label)], points[y == label])
+        axes.margins(0.08)
+        axes.set(xticks=[], yticks=[])
+        axes.grid(False)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    present = [classes[int(label)] for label in np.unique(y)]
+    return Picture(
+        figure, f"{title or 'Map of features'}: {len(x)} photos of {enumerated(present)}."
+    )
+
+
+def project(x: np.ndarray, *, method: str, seed: int) -> np.ndarray:
+    """Rows (N, D), scaled to unit length, as (N, 2)."""
+    if method not in _METHODS:
+        raise CommandError(f"No map {method!r}. Choose one of: {', '.join(_METHODS)}.")
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    flat = PCA(min(50, *x.shape), random_state=seed).fit_transform(x)
+    if method == "pca":
+        return flat[:, :2]
+    spread = min(30.0, (len(x) - 1) / 3)
+    return TSNE(perplexity=spread, init="pca", random_state=seed).fit_transform(flat)
+
+
+def _name(axes: Axes, name: str, points: np.ndarray) -> None:
+    """The class's name above where most of its points lie; strays do not pull it away."""
+    from matplotlib.patheffects import withStroke
+
+    middle = np.median(points, axis=0)
+    away = np.linalg.norm(points - middle, axis=1)
+    core = points[away <= 2 * np.median(away) + 1e-9]
+    axes.annotate(
+        name.replace("_", " "),
+        (middle[0], core[:, 1].max()),
+        (0, 7),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=9.5,
+        color=INK,
+        path_effects=[withStroke(linewidth=3, foreground=PAPER)],
+    )
