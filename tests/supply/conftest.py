@@ -1,65 +1,13 @@
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
 import os
-import random
-import tarfile
 import threading
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.supply.server import Server
-from tlcourse.cards import Asset, Card, File
 from tlcourse.supply import Settings
-
-
-def noise(count: int, seed: int = 0) -> bytes:
-    return random.Random(seed).randbytes(count)
-
-
-def file_of(path: str, body: bytes) -> File:
-    return File(path, len(body), hashlib.sha256(body).hexdigest())
-
-
-def card_of(*assets: Asset, name: str = "thing") -> Card:
-    text = dict(title="A thing", kind="data", licence="MIT", source_url="", citation="")
-    return Card(name=name, assets=assets, description="", **text)
-
-
-def one(url: str, body: bytes, path: str = "thing.bin") -> Card:
-    """A card of a single file."""
-    return card_of(Asset((url,), (file_of(path, body),)))
-
-
-def tarball(members: Mapping[str, bytes] | Iterable[tuple[tarfile.TarInfo | str, bytes]]) -> bytes:
-    """A tar.gz of these members; a TarInfo stands for itself."""
-    pairs = members.items() if isinstance(members, Mapping) else members
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w") as tar:
-        for member, body in pairs:
-            info = tarfile.TarInfo(member) if isinstance(member, str) else member
-            if info.isreg():
-                info.size = len(body)
-            tar.addfile(info, io.BytesIO(body))
-    return gzip.compress(raw.getvalue(), mtime=0)
-
-
-def packed(urls: tuple[str, ...], files: Mapping[str, bytes], limit: int = 10**7) -> Card:
-    """A card of an archive whose members lie below one leading folder."""
-    rows = tuple(file_of(path, body) for path, body in files.items())
-    return card_of(Asset(urls, rows, archive="tar.gz", strip=1, at_most_bytes=limit))
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 @pytest.fixture

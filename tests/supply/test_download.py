@@ -5,18 +5,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.supply.conftest import card_of, content, file_of, noise, one, packed, tarball
 from tests.supply.server import chunked, cut, cut_chunked, no_range, status, wrong_range
+from tests.supply.things import PHOTOS, archive, card_of, content, file_of, noise, one, packed
 from tlcourse.cards import Asset
 from tlcourse.errors import FetchError
 from tlcourse.supply.bring import bring, present
 
 BODY = noise(300_000)
-PHOTOS = {"photos/a.jpg": noise(50_000, 1), "photos/b.jpg": noise(70_000, 2)}
-
-
-def archive(files):
-    return tarball({f"repo-123/{path}": body for path, body in files.items()})
 
 
 def test_a_file_is_fetched_once(server, settings):

@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.supply import server as bad
-from tests.supply.conftest import content, noise, one, packed, tarball
-from tests.supply.test_download import PHOTOS, archive
+from tests.supply.things import PHOTOS, archive, content, noise, one, packed, tarball
 from tlcourse.errors import FetchError, IntegrityError, UnsafePathError
 from tlcourse.supply.bring import bring, present
 

@@ -187,7 +187,7 @@ def disk_errors(home: Path, name: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename or home
+        where = error.filename2 or error.filename or home
         if error.errno in FULL:
             raise no_space(home, name, None, shutil.disk_usage(home).free) from error
         if error.errno in FORBIDDEN:
