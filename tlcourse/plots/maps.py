@@ -50,8 +50,10 @@ def feature_map(
             colour = PALETTE[at % len(PALETTE)]
             marker = MARKERS[(at // len(PALETTE) + at) % len(MARKERS)]
             axes.scatter(*mine.T, s=22, color=colour, marker=marker, alpha=0.75, linewidths=0)
-        for label in np.unique(y):
-            _name(axes, classes[int(label)], points[y == label])
+        names = [classes[int(label)].replace("_", " ") for label in np.unique(y)]
+        places = np.array([_above(points[y == label]) for label in np.unique(y)])
+        for name, place in zip(names, _apart(places, names, points), strict=True):
+            _name(axes, name, place)
         axes.margins(0.08)
         axes.set(xticks=[], yticks=[])
         axes.grid(False)
@@ -78,16 +80,35 @@ def project(x: np.ndarray, *, method: str, seed: int) -> np.ndarray:
     return TSNE(perplexity=spread, init="pca", random_state=seed).fit_transform(flat)
 
 
-def _name(axes: Axes, name: str, points: np.ndarray) -> None:
-    """The class's name above where most of its points lie; strays do not pull it away."""
-    from matplotlib.patheffects import withStroke
-
+def _above(points: np.ndarray) -> np.ndarray:
+    """(2,): just over where most of a class's points lie; strays do not pull its name away."""
     middle = np.median(points, axis=0)
     away = np.linalg.norm(points - middle, axis=1)
     core = points[away <= 2 * np.median(away) + 1e-9]
+    return np.array([middle[0], core[:, 1].max()])
+
+
+def _apart(places: np.ndarray, names: list[str], points: np.ndarray) -> np.ndarray:
+    """The places of the names, moved up where two names would lie on each other."""
+    # About 620 × 440 pixels hold the points; a letter takes 7 of them, a line 16.
+    pixel = np.ptp(points, axis=0) / (620, 440)
+    places, placed = places.copy(), []
+    for at in np.argsort(places[:, 1]):
+        for other in placed:  # from the bottom upwards, so one pass is enough
+            across, up = np.abs(places[at] - places[other]) / pixel
+            if across < 3.5 * (len(names[at]) + len(names[other])) and up < 16:
+                places[at, 1] = places[other, 1] + 16 * pixel[1]
+        placed.append(at)
+        placed.sort(key=lambda i: places[i, 1])
+    return places
+
+
+def _name(axes: Axes, name: str, place: np.ndarray) -> None:
+    from matplotlib.patheffects import withStroke
+
     axes.annotate(
-        name.replace("_", " "),
-        (middle[0], core[:, 1].max()),
+        name,
+        place,
         (0, 7),
         textcoords="offset points",
         ha="center",
