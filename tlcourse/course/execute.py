@@ -4,9 +4,12 @@ Where it stops it keeps what it has: the notebook with its outputs so far, and o
 says which cell, and why.
 """
 
+import asyncio
 import os
+import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +63,7 @@ def execute(
         record_timing=False,
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # its warnings are for servers
         resources={"metadata": {"path": str(folder)}},
+        on_notebook_start=_end_on_signals,
         on_cell_execute=start,
         on_cell_executed=end,
     )
@@ -73,7 +77,17 @@ def execute(
         failure = f"{_at(notebook, max(began))}: it took longer than {cell_timeout_s:g} s"
     except DeadKernelError:
         failure = f"{_at(notebook, max(began))}: the kernel died (often: out of memory)"
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     return Execution(notebook, time.perf_counter() - started, failure)
+
+
+def _end_on_signals(notebook: "NotebookNode") -> None:
+    """Cancel the run on Ctrl-C. nbclient would kill the kernel and report it as dead."""
+    loop, run = asyncio.get_running_loop(), asyncio.current_task()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError, RuntimeError):  # Windows; not in the main thread
+            loop.add_signal_handler(number, run.cancel)
 
 
 def where(notebook: "NotebookNode") -> str:

@@ -1,0 +1,79 @@
+"""The command line's door: one sentence and an exit code for what a person can mend."""
+
+import pytest
+
+from tlcourse import errors
+from tlcourse.cli import main
+from tlcourse.cli.app import COMMANDS, app
+
+
+def test_help_lists_every_command(capsys):
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    for name in COMMANDS:
+        assert f"\n  {name} " in told
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name, capsys):
+    assert main([name, "--help"]) == 0
+    assert f"Usage: tlcourse {name}" in capsys.readouterr().out
+    assert app.get_command(None, name).help
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["nonsense"], 2, "No such command 'nonsense'"),
+        (["run"], 2, "Missing argument 'NUMBER'"),
+        (["run", "77"], 1, "No lesson '77'. The lessons are:"),
+        (["run", "01", "--tier", "huge"], 2, "'huge' is not one of"),
+        (["run", "01", "--timeout", "-1"], 2, "'--timeout'"),
+        (["reset", "77"], 1, "No lesson '77'"),
+        (["replay", "nowhere.jsonl"], 1, "No record 'nowhere.jsonl'"),
+        (["lab", "--port", "0"], 2, "'--port'"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_no_traceback(arguments, code, sentence, capsys):
+    assert main(arguments) == code
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert "Traceback" not in told
+
+
+def test_a_record_that_is_no_record_is_refused(tmp_path, capsys):
+    (tmp_path / "x.jsonl").write_text("not json\n")
+    assert main(["replay", str(tmp_path / "x.jsonl")]) == errors.RecordError.exit_code
+    assert "x.jsonl" in capsys.readouterr().err
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("tlcourse.cli.overview.lessons", broken)
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        main(["lessons"])
+
+
+def test_the_version_is_told(capsys):
+    import tlcourse
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tlcourse {tlcourse.__version__}\n"
+
+
+def test_doctor_says_what_is_here(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("TLCOURSE_MIRROR", str(tmp_path / "gone"))
+    assert main(["doctor"]) == 0
+    told = capsys.readouterr().out
+    assert "Python" in told and "ipykernel" in told and "GB free" in told
+    assert f"no folder {tmp_path / 'gone'}" in told
+
+
+def test_doctor_knows_versions_that_make_trouble():
+    from tlcourse.cli.doctor import known_trouble
+
+    assert "clicks wait" in known_trouble("ipykernel", "6.31.0")
+    assert known_trouble("ipykernel", "7.3.0") is None
+    assert known_trouble("torch", "2.6.0") is None
