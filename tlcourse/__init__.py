@@ -29,10 +29,13 @@ _HOME = {
     "claim": "measure",
     "interval": "measure",
     "tier": "course",
+    "hand": "course",
     "plots": "plots",
+    "measure": "measure",
+    "methods": "methods",
     "errors": "errors",
 }
-_MODULES = {"plots", "errors"}
+_MODULES = {"plots", "measure", "methods", "errors"}
 
 __all__ = sorted(_HOME)
 
@@ -51,8 +54,8 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from tlcourse import errors, plots
-    from tlcourse.course import tier
+    from tlcourse import errors, measure, methods, plots
+    from tlcourse.course import hand, tier
     from tlcourse.data import load_data
     from tlcourse.measure import claim, interval
     from tlcourse.methods import features, probe

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tlcourse.course.hands import VARIABLE as HAND
+from tlcourse.course.tiers import VARIABLE as TIER
+
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
