@@ -31,7 +31,15 @@ def kernel_of(version: str, folder: Path) -> str:
     pip = [sys.executable, "-m", "pip"] if importlib.util.find_spec("pip") else ["uv", "pip"]
     if pip[0] == "uv" and not shutil.which("uv"):
         pytest.skip(f"neither pip nor uv is here to bring ipykernel {version}")
-    command = [*pip, "install", "--quiet", "--no-deps", "--target", overlay, f"ipykernel=={version}"]
+    command = [
+        *pip,
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        overlay,
+        f"ipykernel=={version}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     if done.returncode:
         pytest.skip(f"ipykernel {version} cannot be installed: {done.stderr.strip()[-300:]}")
@@ -59,9 +67,10 @@ def context(server):
         yield browser.new_context(viewport={"width": 1200, "height": 1400})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def open_book(server, context):
-    """Open a notebook whose kernel has this ipykernel, ready to make runs; one for each version."""
+    """Open a notebook whose kernel has this ipykernel, ready to make runs; one for each version,
+    kept for the next test unless `open_book.books` forgets it."""
     books: dict[str, driver.Notebook] = {}
 
     def open_one(version: str) -> driver.Notebook:
@@ -74,6 +83,7 @@ def open_book(server, context):
         books[version].page.bring_to_front()
         return books[version]
 
+    open_one.books = books
     yield open_one
     for book in books.values():
         assert book.complaints == []

@@ -171,6 +171,18 @@ class Notebook:
         at = self.add(f"import json; print(json.dumps({expression}))")
         return json.loads(self.run(at).strip().splitlines()[-1])
 
+    def keep_only(self, count: int) -> str:
+        """Drop all cells after the first `count`; the notebook's name."""
+        return self.page.evaluate(
+            """count => {
+                const panel = jupyterapp.shell.currentWidget;
+                const cells = panel.content.model.sharedModel;
+                if (cells.cells.length > count) cells.deleteCellRange(count, cells.cells.length);
+                return panel.context.path;
+            }""",
+            count,
+        )
+
     def printed(self, index: int) -> str:
         cell = self.page.evaluate(
             "index => jupyterapp.shell.currentWidget.content.model.cells.get(index).toJSON()", index

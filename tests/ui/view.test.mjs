@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { ceiling, indexAt, path, smooth } from "../../tlcourse/ui/static/curve.js";
 import { marksOf } from "../../tlcourse/ui/static/chart.js";
-import { nextLr, readLr, showCount, showLr, showShare, showTime, ticks } from "../../tlcourse/ui/static/format.js";
+import { nextLr, readLr, showCount, showLr, showMoved, showShare, showTime, ticks } from "../../tlcourse/ui/static/format.js";
 import { HEARTBEAT_MS, SILENCE_MS, emptyView, reduce, steerable } from "../../tlcourse/ui/static/reduce.js";
 
 const now = (more) => ({ status: "running", step: 3, tick: 3, total: 10, speed: 5, eta: 1, seconds: 1, augment: null, ...more });
@@ -21,6 +21,7 @@ const delta = (from, loss, more) => ({
 const note = (more) => ({ tick: 3, step: 3, ok: true, kind: "freeze", group: "head", text: "froze head", id: null, ...more });
 const play = (...messages) => messages.reduce(reduce, emptyView());
 const losses = (view) => Array.from(view.y.slice(0, view.n));
+const saved = (status) => ({ type: "snapshot", source: "trait", now: 0, state: { ...state({ now: now({ status }) }), loss: { x: [1, 50, 99], y: [3, null, 1] } } });
 
 test("a delta goes on where the snapshot ended", () => {
   const view = play(snapshot([3, 2, 1]), delta(3, [0.5, 0.25]));
@@ -78,6 +79,13 @@ test("a running run that says nothing is suspicious, a finished one is not", () 
   assert.equal(at("finished").link, "live");
 });
 
+test("a hello that nobody answers is silence", () => {
+  const view = play(saved("running"), { type: "hello", now: 5 }, { type: "clock", now: HEARTBEAT_MS + 6 });
+  assert.equal(view.link, "silent");
+  const busy = play(saved("running"), { type: "hello", now: 5 }, { ...saved("running"), fresh: true, now: 7000 }, { type: "clock", now: HEARTBEAT_MS + 6 });
+  assert.equal(busy.link, "connecting"); // its cell is busy, but its messenger speaks
+});
+
 test("a quiet clock changes nothing at all", () => {
   const view = play(snapshot([3]));
   assert.equal(reduce(view, { type: "clock", now: 100 }), view);
@@ -97,10 +105,9 @@ test("movement is fastened to the intervention it answers", () => {
   assert.equal(view.movement.moved.head, 0.02);
 });
 
-const saved = (status) => ({ type: "snapshot", source: "trait", now: 0, state: { ...state({ now: now({ status }) }), loss: { x: [1, 50, 99], y: [3, null, 1] } } });
 
 test("without a kernel the saved state is shown and cannot be steered", () => {
-  const view = play(saved("running"), { type: "link", alive: false });
+  const view = play(saved("running"), { type: "unlink" });
   assert.equal(view.link, "recorded");
   assert.equal(steerable(view), false);
   assert.deepEqual(Array.from(view.x), [1, 50, 99]);
@@ -108,7 +115,7 @@ test("without a kernel the saved state is shown and cannot be steered", () => {
 });
 
 test("a kernel that goes away is told apart from a record", () => {
-  const view = play(snapshot([1]), { type: "sent", key: "hold", id: "v:1", now: 0 }, { type: "link", alive: false });
+  const view = play(snapshot([1]), { type: "sent", key: "hold", id: "v:1", now: 0 }, { type: "unlink" });
   assert.equal(view.link, "gone");
   assert.deepEqual(view.pending, []);
   assert.equal(steerable(view), false);
@@ -177,5 +184,6 @@ test("numbers are short", () => {
   assert.deepEqual([480, 3528, 2223872].map(showCount), ["480", "3.53 k", "2.22 M"]);
   assert.deepEqual([0, 0.0123, 1e-7, null, 0.915].map(showShare), ["0 %", "1.2 %", "< 0.001 %", "–", "92 %"]);
   assert.deepEqual([0.5, 59.4, 125, 3700, null].map(showTime), ["0.5 s", "59 s", "2 min 05 s", "1 h 01 min", "–"]);
+  assert.equal(showMoved({ head: 0.01, stem: 0, body: 0.2 }), "body 20 %, head 1 %");
   assert.deepEqual(ticks(0, 400, 4), [0, 100, 200, 300, 400]);
 });

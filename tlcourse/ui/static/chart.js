@@ -1,6 +1,6 @@
 // Loss above, accuracy below, one time axis; every intervention a mark with a tooltip.
 
-import { showAccuracy, showCount, showShare, showValue, ticks } from "./format.js";
+import { showAccuracy, showCount, showMoved, showValue, ticks } from "./format.js";
 import { ceiling, indexAt, path, smooth } from "./curve.js";
 import { changeIcon, h, keyed, put, s } from "./dom.js";
 
@@ -38,8 +38,8 @@ export function tell(note) {
   if (note.before != null && note.after != null && note.before !== note.after) {
     lines.push(`${showCount(note.before)} → ${showCount(note.after)} parameters train`);
   }
-  const moved = Object.entries(note.moved ?? {}).filter(([, share]) => share);
-  if (moved.length) lines.push(`then moved: ${moved.map(([g, m]) => `${g} ${showShare(m)}`).join(", ")}`);
+  const moved = showMoved(note.moved);
+  if (moved) lines.push(`then moved: ${moved}`);
   return lines;
 }
 

@@ -98,14 +98,25 @@ function drawAnswers(root, view) {
   }
 }
 
-/** JupyterLab saves only widgets whose kernel is alive. Keep this one's last state in the file also
- * when its kernel is gone: otherwise the first save after reopening would lose it.
+/** The widget's model itself, which knows whether its kernel lives; null in front ends that hide it.
  * @param {any} model */
-async function keepInNotebook(model) {
+async function ownModel(model) {
   try {
-    const own = await model.widget_manager?.get_model?.(model.get("saved").model_id);
-    for (const part of [own, model.get("layout")]) if (part && "comm_live" in part) part.comm_live = true;
-  } catch { /* another front end: nothing to keep */ }
+    return await model.widget_manager.get_model(model.get("saved").model_id);
+  } catch {
+    return null;
+  }
+}
+
+/** Models that have lost their kernel: for good, since a kernel that starts again knows nothing of
+ * them. A view that is made later learns it here. */
+const lost = new WeakSet();
+
+/** JupyterLab saves only widgets whose kernel is alive: the first save after reopening a notebook would
+ * lose the record. So this one goes on counting as alive.
+ * @param {any} own @param {any} model */
+function keepInNotebook(own, model) {
+  for (const part of [own, model.get("layout")]) if (part && "comm_live" in part) part.comm_live = true;
 }
 
 /** @param {{model: any, el: HTMLElement}} context */
@@ -140,6 +151,7 @@ function render({ model, el }) {
 
   function hello() {
     asked = performance.now();
+    hear({ type: "hello", now: asked });
     model.send({ type: "hello", view: me });
   }
 
@@ -167,39 +179,40 @@ function render({ model, el }) {
     if (content.type === "snapshot" || content.type === "delta") hear({ ...content, loss: floats(buffers?.[0]), now: performance.now() });
   }
 
-  function onSaved() {
-    hear({ type: "snapshot", source: "trait", state: model.get("saved"), now: performance.now() });
+  /** @param {boolean} fresh just now, from a living kernel */
+  function onSaved(fresh) {
+    hear({ type: "snapshot", source: "trait", fresh, state: model.get("saved"), now: performance.now() });
   }
+  const onFresh = () => onSaved(true);
 
-  /** JupyterLab marks the element of a view whose kernel is gone. */
-  function onLink() {
-    const alive = !el.classList.contains("jupyter-widgets-disconnected");
-    if (alive !== dead) return;
-    dead = !alive;
-    hear({ type: "link", alive });
-    if (dead) keepInNotebook(model);
-    else hello();
+  /** Is the kernel gone? JupyterLab says so of the model (and marks the element, at first). */
+  async function onLink() {
+    const marked = el.classList.contains("jupyter-widgets-disconnected");
+    const own = await ownModel(model);
+    if (dead || !(marked || (own && (own.comm_live === false || lost.has(own))))) return;
+    dead = true;
+    if (own) lost.add(own);
+    hear({ type: "unlink" });
+    keepInNotebook(own, model);
   }
 
   const saved = model.get("saved");
-  if (saved?.now) onSaved();
+  if (saved?.now) onSaved(false);
   model.on("msg:custom", onMessage);
-  model.on("change:saved", onSaved);
-  const watch = new MutationObserver(onLink);
-  watch.observe(el, { attributes: true, attributeFilter: ["class"] });
-  onLink();
-  if (!dead) hello();
+  model.on("change:saved", onFresh);
+  model.on("comm_live_update", onLink);
+  onLink().then(() => { if (!dead) hello(); });
   const beat = setInterval(() => hear({ type: "clock", now: performance.now() }), 500);
   const resize = new ResizeObserver(() => { if (!scheduled) scheduled = requestAnimationFrame(draw); });
   resize.observe(root);
   draw();
   return () => {
     clearInterval(beat);
-    watch.disconnect();
     resize.disconnect();
     cancelAnimationFrame(scheduled);
     model.off("msg:custom", onMessage);
-    model.off("change:saved", onSaved);
+    model.off("change:saved", onFresh);
+    model.off("comm_live_update", onLink);
   };
 }
 

@@ -38,6 +38,12 @@ export function showShare(share) {
   return `${Number(percent.toPrecision(2))} %`;
 }
 
+/** Which groups moved, the farthest first. @param {Record<string, number|null>|undefined} moved */
+export function showMoved(moved) {
+  const went = Object.entries(moved ?? {}).filter(([, share]) => share);
+  return went.sort(([, a], [, b]) => Number(b) - Number(a)).map(([group, share]) => `${group} ${showShare(share)}`).join(", ");
+}
+
 /** 0.915 → "91.5 %". @param {number|null} accuracy 0 … 1 */
 export function showAccuracy(accuracy) {
   return accuracy == null ? "–" : `${Number((100 * accuracy).toFixed(1))} %`;

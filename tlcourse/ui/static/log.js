@@ -1,6 +1,6 @@
 // What was done, newest first, in words. And what went wrong, message first.
 
-import { showCount, showShare } from "./format.js";
+import { showCount, showMoved } from "./format.js";
 import { h, keyed, put } from "./dom.js";
 
 /** @typedef {import("./reduce.js").View} View
@@ -39,8 +39,8 @@ export function detail(note) {
   if (note.before != null && note.after != null && note.before !== note.after) {
     parts.push(`${showCount(note.before)} → ${showCount(note.after)} parameters train`);
   }
-  const moved = Object.entries(note.moved ?? {}).filter(([, share]) => share);
-  if (moved.length) parts.push(`moved ${moved.map(([group, share]) => `${group} ${showShare(share)}`).join(", ")}`);
+  const moved = showMoved(note.moved);
+  if (moved) parts.push(`moved ${moved}`);
   return parts.join(" · ");
 }
 

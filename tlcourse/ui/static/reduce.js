@@ -4,7 +4,8 @@
 //   delta     what happened since; `from` says how many losses the sender had sent before
 //   sent      a control was used here: pending until a note with its id comes back
 //   clock     time went by; who has not answered?
-//   link      the connection to the kernel came or went
+//   hello     this view has introduced itself: the kernel should speak now
+//   unlink    the kernel is gone, for good
 
 /** @typedef {{status: string, step: number, tick: number, total: number, speed: number|null,
  *   eta: number|null, seconds: number, augment: number|null}} Now
@@ -52,9 +53,10 @@ export function reduce(view, message) {
   switch (message.type) {
     case "snapshot": return snapshot(view, message);
     case "delta": return delta(view, message);
+    case "hello": return view.heard ? view : { ...view, heard: message.now }; // from here on it counts
     case "sent": return sent(view, message);
     case "clock": return clock(view, message.now);
-    case "link": return link(view, message.alive);
+    case "unlink": return unlink(view);
     default: return view;
   }
 }
@@ -70,7 +72,7 @@ function snapshot(view, m) {
     ...view, title: s.title, now: s.now, groups: s.groups, evals: s.evals, notes: s.notes,
     movement: s.movement, error: s.error, x, y, n: y.length, behind: recorded, loaded: true,
   };
-  if (recorded) return next;
+  if (recorded) return m.fresh ? { ...next, heard: m.now } : next;
   return settle({ ...next, link: /** @type {Link} */ ("live"), heard: m.now }, s.notes, m.now);
 }
 
@@ -137,12 +139,8 @@ function clock(view, now) {
   return { ...view, answers, pending, link: silent ? "silent" : view.link };
 }
 
-/** @param {View} view @param {boolean} alive @returns {View} */
-function link(view, alive) {
-  if (alive) {
-    const back = view.link === "recorded" || view.link === "gone";
-    return back ? { ...view, link: "connecting", behind: true } : view;
-  }
+/** The kernel is gone, or was never there. @param {View} view @returns {View} */
+function unlink(view) {
   const spoke = view.link === "live" || view.link === "silent";
   return { ...view, link: spoke || view.link === "gone" ? "gone" : "recorded", pending: [] };
 }
