@@ -67,12 +67,11 @@ def load_data(
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise DataError(f"No data set {name!r}.{hint} There are: {', '.join(names())}.")
     size = ENTRIES[name].size if size is None else size
-    if not SMALLEST <= size <= LARGEST:
-        raise DataError(f"size={size} is not possible: choose {SMALLEST} to {LARGEST} pixels.")
-    if labels_per_class is not None and labels_per_class < 1:
-        raise DataError(
-            f"labels_per_class={labels_per_class} is not possible: take 1 or more, or None for all."
-        )
+    if not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
+        raise DataError(f"size={size!r} is not possible: choose {SMALLEST} to {LARGEST} pixels.")
+    k = labels_per_class
+    if k is not None and not (isinstance(k, int) and k >= 1):
+        raise DataError(f"labels_per_class={k!r} is not possible: take 1 or more, or None for all.")
 
     source = _read(name, size)
     pool, valid, test = divide(source.ids, source.y.tolist(), valid=source.valid, test=source.test)
