@@ -168,8 +168,9 @@ def _prototypes(x: Tensor, y: Tensor, classes: int, **_) -> Callable[[Tensor], T
 def _knn(x: Tensor, y: Tensor, classes: int, *, k: int, **_) -> Callable[[Tensor], Tensor]:
     """One vote for each of the k most similar examples; a tie goes to the nearer side."""
     one_hot = torch.nn.functional.one_hot(y, classes).double()
-    # Earlier ranks weigh a hair more: enough to break a tie, never enough to turn a majority.
-    weight = 1 + torch.linspace(1e-4, 0, k, dtype=torch.double) / k
+    # A hair more for nearer ranks, each hair longer than all that follow: that breaks a tie and
+    # never turns a majority.
+    weight = 1 + 1e-4 * 0.5 ** torch.arange(k, dtype=torch.double)
     weight = weight / weight.sum()
 
     def scores(rows: Tensor) -> Tensor:

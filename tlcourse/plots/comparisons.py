@@ -172,8 +172,7 @@ def _shades(colour: str) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("shades", ["#EFEEEB", colour])
-    shades.set_bad(alpha=0)
-    return shades
+    return shades.with_extremes(bad=(0, 0, 0, 0))
 
 
 def _label_ends(axes: Any, lines: dict[str, dict[int, Interval]]) -> None:

@@ -1,0 +1,249 @@
+"""A figure shows what it was given: its artists are asked for their data."""
+
+import ast
+import base64
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import tlcourse as tl
+from tlcourse import plots
+from tlcourse.errors import CommandError, DataError
+from tlcourse.measure import confusion, interval
+from tlcourse.methods import nearest
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return tl.load_data("digits", labels_per_class=5, seed=0)
+
+
+@pytest.fixture(scope="module")
+def flat(digits):
+    return replace(
+        digits,
+        train=replace(digits.train, x=digits.train.x.flatten(1).float()),
+        test=replace(digits.test, x=digits.test.x.flatten(1).float()),
+    )
+
+
+@pytest.fixture(scope="module")
+def run(flat):
+    model = nn.Sequential()
+    model.body, model.head = nn.Linear(flat.train.x.shape[1], 16), nn.Linear(16, 10)
+    scaled = {
+        name: replace(getattr(flat, name), x=getattr(flat, name).x.flatten(1).float() / 255)
+        for name in ("train", "valid", "test")
+    }
+    session = tl.Session(
+        model, replace(flat, **scaled), steps=40, eval_every=10, freeze="body", lr=1e-2
+    )
+    session.at(10, tl.Unfreeze("body", lr=1e-3))
+    session.at(25, tl.SetLR("head", 1e-4))
+    session.at(26, tl.Evaluate())
+    session.run()
+    return session
+
+
+def images(picture):
+    return [np.asarray(axes.images[0].get_array()) for axes in picture.figure.axes if axes.images]
+
+
+def captions(picture):
+    return [axes.get_title() for axes in picture.figure.axes if axes.images]
+
+
+def as_shown(x):
+    return x.permute(1, 2, 0).numpy()
+
+
+def test_photos_begin_with_one_of_every_class(digits):
+    picture = plots.photos(digits.train, digits.classes, rows=2, per_row=10)
+    assert captions(picture) == [*digits.classes, *digits.classes]
+    first = {c: digits.train.x[digits.train.y == c][0] for c in range(10)}
+    for label, shown in enumerate(images(picture)[:10]):
+        assert np.array_equal(shown, as_shown(first[label]))
+
+
+def test_neighbours_are_shown_nearest_first_and_marked_in_words(digits, flat):
+    queries = [3, 77]
+    picture = plots.neighbours(flat, digits, queries, k=4)
+    found = nearest(flat, flat.test.x[queries], k=4)
+    for row, query in enumerate(queries):
+        shown, said = images(picture)[5 * row :][:5], captions(picture)[5 * row :][:5]
+        assert np.array_equal(shown[0], as_shown(digits.test.x[query]))
+        for place, index in enumerate(found[row].tolist(), 1):
+            assert np.array_equal(shown[place], as_shown(digits.train.x[index]))
+            is_same = digits.train.y[index] == digits.test.y[query]
+            assert (
+                said[place] == f"{'✓' if is_same else '✗'} {digits.classes[digits.train.y[index]]}"
+            )
+
+
+def test_mistakes_show_only_mistakes_the_surest_first(digits):
+    said = digits.test.y.clone()
+    said[[5, 9, 30]] = (said[[5, 9, 30]] + 1) % 10
+    sureness = torch.full((len(said),), 0.99)
+    sureness[[5, 9, 30]] = torch.tensor([0.3, 0.9, 0.6])
+    picture = plots.mistakes(digits.test, said, digits.classes, n=2, sureness=sureness)
+    assert all(
+        np.array_equal(shown, as_shown(digits.test.x[index]))
+        for shown, index in zip(images(picture), [9, 30], strict=True)
+    )
+    said_9, is_9 = digits.classes[said[9]], digits.classes[digits.test.y[9]]
+    assert captions(picture)[0] == f"✗ said {said_9}\nis {is_9}\n90 % sure"
+    assert "2 of 3 mistakes" in picture.alt
+
+
+def test_no_mistakes_is_said(digits):
+    picture = plots.mistakes(digits.test, digits.test.y, digits.classes)
+    assert not images(picture) and "none among 500" in picture.alt
+
+
+def test_curves_draw_the_events(run):
+    picture = plots.curves(run)
+    loss, accuracy = picture.figure.axes
+    raw, smooth = loss.lines[:2]
+    assert np.array_equal(raw.get_ydata(), run.result.losses)
+    assert smooth.get_ydata()[0] == pytest.approx(run.result.losses[0])
+    assert smooth.get_ydata()[-1] == pytest.approx(run.result.losses[-2:].mean())
+    steps, values = run.result.curve("valid")
+    assert np.array_equal(accuracy.lines[0].get_xdata(), steps)
+    assert np.array_equal(accuracy.lines[0].get_ydata(), values)
+    assert [line.get_xdata()[0] for line in loss.lines[2:]] == [10, 25]  # Evaluate changes nothing
+    assert "step 10: body unfrozen, learning rate 0.001" in picture.alt
+    assert "step 25: learning rate of head set to 0.0001" in picture.alt
+
+
+def test_a_smoothed_loss_never_looks_ahead():
+    from tlcourse.plots.curves import _smoothed
+
+    losses = np.r_[np.ones(50), np.zeros(50)]
+    assert np.array_equal(_smoothed(losses)[:50], np.ones(50))
+    assert _smoothed(losses)[50:55] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0])
+
+
+def test_runs_are_told_apart_by_name(run):
+    picture = plots.curves({"one": run, "two": run.events[:200]})
+    legend = picture.figure.axes[1].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["one", "two"]
+
+
+def test_label_efficiency_draws_means_and_bounds():
+    many = interval([0.94, 0.95, 0.96])
+    picture = plots.label_efficiency({"frozen": {10: many, 1: [0.7, 0.8]}, "scratch": {10: 0.5}})
+    axes = picture.figure.axes[0]
+    frozen, scratch = axes.containers
+    assert frozen.lines[0].get_xdata().tolist() == [1, 10]
+    assert frozen.lines[0].get_ydata().tolist() == pytest.approx([0.75, 0.95])
+    low, high = frozen.lines[2][0].get_segments()[1][:, 1]
+    assert (low, high) == pytest.approx((many.low, many.high))
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "10"]
+    assert many.text in picture.alt and "⟨" not in picture.alt
+
+
+def test_bars_are_as_long_as_their_means_and_say_them():
+    measured = {
+        "cached": interval([0.04, 0.05], unit="seconds"),
+        "anew": interval([7, 8], unit="seconds"),
+    }
+    axes = plots.bars(measured).figure.axes[0]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.045, 7.5])
+    assert [note.get_text() for note in axes.texts] == [value.text for value in measured.values()]
+    with pytest.raises(DataError, match="percent, seconds"):
+        plots.bars({**measured, "accuracy": 0.9})
+
+
+def test_confusion_writes_every_count_in_its_cell():
+    matrix = confusion([0, 1, 1, 2, 2, 2], [0, 1, 0, 2, 2, 1], 3)
+    axes = plots.confusion(matrix, ["a", "b", "c"]).figure.axes[0]
+    written = {tuple(text.get_position())[::-1]: int(text.get_text()) for text in axes.texts}
+    assert written == {(r, c): matrix[r, c] for r, c in np.argwhere(matrix).tolist()}
+    with pytest.raises(DataError, match="2 × 2"):
+        plots.confusion(matrix, ["a", "b"])
+
+
+def test_a_map_keeps_every_point_and_the_pca_is_a_projection(digits, flat):
+    axes = plots.feature_map(flat.train, digits.classes, method="pca").figure.axes[0]
+    drawn = np.concatenate([np.asarray(group.get_offsets()) for group in axes.collections])
+    rows = nn.functional.normalize(flat.train.x, dim=1).double()
+    rows = rows - rows.mean(0)
+    order = torch.argsort(flat.train.y, stable=True)
+    _, values, _ = torch.linalg.svd(rows, full_matrices=False)
+    assert drawn.shape == (len(flat.train), 2)
+    assert np.square(drawn).sum(0) == pytest.approx(values[:2].square().numpy(), rel=1e-3)
+    inner = rows[order] @ rows[order].T  # projection never lengthens
+    assert (np.square(drawn).sum(1) <= inner.diagonal().numpy() + 1e-9).all()
+    assert [note.get_text() for note in axes.texts] == list(digits.classes)
+
+
+def test_names_on_a_map_do_not_lie_on_each_other():
+    from tlcourse.plots.maps import _apart
+
+    points = np.array([[0.0, 0.0], [620.0, 440.0]])  # one unit is one pixel
+    places = np.array([[100.0, 50.0], [110.0, 52.0], [105.0, 55.0], [400.0, 51.0]])
+    moved = _apart(places, ["helicopter", "airplanes", "ibis", "ketch"], points)
+    assert np.array_equal(moved[[0, 3]], places[[0, 3]])  # the lowest, and the one far away
+    assert np.diff(np.sort(moved[:3, 1])).min() >= 16
+
+
+def test_a_picture_is_a_png_at_twice_its_size_on_opaque_paper(tmp_path):
+    picture = plots.bars({"one": 0.5})
+    data, metadata = picture._repr_mimebundle_()
+    image = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    size = metadata["image/png"]
+    assert image.size == (2 * size["width"], 2 * size["height"])
+    assert image.convert("RGBA").getchannel("A").getextrema() == (255, 255)
+    assert data["text/plain"].startswith("Comparison: one ⟨50.0 %") and "⟨" not in size["alt"]
+    assert Image.open(picture.save(tmp_path / "bars.png")).format == "PNG"
+
+
+def test_photos_travel_as_jpeg(digits):
+    data, metadata = plots.photos(digits.train, digits.classes)._repr_mimebundle_()
+    assert set(data) == {"image/jpeg", "text/plain"} and set(metadata) == {"image/jpeg"}
+    assert Image.open(io.BytesIO(base64.b64decode(data["image/jpeg"]))).format == "JPEG"
+
+
+def test_nothing_global_is_touched(run):
+    before = dict(matplotlib.rcParams)
+    plots.curves(run).png()
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_nothing_imports_pyplot():
+    for source in Path(plots.__file__).parent.glob("*.py"):
+        assert "pyplot" not in {
+            part
+            for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in [getattr(node, "module", None) or "", *(n.name for n in node.names)]
+            for part in name.split(".")
+        }
+
+
+def test_the_users_own_style_changes_nothing(run):
+    plain = plots.curves(run).png()
+    with matplotlib.rc_context({"axes.facecolor": "black", "font.size": 30}):
+        assert plots.curves(run).png() == plain
+
+
+def test_what_cannot_be_drawn_is_refused(digits, flat):
+    with pytest.raises(DataError, match="no step was taken"):
+        plots.curves([])
+    with pytest.raises(DataError, match=r"images \(N, 3, H, W\)"):
+        plots.photos(flat.train, digits.classes)
+    with pytest.raises(DataError, match="0 to 499"):
+        plots.neighbours(flat, digits, [500])
+    with pytest.raises(DataError, match="other train photos"):
+        plots.neighbours(flat, tl.load_data("digits", labels_per_class=5, seed=1), [0])
+    with pytest.raises(CommandError, match="'umap'.*tsne, pca"):
+        plots.feature_map(flat.train, digits.classes, method="umap")
+    with pytest.raises(DataError, match="do not fit"):
+        plots.mistakes(digits.test, [1, 2], digits.classes)
