@@ -24,7 +24,7 @@ def run(command, *arguments):
 def test_the_table_names_every_card_and_how_it_stands():
     lines = run(cards_command).output.splitlines()
     for name in cards.names():
-        (row,) = [line for line in lines if line.startswith(f" {name} ")]
+        (row,) = [line for line in lines if line.startswith(f"{name} ")]
         expected = "embedded" if cards.get(name).embedded else "present|not fetched"
         assert re.search(rf" ({expected}) *$", row), row
     assert max(map(len, lines)) <= int(COLUMNS)
@@ -76,7 +76,7 @@ def test_fetch_says_what_how_much_and_where(mirror, monkeypatch, tmp_path):
     folder = tmp_path / "home" / "files" / "mobilenetv2"
     assert result.stdout == f"mobilenetv2: fetched, every byte verified · {folder}\n"
     assert f"mobilenetv2: is here, verified · {folder}" in run(fetch_command, "mobilenetv2").output
-    assert re.search(r" mobilenetv2 .* present *$", run(cards_command).output, re.MULTILINE)
+    assert re.search(r"^mobilenetv2 .* present *$", run(cards_command).output, re.MULTILINE)
 
 
 @pytest.mark.public

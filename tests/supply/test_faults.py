@@ -78,6 +78,26 @@ def test_the_server_says_how_long_to_wait(server, settings):
     assert 1 <= time.monotonic() - since < 3
 
 
+@pytest.mark.parametrize("fault", ["mute", "stalled", "trickling"])
+def test_nobody_waits_longer_than_was_set(server, settings, fault):
+    server.always = FAULTS[fault][0]
+    since = time.monotonic()
+    with pytest.raises(FetchError):
+        bring(one(server.put("/f", BODY), BODY), replace(settings, attempts=1))
+    assert time.monotonic() - since < 3
+
+
+def test_a_redirect_is_followed_but_not_for_ever(server, settings):
+    server.put("/real", BODY)
+    card = one(server.put("/f", BODY, bad.status(302, Location="/real")), BODY)
+    assert content(bring(card, settings)) == {"thing.bin": BODY}
+    server.log.clear()
+    server.always = bad.in_circles
+    with pytest.raises(FetchError, match="more than 8 redirects"):
+        bring(one(server.put("/g", BODY), BODY), replace(settings, home=settings.home / "other"))
+    assert len(server.log) == 9
+
+
 def test_nobody_listens(settings):
     with pytest.raises(FetchError, match=r"no connection \(.*refused.*\)"):
         bring(one("http://127.0.0.1:9/f", BODY), settings)

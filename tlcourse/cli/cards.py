@@ -57,14 +57,13 @@ def _row(card: Card) -> dict[str, Any]:
 
 
 def _show_table(rows: list[dict[str, Any]]) -> None:
-    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from tlcourse.supply.show import size
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("name", style="bold", no_wrap=True)
     table.add_column("what")
     table.add_column("licence")
@@ -78,7 +77,7 @@ def _show_table(rows: list[dict[str, Any]]) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(
-        "[bold]tlcourse cards NAME[/] shows a whole card, [bold]tlcourse fetch NAME[/] brings it."
+        "\n[bold]tlcourse cards NAME[/] shows a whole card, [bold]tlcourse fetch NAME[/] brings it."
     )
 
 
