@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tlcourse.course.tiers import VARIABLE, has_cuda
+from tlcourse.course.hands import VARIABLE as HAND
+from tlcourse.course.tiers import VARIABLE as TIER
+from tlcourse.course.tiers import has_cuda
 
 ROOT = Path(__file__).resolve().parent.parent
 MIRROR = ROOT.parent / "shared" / "mirror"
@@ -30,19 +32,22 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[name] = "1"  # two workers on two cores; and runs can be compared bit by bit
     if MIRROR.is_dir():
         os.environ.setdefault("TLCOURSE_MIRROR", str(MIRROR))
-    os.environ.pop(VARIABLE, None)
+    for name in (TIER, HAND):
+        os.environ.pop(name, None)
 
 
 class NotebookTiers:
-    """Each reference notebook runs in the tier that it was made in (also outside of tests/)."""
+    """A reference notebook runs as it was made (those outside of tests/ too): tier and hand."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         if item.path.suffix == ".ipynb":
             public = item.path.parent == ROOT / "notebooks"
-            os.environ[VARIABLE] = "public" if public else "pocket"
+            os.environ[TIER] = "public" if public else "pocket"
+            os.environ[HAND] = "recorded"
         else:
-            os.environ.pop(VARIABLE, None)
+            os.environ.pop(TIER, None)
+            os.environ.pop(HAND, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

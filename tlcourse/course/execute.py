@@ -40,7 +40,10 @@ def execute(
     cell_timeout_s: float | None = 1800,
     progress: Progress | None = None,
 ) -> Execution:
-    """Run every cell in `folder` as working directory, in this tier, with the recorded hand."""
+    """Run every cell in `folder` as working directory, in this tier, with the recorded hand.
+
+    Ctrl-C ends the kernel and raises KeyboardInterrupt.
+    """
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
     from nbclient import NotebookClient
@@ -73,13 +76,15 @@ def execute(
     failure = None
     started = time.perf_counter()
     try:
-        client.execute(env={**os.environ, "TLCOURSE_TIER": tier, "TLCOURSE_HAND": "recorded"})
+        client.execute(env={**os.environ, TIER: tier, HAND: "recorded"})
     except CellExecutionError as error:
         failure = f"{where(notebook)}: {error.ename}: {error.evalue}"
     except CellTimeoutError:
         failure = f"{_at(notebook, max(began))}: it took longer than {cell_timeout_s:g} s"
     except DeadKernelError:
         failure = f"{_at(notebook, max(began))}: the kernel died (often: out of memory)"
+    except RuntimeError as error:  # what nbclient raises before the first cell
+        failure = f"the start: the kernel did not come up: {error}"
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     return Execution(notebook, time.perf_counter() - started, failure)
