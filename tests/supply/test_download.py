@@ -94,6 +94,14 @@ def test_a_corrupted_partial_is_thrown_away_in_the_same_call(server, settings):
     assert server.ranges() == [None, "bytes=100000-", None]
 
 
+def test_a_partial_that_is_too_long_is_cut(server, settings):
+    part = settings.home / "parts" / "thing" / "0.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(BODY + b"a tail of something else")
+    assert content(bring(one(server.put("/f", BODY), BODY), settings)) == {"thing.bin": BODY}
+    assert server.ranges() == [None]
+
+
 def test_a_mirror_folder_comes_before_the_web(server, settings, tmp_path):
     url = server.put("/deep/f", BODY)
     place = tmp_path / "mirror" / urlsplit(url).netloc / "deep" / "f"
