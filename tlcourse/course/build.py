@@ -91,7 +91,8 @@ def for_reference(executed: "NotebookNode", tier: str) -> "NotebookNode":
 def faults(executed: "NotebookNode") -> list[str]:
     """Why these outputs are not fit to be shown: errors, stderr noise, paths of this machine."""
     found = []
-    places = {str(Path.home()), str(CLONE), sys.prefix, "/tmp/ipykernel_"} - {"/"}
+    here = {str(Path.home()), str(CLONE), sys.prefix, "/tmp/ipykernel_"} - {"/"}
+    places = sorted(here, key=len, reverse=True)
     for number, cell in enumerate(executed.cells, 1):
         for output in cell.get("outputs", []):
             if output.output_type == "error":

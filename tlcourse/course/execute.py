@@ -51,9 +51,17 @@ def execute(
 
     total = len(notebook.cells)
     began: dict[int, float] = {}
+    interrupted: list[int] = []
 
     def start(cell: "NotebookNode", cell_index: int) -> None:
         began[cell_index] = time.perf_counter()
+
+    def listen(notebook: "NotebookNode") -> None:
+        # nbclient's own answer to Ctrl-C is to kill the kernel and report it as dead.
+        loop, run = asyncio.get_running_loop(), asyncio.current_task()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError, RuntimeError):  # Windows; not in the main thread
+                loop.add_signal_handler(number, lambda: interrupted.append(1) or run.cancel())
 
     def end(cell: "NotebookNode", cell_index: int, **reply: object) -> None:
         if progress:
@@ -69,7 +77,7 @@ def execute(
         record_timing=False,
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # its warnings are for servers
         resources={"metadata": {"path": str(folder)}},
-        on_notebook_start=_end_on_signals,
+        on_notebook_start=listen,
         on_cell_execute=start,
         on_cell_executed=end,
     )
@@ -86,16 +94,10 @@ def execute(
     except RuntimeError as error:  # what nbclient raises before the first cell
         failure = f"the start: the kernel did not come up: {error}"
     except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+        interrupted.append(1)
+    if interrupted:
+        raise KeyboardInterrupt
     return Execution(notebook, time.perf_counter() - started, failure)
-
-
-def _end_on_signals(notebook: "NotebookNode") -> None:
-    """Cancel the run on Ctrl-C. nbclient would kill the kernel and report it as dead."""
-    loop, run = asyncio.get_running_loop(), asyncio.current_task()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError, RuntimeError):  # Windows; not in the main thread
-            loop.add_signal_handler(number, run.cancel)
 
 
 def where(notebook: "NotebookNode") -> str:
