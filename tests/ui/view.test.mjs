@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { ceiling, indexAt, path, smooth } from "../../tlcourse/ui/static/curve.js";
 import { marksOf } from "../../tlcourse/ui/static/chart.js";
-import { nextLr, readLr, showCount, showLr, showMoved, showShare, showTime, ticks } from "../../tlcourse/ui/static/format.js";
+import { nextLr, readLr, showAccuracy, showCount, showLr, showMoved, showShare, showTime, ticks } from "../../tlcourse/ui/static/format.js";
 import { HEARTBEAT_MS, SILENCE_MS, emptyView, reduce, steerable } from "../../tlcourse/ui/static/reduce.js";
 
 const now = (more) => ({ status: "running", step: 3, tick: 3, total: 10, speed: 5, eta: 1, seconds: 1, augment: null, ...more });
@@ -89,6 +89,13 @@ test("a hello that nobody answers is silence", () => {
 test("a quiet clock changes nothing at all", () => {
   const view = play(snapshot([3]));
   assert.equal(reduce(view, { type: "clock", now: 100 }), view);
+});
+
+test("what is done next in a row takes its old answer away", () => {
+  const refused = play(snapshot([3]), { type: "sent", key: "switch:head", id: "1", now: 0 }, { type: "sent", key: "hold", id: "2", now: 0 },
+    delta(1, [], { notes: [note({ id: "1", ok: false, reason: "no" }), note({ id: "2" })] }));
+  const next = reduce(refused, { type: "sent", key: "lr:head", id: "3", now: 1 });
+  assert.deepEqual(Object.keys(next.answers), ["hold"]);
 });
 
 test("answers fade, refusals later than approvals", () => {
@@ -180,10 +187,13 @@ test("÷3 and ×3 walk the ladder 1 · 3 · 10 and come back", () => {
   for (const lr of [1e-5, 3e-4, 1e-1]) assert.equal(nextLr(nextLr(lr, 1), -1), lr);
 });
 
+const plain = (text) => text.replaceAll("\u00a0", " ");
+
 test("numbers are short", () => {
-  assert.deepEqual([480, 3528, 2223872].map(showCount), ["480", "3.53 k", "2.22 M"]);
-  assert.deepEqual([0, 0.0123, 1e-7, null, 0.915].map(showShare), ["0 %", "1.2 %", "< 0.001 %", "–", "92 %"]);
+  assert.deepEqual([480, 3528, 2223872].map(showCount).map(plain), ["480", "3.53 k", "2.22 M"]);
+  assert.deepEqual([0, 0.0123, 1e-7, null].map(showShare).map(plain), ["0 %", "1.2 %", "< 0.001 %", "–"]);
+  assert.deepEqual([0.915, 1, null].map(showAccuracy).map(plain), ["91.5 %", "100 %", "–"]);
   assert.deepEqual([0.5, 59.4, 125, 3700, null].map(showTime), ["0.5 s", "59 s", "2 min 05 s", "1 h 01 min", "–"]);
-  assert.equal(showMoved({ head: 0.01, stem: 0, body: 0.2 }), "body 20 %, head 1 %");
+  assert.equal(plain(showMoved({ head: 0.01, stem: 0, body: 0.2 })), "body 20 %, head 1 %");
   assert.deepEqual(ticks(0, 400, 4), [0, 100, 200, 300, 400]);
 });

@@ -62,9 +62,10 @@ export function makeChart() {
   const tip = h("div", { class: "tlc-tip", role: "tooltip", hidden: true });
   const lossNow = h("b");
   const accuracyNow = h("b");
+  const beside = h("span", { class: "tlc-beside" });
   const legend = [
     h("div", { class: "tlc-legend tlc-of-loss", style: `top:${LOSS.top - 22}px` }, h("i"), "training loss ", lossNow),
-    h("div", { class: "tlc-legend tlc-of-accuracy", style: `top:${ACCURACY.top - 23}px` }, h("i"), "validation accuracy ", accuracyNow),
+    h("div", { class: "tlc-legend tlc-of-accuracy", style: `top:${ACCURACY.top - 23}px` }, h("i"), "validation accuracy ", accuracyNow, beside),
   ];
   const empty = h("div", { class: "tlc-empty" }, "Curves appear with the first steps.");
   const el = h("div", { class: "tlc-chart" }, picture, ...legend, flags, tip, empty);
@@ -140,7 +141,9 @@ export function makeChart() {
       dot.append(s("title", {}, document.createTextNode(`${split} accuracy ${showAccuracy(e.accuracy)} at step ${e.tick}`)));
       return dot;
     }));
-    put(accuracyNow, "text", valid.length ? showAccuracy(/** @type {any} */ (valid.at(-1)).accuracy) : "");
+    put(accuracyNow, "text", showAccuracy(valid.at(-1)?.accuracy ?? null));
+    const others = Object.keys(SPLITS).map((split) => known.filter((e) => e.split === split && split !== "valid").at(-1));
+    put(beside, "text", others.map((e) => (e ? `◇ ${SPLITS[e.split]}\u00a0${showAccuracy(e.accuracy)}` : "")).join(" "));
   }
 
   function drawMarks() {

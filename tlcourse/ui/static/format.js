@@ -1,4 +1,4 @@
-// Numbers as people read them, and what a learning rate's neighbours are.
+// Numbers as people read them (with no-break spaces before units), and what a learning rate's neighbours are.
 
 /** 0.0003 → "3e-4", 0.012 → "0.012". @param {number|null|undefined} lr */
 export function showLr(lr) {
@@ -26,27 +26,27 @@ export function readLr(text) {
 export function showCount(count) {
   if (count < 1000) return String(count);
   const [unit, name] = count < 1e6 ? [1e3, "k"] : count < 1e9 ? [1e6, "M"] : [1e9, "G"];
-  return `${Number((count / unit).toPrecision(3))} ${name}`;
+  return `${Number((count / unit).toPrecision(3))}\u00a0${name}`;
 }
 
 /** Relative movement: 0.0123 → "1.2 %". @param {number|null|undefined} share */
 export function showShare(share) {
   if (share == null || !Number.isFinite(share)) return "–";
-  if (share === 0) return "0 %";
+  if (share === 0) return "0\u00a0%";
   const percent = share * 100;
-  if (percent < 0.001) return "< 0.001 %";
-  return `${Number(percent.toPrecision(2))} %`;
+  if (percent < 0.001) return "<\u00a00.001\u00a0%";
+  return `${Number(percent.toPrecision(2))}\u00a0%`;
 }
 
 /** Which groups moved, the farthest first. @param {Record<string, number|null>|undefined} moved */
 export function showMoved(moved) {
   const went = Object.entries(moved ?? {}).filter(([, share]) => share);
-  return went.sort(([, a], [, b]) => Number(b) - Number(a)).map(([group, share]) => `${group} ${showShare(share)}`).join(", ");
+  return went.sort(([, a], [, b]) => Number(b) - Number(a)).map(([group, share]) => `${group}\u00a0${showShare(share)}`).join(", ");
 }
 
 /** 0.915 → "91.5 %". @param {number|null} accuracy 0 … 1 */
 export function showAccuracy(accuracy) {
-  return accuracy == null ? "–" : `${Number((100 * accuracy).toFixed(1))} %`;
+  return accuracy == null ? "–" : `${Number((100 * accuracy).toFixed(1))}\u00a0%`;
 }
 
 /** @param {number|null} seconds */

@@ -118,8 +118,8 @@ function settle(view, notes, now) {
 
 /** @param {View} view @param {any} m @returns {View} */
 function sent(view, m) {
-  const answers = { ...view.answers };
-  delete answers[m.key];
+  const row = (/** @type {string} */ key) => key.split(":")[1] ?? ""; // of a group, or none
+  const answers = Object.fromEntries(Object.entries(view.answers).filter(([key]) => row(key) !== row(m.key)));
   const others = view.pending.filter((p) => p.key !== m.key);
   return { ...view, answers, pending: [...others, { id: m.id, key: m.key, at: m.now, late: false }] };
 }
