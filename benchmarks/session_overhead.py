@@ -1,9 +1,9 @@
 """What does steering cost? Session against a bare PyTorch loop on the same work.
 
-    python benchmarks/session_overhead.py [--rounds 7] [--threads 2] [--only mlp resnet head] [--markdown]
+    python benchmarks/session_overhead.py [--rounds 7] [--threads 2] [--only mlp resnet head]
 
-Measured where it is used: in a Jupyter kernel whose cells have used torch (see "threads" in
-docs/architecture.md; in a fresh script a background thread looks cheaper than it is). Each round runs
+Measured where it is used: in a Jupyter kernel whose cells have used torch (see `session/threads.py`;
+in a fresh script a background thread looks cheaper than it is). Each round runs
 the bare loop in the cell's thread, the session in its own thread, and the session with the cockpit
 streaming at 10 Hz, in rotating order; figures are ratios within a round: median (lowest … highest).
 Both sides draw the same batches and take the same steps with the same fused optimizer; the last loss
@@ -126,9 +126,7 @@ def execute(client, code: str, timeout_s: float = 600) -> str:
 
 
 def spread(values: list[float], digits: int = 3) -> str:
-    return (
-        f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} … {max(values):.{digits}f})"
-    )
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} … {max(values):.{digits}f})"
 
 
 def main() -> None:
@@ -140,7 +138,9 @@ def main() -> None:
 
     from jupyter_client.manager import start_new_kernel
 
-    manager, client = start_new_kernel(kernel_name="python3", env=os.environ | {"PYTHONHASHSEED": "0"})
+    manager, client = start_new_kernel(
+        kernel_name="python3", env=os.environ | {"PYTHONHASHSEED": "0"}
+    )
     try:
         execute(client, CELL_USE_TORCH.format(threads=asked.threads))
         execute(client, CELL_SETUP.format())
@@ -170,7 +170,9 @@ def main() -> None:
     import torch
 
     print(f"\ntorch {torch.__version__}, {asked.threads} threads, {asked.rounds} rounds\n")
-    print("| work | bare step, ms | session / bare | session − bare, µs a step | with cockpit / bare |")
+    print(
+        "| work | bare step, ms | session / bare | session − bare, µs a step | with cockpit / bare |"
+    )
     print("|---|---|---|---|---|")
     for work, ms, ratio, extra, cockpit in rows:
         print(f"| {work} | {ms:.3f} | {ratio} | {extra} | {cockpit} |")

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ from .record import Record, commands_of, environment, outcome_of, weights_sha256
 from .result import Result, result_of
 from .threads import CORES
 from .training import OPTIMIZERS, GroupState, Recipe, Training, plan_freeze, plan_lr
+
+WAKE_S = 0.25
 
 
 class Session:
@@ -175,14 +178,16 @@ class Session:
         Raises what training raised. An interrupt ends the wait, not the training."""
         self.start()
         loop = asyncio.get_running_loop()
-        over = asyncio.Event()
+        over = loop.create_future()
+        wake = partial(loop.call_soon_threadsafe, lambda: over.done() or over.set_result(None))
         with self._lock:
-            if self._done.is_set():
-                over.set()
+            if not self._done.is_set():
+                self._waiting.append(wake)
             else:
-                self._waiting.append(lambda: loop.call_soon_threadsafe(over.set))
+                over.set_result(None)
         try:
-            await over.wait()
+            while not over.done():  # a kernel interrupt is noticed only when the loop wakes
+                await asyncio.wait([over], timeout=WAKE_S)
         except asyncio.CancelledError:
             raise asyncio.CancelledError(
                 "You interrupted the wait; the training goes on. End it with Stop in the cockpit or "
