@@ -211,12 +211,6 @@ def test_photos_travel_as_jpeg(digits):
     assert Image.open(io.BytesIO(base64.b64decode(data["image/jpeg"]))).format == "JPEG"
 
 
-def test_nothing_global_is_touched(run):
-    before = dict(matplotlib.rcParams)
-    plots.curves(run).png()
-    assert dict(matplotlib.rcParams) == before
-
-
 def test_nothing_imports_pyplot():
     for source in Path(plots.__file__).parent.glob("*.py"):
         assert "pyplot" not in {
@@ -228,10 +222,12 @@ def test_nothing_imports_pyplot():
         }
 
 
-def test_the_users_own_style_changes_nothing(run):
+def test_the_users_own_style_changes_nothing_and_stays(run):
     plain = plots.curves(run).png()
-    with matplotlib.rc_context({"axes.facecolor": "black", "font.size": 30}):
+    with matplotlib.rc_context({"axes.facecolor": "black", "axes.linewidth": 9}):
+        mine = dict(matplotlib.rcParams)
         assert plots.curves(run).png() == plain
+        assert dict(matplotlib.rcParams) == mine
 
 
 def test_what_cannot_be_drawn_is_refused(digits, flat):
