@@ -1,0 +1,83 @@
+"""The shipped backbone and the text encoder know something, and refuse weights that do not fit."""
+
+import hashlib
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+
+from tlcourse import cards, load_data, load_model
+from tlcourse.errors import ModelError
+from tlcourse.models import pocket, text
+from tlcourse.supply import fetch
+
+
+def nearest_mean(model, data):
+    """Accuracy of the nearest class mean in feature space."""
+    model.eval()
+    with torch.inference_mode():
+        train, test = (
+            F.normalize(model.features(s.x.float() / 255)) for s in (data.train, data.test)
+        )
+    means = torch.stack([train[data.train.y == c].mean(0) for c in range(len(data.classes))])
+    return ((test @ F.normalize(means).T).argmax(1) == data.test.y).float().mean().item()
+
+
+def test_the_shipped_backbone_knows_strokes():
+    data = load_data("digits", labels_per_class=5)
+    ready, fresh = (load_model("pocket-resnet", classes=10, pretrained=p) for p in (True, False))
+    assert nearest_mean(ready, data) > 0.80
+    assert nearest_mean(ready, data) > nearest_mean(fresh, data) + 0.10
+
+
+def test_the_shipped_weights_are_small_and_those_of_the_card():
+    file = fetch("pocket-resnet") / "pocket-resnet.safetensors"
+    assert file.stat().st_size < 1_500_000
+    promised = {f.path: f.sha256 for f in cards.get("pocket-resnet").files}
+    assert promised == {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
+@pytest.mark.parametrize("damage", ["missing", "unknown", "shape"])
+def test_weights_that_do_not_fit_are_refused(tmp_path, damage):
+    stored = load_file(fetch("pocket-resnet") / "pocket-resnet.safetensors")
+    if damage == "missing":
+        del stored["stem.0.weight"]
+    elif damage == "unknown":
+        stored["extra"] = torch.zeros(1)
+    else:
+        stored["stem.0.weight"] = torch.zeros(1, 3, 3, 3)
+    save_file(stored, tmp_path / "w.safetensors")
+    body = pocket.PocketResNet()
+    before = {key: value.clone() for key, value in body.state_dict().items()}
+    with pytest.raises(ModelError, match="w.safetensors does not fit pocket-resnet: (stem|extra)"):
+        pocket.load_weights(body, tmp_path / "w.safetensors")
+    assert all(torch.equal(before[key], value) for key, value in body.state_dict().items())
+
+
+def test_sentences_of_one_meaning_lie_together():
+    model = load_model("minilm", classes=2).eval()
+    sentences = ["my card was stolen", "someone took my credit card", "how do I bake an apple pie"]
+    with torch.inference_mode():
+        z = F.normalize(model.features(sentences))
+        alone = F.normalize(model.features(sentences[:1]))  # without padding
+        same = model(model.tokens(sentences))
+        assert torch.allclose(model(sentences), same)
+    # sentence-transformers 6.2 gives 0.719 and 0.072 for these.
+    assert (z @ z.T)[0, 1].item() == pytest.approx(0.719, abs=2e-3)
+    assert (z @ z.T)[0, 2].item() < 0.15
+    assert torch.allclose(z[:1], alone, atol=1e-5)
+
+
+def test_one_string_is_refused_as_texts():
+    with pytest.raises(ModelError, match="one string"):
+        load_model("minilm", classes=2, pretrained=False).tokens("my card")
+
+
+def test_an_encoder_that_lacks_a_weight_is_refused(tmp_path):
+    stored = load_file(fetch("minilm") / "model.safetensors")
+    del stored["embeddings.LayerNorm.weight"]
+    save_file(stored, tmp_path / "m.safetensors")
+    body = load_model("minilm", classes=2, pretrained=False).body
+    with pytest.raises(ModelError, match="m.safetensors does not fit minilm: embeddings.LayerNorm"):
+        text.load_weights(body, tmp_path / "m.safetensors")
