@@ -117,6 +117,7 @@ def fill(root: Path, python: Path) -> None:
     clone = ["--no-deps", "--no-build-isolation", "--editable", str(root)]
     lock = [*PINNED, "--requirement", str(root / "requirements.lock")]
     if uv:
+        # Measured: importing what a lesson needs takes 9 s compiled, 20 s not; as pip does.
         install = [uv, "pip", "install", "--python", str(python), "--compile-bytecode"]
         if all(subprocess.call([*install, *what]) == 0 for what in (lock, clone)):
             return
