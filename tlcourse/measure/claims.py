@@ -97,14 +97,14 @@ class Claim:
         return (
             f"{self.id} measured: {self._measured(varying_text)}\n"
             f"     asked beforehand: {self.asked}\n"
-            f"     refuted by: {self.refuted_by}"
+            f"     would be refuted by: {self.refuted_by}"
         )
 
     def _html(self) -> str:
         rows = (
             ("measured", self._measured(varying_html)),
             ("asked beforehand", html.escape(self.asked, quote=False)),
-            ("refuted by", html.escape(self.refuted_by, quote=False)),
+            ("would be refuted by", html.escape(self.refuted_by, quote=False)),
         )
         # No colour of text or ground: they are the theme's, light or dark. The bar is a mid-tone
         # that shows on both. Inline styles, because JupyterLab drops <style> of an untrusted notebook.
