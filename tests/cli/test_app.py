@@ -4,7 +4,7 @@ import pytest
 
 from tlcourse import errors
 from tlcourse.cli import main
-from tlcourse.cli.app import COMMANDS, app
+from tlcourse.cli.app import COMMANDS, anchor, app
 
 
 def test_help_lists_every_command(capsys):
@@ -77,3 +77,13 @@ def test_doctor_knows_versions_that_make_trouble():
     assert "clicks wait" in known_trouble("ipykernel", "6.31.0")
     assert known_trouble("ipykernel", "7.3.0") is None
     assert known_trouble("torch", "2.6.0") is None
+
+
+def test_a_relative_mirror_means_the_folder_seen_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    environ = {"TLCOURSE_MIRROR": "https://example.org/m, ../mirror", "TLCOURSE_HOME": "cache"}
+    anchor(environ)
+    assert environ["TLCOURSE_MIRROR"] == f"https://example.org/m,{tmp_path / '..' / 'mirror'}"
+    assert environ["TLCOURSE_HOME"] == str(tmp_path / "cache")
+    anchor(untouched := {"TLCOURSE_MIRROR": " "})
+    assert untouched == {"TLCOURSE_MIRROR": " "}

@@ -4,9 +4,11 @@ What a person did wrong is one sentence on stderr and an exit code; a mistake of
 traceback. `--help` imports no subcommand's module, and so no torch.
 """
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -46,6 +48,18 @@ class Lazy(click.Group):
 @click.version_option(package_name="tlcourse", message="tlcourse %(version)s")
 def app() -> None:
     """Learn transfer learning by steering real training runs by hand, in Jupyter."""
+    anchor(os.environ)
+
+
+def anchor(environ: MutableMapping[str, str]) -> None:
+    """Make folders in our variables absolute: kernels and servers work in other folders than this."""
+    for name in ("TLCOURSE_MIRROR", "TLCOURSE_HOME"):
+        if given := environ.get(name, "").strip():
+            parts = [part.strip() for part in given.split(",")]
+            environ[name] = ",".join(
+                one if "://" in one or not one else str(Path(one).expanduser().absolute())
+                for one in parts
+            )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
