@@ -73,7 +73,11 @@ def write(made: "NotebookNode", path: Path) -> None:
 
 
 def for_reference(executed: "NotebookNode", tier: str) -> "NotebookNode":
-    """Take out what differs from run to run; for the pocket tier the pictures too."""
+    """Take out what differs from run to run, and other people's photos; in the pocket tier every picture.
+
+    Sheets of photos are JPEGs, figures of our own are PNGs. The photos are not ours to hand on: what
+    stays of them is the sentence that says what they show.
+    """
     executed.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}} | (
         {"widgets": executed.metadata["widgets"]}
         if tier != "pocket" and "widgets" in executed.metadata
@@ -81,9 +85,10 @@ def for_reference(executed: "NotebookNode", tier: str) -> "NotebookNode":
     )
     for cell in executed.cells:
         for output in cell.get("outputs", []):
-            if tier == "pocket":
-                for mime in [mime for mime in output.get("data", {}) if _is_picture(mime)]:
+            for mime in [mime for mime in output.get("data", {}) if _is_picture(mime)]:
+                if tier == "pocket" or mime == "image/jpeg":
                     del output["data"][mime]
+            if tier == "pocket":
                 output.get("metadata", {}).clear()
     return executed
 
