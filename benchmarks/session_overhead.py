@@ -77,6 +77,7 @@ async def steered(model, data, steps, freeze, cockpit):
     run = tl.Session(model, data, steps=steps, lr=1e-3, freeze=freeze, eval_every=steps, seed=0)
     if cockpit:
         shown = tl.Cockpit(run)
+        shown._messenger.post({{"type": "hello", "view": "bench"}})  # a view looks on: stream to it
     run.start()
     await run.wait()
     evaluating = min(time_evaluations(run), 0.5)
@@ -126,7 +127,8 @@ def execute(client, code: str, timeout_s: float = 600) -> str:
 
 
 def spread(values: list[float], digits: int = 3) -> str:
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} … {max(values):.{digits}f})"
+    low, high = min(values), max(values)
+    return f"{statistics.median(values):.{digits}f} ({low:.{digits}f} … {high:.{digits}f})"
 
 
 def main() -> None:

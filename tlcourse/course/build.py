@@ -73,7 +73,7 @@ def write(made: "NotebookNode", path: Path) -> None:
 
 
 def for_reference(executed: "NotebookNode", tier: str) -> "NotebookNode":
-    """Take out what differs from run to run, and other people's photos; in the pocket tier every picture.
+    """Take out what differs from run to run, and others' photos; in the pocket tier every picture.
 
     Sheets of photos are JPEGs, figures of our own are PNGs. The photos are not ours to hand on: what
     stays of them is the sentence that says what they show.
