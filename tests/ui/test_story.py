@@ -61,6 +61,22 @@ def test_deltas_read_in_pieces_make_the_same_story(steered):
     assert pieces.evals == whole.evals
 
 
+def test_the_end_is_told_also_when_its_event_came_a_moment_earlier(steered):
+    class JustBefore:
+        status = "running"
+
+        def __getattr__(self, name):
+            return getattr(steered, name)
+
+    run = JustBefore()
+    story = Story(run)
+    assert story.read()["state"]["status"] == "running"
+    assert story.read() is None
+    run.status = "finished"
+    assert story.read()["state"]["status"] == "finished"
+    assert story.read() is None
+
+
 def test_a_note_says_what_the_intervention_did(steered):
     story = Story(steered)
     story.read()

@@ -32,6 +32,7 @@ class Story:
         self.error: dict[str, str] | None = None
         self.groups = _groups(run)
         self._seen = 0
+        self._status = run.status
         self._seconds: float | None = None
         self._began = perf_counter()
         self._pace: deque[tuple[float, int]] = deque()
@@ -70,8 +71,9 @@ class Story:
         for movement in moved:
             self._fasten(movement)
         self._measure(status)
-        if not new:
+        if not new and status == self._status:
             return None
+        self._status = status  # news also without an event: "finished" comes just after `Finished`
         groups = self.groups if touched else None
         return self.delta(start, status, groups=groups, evals=evals, notes=notes, moved=moved)
 

@@ -125,7 +125,7 @@ function render({ model, el }) {
   let count = 0;
   let view = emptyView();
   let scheduled = 0;
-  let asked = 0; // when the last hello was sent
+  let asked = performance.now(); // when the last hello was sent
   let dead = false;
 
   const chart = makeChart();
