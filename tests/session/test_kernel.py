@@ -67,3 +67,11 @@ def test_what_training_raised_is_raised_in_the_waiting_cell(kernel):
     broken = SETUP + "\nrun.model[1] = nn.Linear(5, 2)\nawait run.wait()"
     _, error = execute(client, broken)
     assert error.startswith("TrainingFailed: Training stopped at step 0 with RuntimeError")
+
+
+def test_cells_after_a_run_have_their_cores_back_though_nobody_waited(kernel):
+    _, client = kernel
+    begin = SETUP.replace("steps=10**7", "steps=5") + "\ntorch.set_num_threads(2)\ntl.Cockpit(run)"
+    assert execute(client, begin)[1] is None
+    execute(client, "import time\nwhile run.status == 'running': time.sleep(0.01)")
+    assert execute(client, "print(torch.get_num_threads())") == ("2\n", None)

@@ -4,15 +4,21 @@ from typing import Any
 
 import anywidget
 import traitlets
+from IPython import get_ipython
 from IPython.display import display, update_display
 
 from tlcourse.errors import CommandError
-from tlcourse.session import Session, from_json
+from tlcourse.session import CORES, Session, from_json
 
 from .bundle import bundle, stylesheet
 from .messenger import Messenger
 from .still import still
 from .story import Story
+
+
+def _take_cores_back(info: Any) -> None:
+    """Before a cell: the main thread computes with all its threads again if no run is on any more."""
+    CORES.reclaim()
 
 
 class Cockpit(anywidget.AnyWidget):
@@ -40,6 +46,8 @@ class Cockpit(anywidget.AnyWidget):
         self.on_msg(self._hear)
         run.start()
         self._messenger.wake()
+        if shell := get_ipython():  # registers it once, however often it is asked to
+            shell.events.register("pre_run_cell", _take_cores_back)
 
     def __repr__(self) -> str:
         return f"Cockpit of a run of {self._run.recipe.steps} steps"
