@@ -15,13 +15,16 @@ const STATES = {
   finished: ["Finished", "check"], stopped: ["Stopped", "stop"], failed: ["Failed", "cross"],
 };
 
+/** What makes a run that can be steered again: its model and data are gone with the kernel, too. */
+const AGAIN = "Run the notebook from the top (Run ▸ Run All Above Selected Cell), then this cell.";
+
 /** What to say about the connection. @param {View} view */
 export function linkNote(view) {
   const going = ["ready", "running", "paused"].includes(view.now.status);
   if (view.link === "recorded") {
-    return `Recorded: this is ${going ? "where the run was when the notebook was saved" : "how the run ended"}. Run the cell again to steer a new one.`;
+    return `Recorded: this is ${going ? "where the run was when the notebook was saved" : "how the run ended"}. ${AGAIN}`;
   }
-  if (view.link === "gone") return "The kernel of this run is gone, so nothing here can be steered. Run the cell again.";
+  if (view.link === "gone") return `The kernel of this run is gone, so nothing here can be steered. ${AGAIN}`;
   if (view.link === "silent") return "No answer from the kernel for some seconds: it may be busy with a cell, or gone. Clicks wait until it answers.";
   return "";
 }
