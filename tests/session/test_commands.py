@@ -99,6 +99,7 @@ def test_send_refuses_at_once_what_can_be_seen_to_be_wrong(run):
         ({"augment": 0.5}, "nothing to augment"),
         ({"eval_every": 0}, "eval_every"),
         ({"device": "abacus"}, "abacus"),
+        ({"pace": 0}, "steps a second"),
     ],
 )
 def test_a_session_refuses_what_cannot_run(numbers, arguments, says):
@@ -108,3 +109,12 @@ def test_a_session_refuses_what_cannot_run(numbers, arguments, says):
     with pytest.raises(CommandError, match=says):
         tl.Session(model, numbers, **arguments)
     assert all(p.requires_grad for p in model.parameters())
+
+
+def test_a_model_for_other_classes_is_refused_before_it_trains(numbers):
+    from .conftest import mlp
+
+    model = mlp()
+    model.classes = ("a", "b", "c")
+    with pytest.raises(CommandError, match="3 classes apart and the data has 2"):
+        tl.Session(model, numbers)

@@ -205,3 +205,19 @@ def test_two_runs_one_after_another_do_not_lose_the_cores(numbers):
         until(lambda: (CORES.reclaim(), torch.get_num_threads())[1] == 2)
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_pace_slows_the_run_and_changes_nothing_else(numbers):
+    fast = tl.Session(mlp(), numbers, steps=20).run()
+    slow = tl.Session(mlp(), numbers, steps=20, pace=100).run()
+    assert slow.seconds > 19 / 100
+    assert slow.losses.tolist() == fast.losses.tolist()
+
+
+def test_a_paced_run_answers_at_once(numbers):
+    run = tl.Session(mlp(), numbers, steps=20, pace=0.5).start()
+    until(lambda: run.step == 1)
+    began = time.monotonic()
+    run.send(tl.Stop())
+    run.run()
+    assert time.monotonic() - began < 1.0 and run.status == "stopped"

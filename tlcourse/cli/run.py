@@ -57,8 +57,9 @@ def choose(taught: Lesson, name: str | None):
 def run(taught: Lesson, tier: str, folder: Path, timeout_s: float) -> str | None:
     """Execute the lesson in `folder` and write what came of it; returns why it failed, or None."""
     from tlcourse.course.build import notebook, write
-    from tlcourse.course.execute import execute
+    from tlcourse.course.execute import execute, fetch_cards
 
+    fetch_cards(taught, tier)
     try:
         (folder / "records").mkdir(parents=True, exist_ok=True)
     except OSError as error:

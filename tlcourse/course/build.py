@@ -8,7 +8,7 @@
     python -m tlcourse.course.build 01 --tier pocket
 
 A solution stands between two comment lines in a code cell. The reference keeps it, the learner gets
-`...` in its place:
+`# your turn` in its place:
 
     # SOLUTION
     head = nn.Linear(512, 24)
@@ -115,7 +115,10 @@ def _solved(source: str, taught: Lesson) -> str:
 
 
 def _open(source: str, taught: Lesson) -> str:
-    return _checked(_SOLUTION.sub(r"\1...  # your turn\n", source).rstrip("\n"), taught)
+    def gap(found: re.Match[str]) -> str:  # inside a block Python wants a statement
+        return f"{found[1]}...  # your turn\n" if found[1] else "# your turn\n"
+
+    return _checked(_SOLUTION.sub(gap, source).rstrip("\n"), taught)
 
 
 def _checked(source: str, taught: Lesson) -> str:
@@ -132,8 +135,9 @@ def build(taught: Lesson, tier: str) -> Path:
     """Execute the lesson in the tier and write its reference; CourseError if it is not fit."""
     import tempfile
 
-    from tlcourse.course.execute import execute, first_line
+    from tlcourse.course.execute import execute, fetch_cards, first_line
 
+    fetch_cards(taught, tier)
     with tempfile.TemporaryDirectory() as folder:
         run = execute(
             notebook(taught, solutions=True),

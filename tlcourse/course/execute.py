@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlcourse.course.hands import VARIABLE as HAND
+from tlcourse.course.syllabus import Lesson
 from tlcourse.course.tiers import VARIABLE as TIER
 
 if TYPE_CHECKING:
@@ -98,6 +99,14 @@ def execute(
     if interrupted:
         raise KeyboardInterrupt
     return Execution(notebook, time.perf_counter() - started, failure)
+
+
+def fetch_cards(taught: Lesson, tier: str) -> None:
+    """Bring what the lesson needs in this tier, so that no cell has to wait for it or speak of it."""
+    from tlcourse import supply
+
+    for name in taught.cards.get(tier, ()):
+        supply.fetch(name)
 
 
 def where(notebook: "NotebookNode") -> str:

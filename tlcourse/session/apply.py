@@ -47,8 +47,9 @@ def _(command: Freeze, t: Training) -> None:
     if set(t.frozen) | set(asked) == set(t.names):
         last = [name for name in t.names if name not in t.frozen]
         raise CommandError(
-            f"Everything would be frozen and nothing could learn: of {', '.join(t.names)} "
-            f"only {', '.join(last)} still train. Unfreeze another group first, or Stop."
+            f"Everything would be frozen and nothing could learn: of {', '.join(t.names)} only "
+            f"{', '.join(last)} {'trains' if len(last) == 1 else 'train'} now. "
+            "Unfreeze another group first, or Stop."
         )
     for name in changing:
         t.freeze(name, command.stats)

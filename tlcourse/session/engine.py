@@ -41,6 +41,7 @@ def engine(t: Training, inbox: Inbox) -> Iterator[Event]:
             if not inbox.wait(t.step):
                 t.ending = "stopped"
         elif t.ending is None and t.step < steps:
+            due = perf_counter() + 1 / t.pace if t.pace else 0.0
             loss = t.train_step()
             yield StepDone(t.tick, t.step, t.branch, loss)
             if watch and t.tick - watch[0] == BITE_STEPS:
@@ -48,6 +49,8 @@ def engine(t: Training, inbox: Inbox) -> Iterator[Event]:
                 watch = None
             if t.step % eval_every == 0 and t.step < steps and has(t, "valid"):
                 yield measured(t, "valid")
+            while due and not inbox.sent and (left := due - perf_counter()) > 0:
+                inbox.linger(left)
         elif t.ending is None:
             t.ending = "done"
 

@@ -73,6 +73,12 @@ class Inbox:
                 self._change.wait()
         return True
 
+    def linger(self, seconds: float) -> None:
+        """Let time pass, but not while somebody waits for an answer."""
+        with self._change:
+            if not self.sent:
+                self._change.wait(timeout=seconds)
+
     def shut_down(self) -> list[Envelope]:
         """Take nothing more; what was sent and not taken is returned, plans are dropped."""
         with self._change:

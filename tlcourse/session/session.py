@@ -33,6 +33,8 @@ class Session:
     lr: one rate, or a mapping from group (or "backbone", "all") to rate.
     freeze: groups that start frozen; None leaves the model as it is.
     freeze_stats: whether frozen BatchNorm keeps its running statistics too (see `Freeze`).
+    pace: steps a second at most, so that a hand can follow a small model; None is as fast as it goes.
+    It changes nothing but the time that the run takes, and is no part of its record.
     loss: (logits, targets) → scalar; device: "auto" is the first GPU, else the CPU.
 
     `start()` trains in a thread of its own, `run()` in this one; `await run.wait()` waits for the
@@ -54,6 +56,7 @@ class Session:
         weight_decay: float = 0.01,
         augment: float = 0.0,
         eval_every: int | None = None,
+        pace: float | None = None,
         loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
         device: str = "auto",
         seed: int = 0,
@@ -74,7 +77,11 @@ class Session:
             raise CommandError(f"No optimizer {optimizer!r}. There are: {', '.join(OPTIMIZERS)}.")
         if not 0 <= augment <= 1:
             raise CommandError(f"augment goes from 0 (off) to 1, not {augment!r}.")
-        _check_data(data, augment)
+        if pace is not None and not (isinstance(pace, int | float) and pace > 0):
+            raise CommandError(
+                f"pace is a number of steps a second above 0, or None, not {pace!r}."
+            )
+        _check_data(model, data, augment)
         recipe = Recipe(
             steps=steps,
             lr=plan_lr(names, lr),
@@ -93,6 +100,7 @@ class Session:
         self.recipe = recipe
         self.events: list[Event] = []
         self._training = Training(model, groups, data, recipe, loss, device)
+        self._training.pace = pace
         self._inbox = Inbox()
         self._thread: threading.Thread | None = None
         self._started = False
@@ -252,6 +260,15 @@ class Session:
         return self._training.step
 
     @property
+    def pace(self) -> float | None:
+        """Steps a second at most, or None. Can be changed at any time."""
+        return self._training.pace
+
+    @pace.setter
+    def pace(self, steps_per_s: float | None) -> None:
+        self._training.pace = steps_per_s
+
+    @property
     def augment(self) -> float:
         """Strength of augmentation now, 0 … 1."""
         return self._training.batches.strength
@@ -305,7 +322,13 @@ def _check_count(name: str, value: Any) -> None:
         raise CommandError(f"{name} is a whole number from 1 on, not {value!r}.")
 
 
-def _check_data(data: Data, augment: float) -> None:
+def _check_data(model: nn.Module, data: Data, augment: float) -> None:
+    told, there = len(getattr(model, "classes", data.classes)), len(data.classes)
+    if told != there:
+        raise CommandError(
+            f"The model tells {told} classes apart and the data has {there}; "
+            "make the model with load_model(…, classes=data.classes)."
+        )
     if len(data.train.y) == 0:
         raise CommandError("The training split is empty; ask load_data for at least one label.")
     if augment and data.train.x.ndim != 4:

@@ -76,6 +76,7 @@ class Training:
         self.tick = self.step = 0
         self.branch = "main"
         self.paused = False
+        self.pace: float | None = None  # steps a second at most, for a hand to follow
         self.ending: str | None = None  # why the run ends: "done" or "stopped"
         self.batches = Batches(
             data.train.x,
@@ -87,6 +88,7 @@ class Training:
         )
         self.batches.strength = recipe.augment
         self.frozen: dict[str, bool] = {}  # name → whether its statistics stand still
+        self._noise_key = fold_in(recipe.seed, "noise")
         self._noise = [torch.default_generator]
         if self.device.type == "cuda":
             torch.cuda.init()
@@ -100,7 +102,7 @@ class Training:
     def train_step(self) -> float:
         """Forward, backward, update. Returns the batch's loss before the update."""
         x, y = self.batches.at(self.step)
-        noise = fold_in(self.recipe.seed, "noise", self.step)
+        noise = (self._noise_key + self.step) & 0x7FFF_FFFF_FFFF_FFFF
         for generator in self._noise:  # dropout: the same at this step whoever draws besides
             generator.manual_seed(noise)
         loss = self.loss(self.model(x), y)

@@ -112,7 +112,7 @@ tl.plots.bars(heads, title=f"Four heads on a frozen backbone, {LABELS} labels a 
 
 # %%
 SCRATCH = tier.pick(pocket="pocket-resnet", public="timm/resnet10t")
-SIZE = tier.pick(pocket=32, public=64)
+SIZE = tier.pick(pocket=32, public=48)  # small pictures keep the bill small
 draws = tier.pick(pocket=5, public=3)  # a run from scratch takes its time
 scratch_runs = []
 for seed in SEEDS[:draws]:
@@ -154,7 +154,7 @@ tl.claim(
 # %% [markdown]
 # ## Where it is wrong
 #
-# An accuracy hides what a look shows. These are the mistakes it was surest of.
+# An accuracy hides what a look shows. These are its mistakes, the surest first.
 
 # %%
 head = tl.probe(few[0])
@@ -172,16 +172,17 @@ tl.plots.mistakes(data.test, head.predict(few[0].test), data.classes, sureness=s
 # - **Unfreeze a stage** at a small rate, and look at how far its weights move. (Lesson 02 is all about this.)
 # - **Pause**, think, **resume**.
 #
-# Everything you do stands on the time axis. If nobody is there to click, a recorded hand is.
+# Everything you do stands on the time axis. (Where the lesson runs without a browser, a recorded hand steers.)
 
 # %%
 run = tl.Session(
     tl.load_model(MODEL, classes=data.classes),
     data,
-    steps=tier.pick(pocket=400, public=80),
+    steps=tier.pick(pocket=400, public=60),
     lr=1e-3,
     freeze="backbone",
     eval_every=tier.pick(pocket=20, public=10),
+    pace=tier.pick(pocket=8, public=None),  # a small network is faster than a hand
 )
 tl.hand(run, "01")
 tl.Cockpit(run)
@@ -189,7 +190,7 @@ tl.Cockpit(run)
 # %%
 await run.wait()
 run.record.save("records/01.jsonl")  # what you did, to be replayed: tlcourse replay records/01.jsonl
-tl.plots.curves(run, title="The run, and the hand on it")
+tl.plots.curves(run, title="The run, and every hand on it")
 
 # %% [markdown]
 # Did an intervention *bite*? The session does not take its own word for it. Beside each one, the cockpit says how
@@ -197,8 +198,9 @@ tl.plots.curves(run, title="The run, and the hand on it")
 #
 # ## The same at a fraction of the price
 #
-# In that run most of the time went into asking a frozen network the same questions again. Train the same head on
-# the cached features instead, on the same batches, and compare: same answer, other bill.
+# As long as the backbone is frozen and nothing is augmented, every step asks it the same questions again. Train the
+# same head on the cached features instead, on the same batches: same answer, other bill. (The cached run is so short
+# that we time it five times and keep the best, so that a busy neighbour does not spoil the comparison.)
 
 # %%
 STEPS = 24
@@ -206,10 +208,12 @@ slow = tl.Session(
     tl.load_model(MODEL, classes=data.classes), data, steps=STEPS, lr=3e-3, freeze="backbone", eval_every=STEPS
 ).run()
 
-head_only = nn.Sequential()
-head_only.add_module("head", tl.load_model(MODEL, classes=data.classes).head)
-fast = tl.Session(head_only, few[0], steps=STEPS, lr=3e-3, eval_every=STEPS).run()
+def train_head(steps: int, lr: float):
+    head_only = nn.Sequential()
+    head_only.add_module("head", tl.load_model(MODEL, classes=data.classes).head)
+    return tl.Session(head_only, few[0], steps=steps, lr=lr, eval_every=steps).run()
 
+fast = min((train_head(STEPS, lr=3e-3) for _ in range(5)), key=lambda result: result.seconds)
 rows = [("a forward pass every time", slow.seconds, slow.accuracy), ("cached", fast.seconds, fast.accuracy)]
 seconds, accuracy = tl.measure.measured("seconds"), tl.measure.measured("percent")
 tl.measure.table(rows, columns={"features": "text", f"{STEPS} steps": seconds, "test accuracy": accuracy})
@@ -252,8 +256,8 @@ def frozen_run(stats: bool):
 
 drift_trapped, same_trapped = frozen_run(stats=False)
 drift_frozen, same_frozen = frozen_run(stats=True)
-rows = [("moving statistics", drift_trapped, same_trapped), ("frozen statistics", drift_frozen, same_frozen)]
-columns = {"10 steps, backbone frozen": "text", "drift": tl.measure.measured("percent"), "same bits": "text"}
+rows = [("statistics moving", drift_trapped, same_trapped), ("statistics frozen too", drift_frozen, same_frozen)]
+columns = {"10 steps, backbone frozen": "text", "drift": tl.measure.measured("percent"), "bit for bit the same": "text"}
 tl.measure.table(rows, columns=columns)
 
 # %%
@@ -270,6 +274,8 @@ tl.claim("01.6", "With its statistics frozen too, the backbone stays the same bi
 
 # %% [markdown]
 # ## Exercises
+#
+# If you are stuck: the lesson as it ran, with a solution, lies in the project's `notebooks` folder.
 #
 # **1. What is one more label worth?** Measure the logistic head at 1, 2, 5 and 10 labels a class and draw the
 # curve. *Hint:* `tl.methods.reuse(cached, tl.load_data(DATA, labels_per_class=n, seed=s))` costs almost nothing,
@@ -292,9 +298,7 @@ tl.plots.label_efficiency({"logistic": curve}, chance=1 / len(data.classes))
 # SOLUTION
 rates = {}
 for lr in [1e-3, 3e-3, 1e-2, 3e-2, 1e-1]:
-    quick = nn.Sequential()
-    quick.add_module("head", tl.load_model(MODEL, classes=data.classes).head)
-    rates[f"lr {lr:g}"] = tl.Session(quick, few[0], steps=12, lr=lr, eval_every=12).run().accuracy
+    rates[f"lr {lr:g}"] = train_head(12, lr).accuracy
 tl.plots.bars(rates, title="Test accuracy after 12 steps")
 # END
 
