@@ -63,10 +63,27 @@ def test_setting_one_rate_leaves_every_other_rate(numbers):
     run.at(10, tl.SetLR("head", 5e-3))
     run.run()
     assert of(Applied, run.events)[0].lrs == {"body": 1e-4, "head": 5e-3}
-    assert {g["name"]: g["lr"] for g in run._training.optimizer.param_groups} == {
-        "body": 1e-4,
-        "head": 5e-3,
-    }
+    held = run._training.optimizer.param_groups
+    assert {name: g["lr"] for g in held for name in g["names"]} == {"body": 1e-4, "head": 5e-3}
+
+
+def test_groups_of_one_rate_train_as_apart(pictures):
+    """They share an optimizer group until their rates part; that must not change a bit."""
+    together = tl.Session(Net(), pictures, steps=12, lr=1e-3)
+    apart = tl.Session(Net(), pictures, steps=12, lr=1e-3)
+    t = apart._training
+    options = t._options
+    t.optimizer.param_groups[:] = [
+        options | {"lr": 1e-3, "params": list(m.parameters())} for m in t.groups.values()
+    ]
+    assert together.run().losses.tolist() == apart.run().losses.tolist()
+    parted = tl.Session(Net(), pictures, steps=12, lr=1e-3)
+    parted.at(6, tl.SetLR("stem", 1e-4))
+    parted.run()
+    assert [g["names"] for g in parted._training.optimizer.param_groups] == [
+        ["stem"],
+        ["body", "head"],
+    ]
 
 
 def test_backbone_and_all_stand_for_several_groups(pictures, net):
