@@ -18,6 +18,8 @@ from tlcourse import plots
 from tlcourse.errors import CommandError, DataError
 from tlcourse.measure import confusion, interval
 from tlcourse.methods import nearest
+from tlcourse.plots.curves import _smoothed
+from tlcourse.session.events import StepDone
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +115,8 @@ def test_curves_draw_the_events(run):
     raw, smooth = loss.lines[:2]
     assert np.array_equal(raw.get_ydata(), run.result.losses)
     assert smooth.get_ydata()[0] == pytest.approx(run.result.losses[0])
-    assert smooth.get_ydata()[-1] == pytest.approx(run.result.losses[-2:].mean())
+    aged = 0.75 ** np.arange(40)[::-1]  # 40 steps: each one back counts three quarters
+    assert smooth.get_ydata()[-1] == pytest.approx((aged * run.result.losses).sum() / aged.sum())
     steps, values = run.result.curve("valid")
     assert np.array_equal(accuracy.lines[0].get_xdata(), steps)
     assert np.array_equal(accuracy.lines[0].get_ydata(), values)
@@ -122,12 +125,58 @@ def test_curves_draw_the_events(run):
     assert "step 25: learning rate of head set to 0.0001" in picture.alt
 
 
-def test_a_smoothed_loss_never_looks_ahead():
-    from tlcourse.plots.curves import _smoothed
-
+def test_a_smoothed_loss_never_looks_ahead_and_has_no_kink():
     losses = np.r_[np.ones(50), np.zeros(50)]
-    assert np.array_equal(_smoothed(losses)[:50], np.ones(50))
-    assert _smoothed(losses)[50:55] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0])
+    assert _smoothed(losses)[:50] == pytest.approx(1)
+    after = _smoothed(losses)[50:]
+    assert after[0] == pytest.approx(0.75, abs=0.01)
+    assert after[1:] / after[:-1] == pytest.approx(np.full(49, 0.75), abs=0.01)
+
+
+@pytest.mark.parametrize("length", [1, 3, 400, 5000])
+def test_a_constant_loss_is_smoothed_to_itself(length):
+    assert _smoothed(np.full(length, 0.7)) == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_loss_that_is_no_number_leaves_a_gap_and_no_more(wrong):
+    losses = np.linspace(2, 1, 100)
+    smoothed = _smoothed(np.insert(losses, 40, wrong))
+    assert np.isnan(smoothed[40])
+    assert np.delete(smoothed, 40) == pytest.approx(_smoothed(losses))
+
+
+def test_one_explosion_leaves_the_scale_and_the_rest_stays_readable():
+    losses = np.linspace(3, 1, 200)
+    losses[100], losses[120] = 1e30, np.nan
+    picture = plots.curves(steps_of(losses))
+    axes = picture.figure.axes[0]
+    assert 3 <= axes.get_ylim()[1] <= 5
+    smooth = axes.lines[1].get_ydata()
+    assert smooth[100] > axes.get_ylim()[1] * 0.5, "the explosion is seen"
+    assert smooth[140:] == pytest.approx(losses[140:], abs=0.1)
+    (note,) = axes.texts
+    assert note.get_text() == "↑ off this scale: up to 1e+30\nnot a number at 1 step"
+    assert "off the scale" in picture.alt
+    assert picture.png()
+
+
+def test_a_calm_loss_is_shown_whole_and_without_a_note():
+    for losses in (np.full(50, 0.5), np.geomspace(3, 0.001, 400), np.full(5, 1e4), np.zeros(3)):
+        axes = plots.curves(steps_of(losses)).figure.axes[0]
+        assert axes.get_ylim()[1] > losses.max()
+        assert not axes.texts
+
+
+def test_a_run_that_ends_in_an_explosion_does_not_flatten_its_start():
+    losses = np.r_[np.linspace(3, 1, 100), np.geomspace(1, 1e12, 100), np.full(50, np.nan)]
+    axes = plots.curves({"wild": steps_of(losses), "calm": steps_of(losses[:90])}).figure.axes[0]
+    assert 3 <= axes.get_ylim()[1] <= 16
+    assert "1e+12 (wild)" in axes.texts[0].get_text()
+
+
+def steps_of(losses):
+    return [StepDone(step, step, "main", float(loss)) for step, loss in enumerate(losses, 1)]
 
 
 def test_runs_are_told_apart_by_name(run):
@@ -157,8 +206,16 @@ def test_bars_are_as_long_as_their_means_and_say_them():
     axes = plots.bars(measured).figure.axes[0]
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.045, 7.5])
     assert [note.get_text() for note in axes.texts] == [value.text for value in measured.values()]
+    assert all(bar.get_facecolor() == bar.get_edgecolor() for bar in axes.patches)
     with pytest.raises(DataError, match="percent, seconds"):
         plots.bars({**measured, "accuracy": 0.9})
+
+
+def test_a_bare_number_is_a_hollow_bar_beside_what_was_measured():
+    measured = interval([0.9, 0.92])
+    guess, outcome = plots.bars({"guess": 0.8, "outcome": measured}).figure.axes[0].patches
+    assert guess.get_hatch() and not outcome.get_hatch()
+    assert guess.get_facecolor() != guess.get_edgecolor() == outcome.get_facecolor()
 
 
 def test_confusion_writes_every_count_in_its_cell():
@@ -182,6 +239,7 @@ def test_a_map_keeps_every_point_and_the_pca_is_a_projection(digits, flat):
     inner = rows[order] @ rows[order].T  # projection never lengthens
     assert (np.square(drawn).sum(1) <= inner.diagonal().numpy() + 1e-9).all()
     assert [note.get_text() for note in axes.texts] == list(digits.classes)
+    assert axes.get_xlabel().startswith("PCA: ")
 
 
 def test_names_on_a_map_do_not_lie_on_each_other():

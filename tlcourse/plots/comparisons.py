@@ -82,6 +82,7 @@ def bars(
     """A bar for each measurement with its interval as a whisker and its number beside it.
 
     intervals: name -> Interval or number, all in one unit (a number: a share, written in percent).
+    What was measured is a full bar; a bare number, a guess say, is a hollow, hatched one.
     """
     measured = {name: _interval(value) for name, value in intervals.items()}
     units = {value.unit for value in measured.values()}
@@ -90,6 +91,7 @@ def bars(
             f"bars compares one unit at a time, not {', '.join(sorted(units)) or 'none'}."
         )
     values = list(measured.values())
+    solid = [isinstance(value, Interval) for value in intervals.values()]
     ends = [v.mean if np.isnan(v.high) else max(v.high, v.mean) for v in values]
     with styled():
         figure = sheet(0.5 + 0.42 * len(values) + (0.36 if title else 0), width=7.4, title=title)
@@ -99,7 +101,10 @@ def bars(
             places,
             [value.mean for value in values],
             height=0.62,
-            color=[PALETTE[at % len(PALETTE)] for at in range(len(values))],
+            facecolor=[BLUE if full else PAPER for full in solid],
+            edgecolor=BLUE,
+            hatch=["" if full else "////" for full in solid],
+            linewidth=1.5,
             xerr=np.nan_to_num([value.half_width for value in values]),
             error_kw={"capsize": 4, "elinewidth": 1.5, "ecolor": INK},
         )

@@ -22,7 +22,10 @@ from tlcourse.plots.style import (
 if TYPE_CHECKING:
     from tlcourse.data import Split
 
-_METHODS = ("tsne", "pca")
+_METHODS = {
+    "tsne": "t-SNE: what is close is alike; distances between clusters mean little",
+    "pca": "PCA: the two directions that differ most; what overlaps here may lie apart in others",
+}
 
 
 def feature_map(
@@ -56,6 +59,7 @@ def feature_map(
             _name(axes, name, place)
         axes.margins(0.08)
         axes.set(xticks=[], yticks=[])
+        axes.set_xlabel(_METHODS[method], fontsize=8.5)
         axes.grid(False)
         for spine in axes.spines.values():
             spine.set_visible(False)
