@@ -133,12 +133,43 @@ def test_the_picture_shows_curve_marks_and_outcome(steered):
     assert len(svg) < 30_000
 
 
+def test_movement_is_credited_once_to_a_command_that_can_have_caused_it():
+    run = make_run(steps=30)
+    for command in (tl.Pause(), tl.Unfreeze("body"), tl.SetLR("body", 0.1), tl.Evaluate()):
+        run.at(10, command)
+    run.at(10, tl.Resume())
+    run.run()
+    story = Story(run)
+    story.read()
+    assert [note["kind"] for note in story.notes if note["tick"] == 10] == [
+        "pause", "unfreeze", "set_lr", "evaluate", "resume",
+    ]  # fmt: skip
+    assert [note["kind"] for note in story.notes if "moved" in note] == ["set_lr"]
+
+
+def test_a_loss_that_stays_no_number_is_told_with_its_step():
+    calls = []
+
+    def lost(logits, target):
+        calls.extend([1] if logits.requires_grad else [])
+        bad = len(calls) == 3 or len(calls) >= 12
+        return logits.square().mean() * 0 + (math.inf if bad else 1.0)
+
+    run = make_run(steps=20, loss=lost, eval_every=20)
+    run.run()
+    story = Story(run)
+    assert story.now()["lost"] is None
+    story.read()
+    assert story.now()["lost"] == 12
+    assert story.compact()["now"]["lost"] == 12
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [
         (tl.SetLR("head", 3e-4), "lr of head set to 3e-4"),
         (tl.Freeze("head"), "froze head"),
-        (tl.Freeze("head", stats=False), "froze head (its BatchNorm statistics go on moving)"),
+        (tl.Freeze("head", stats=False), "froze head, its BatchNorm statistics go on moving"),
         (tl.Augment(0.5), "augmentation 0.5"),
         (tl.Augment(0), "augmentation off"),
         (tl.Evaluate("test"), "evaluated on test"),

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ceiling, indexAt, path, smooth } from "../../tlcourse/ui/static/curve.js";
+import { ceiling, exits, indexAt, path, smooth } from "../../tlcourse/ui/static/curve.js";
 import { marksOf } from "../../tlcourse/ui/static/chart.js";
-import { nextLr, readLr, showAccuracy, showCount, showLr, showMoved, showShare, showTime, ticks } from "../../tlcourse/ui/static/format.js";
-import { HEARTBEAT_MS, SILENCE_MS, emptyView, reduce, steerable } from "../../tlcourse/ui/static/reduce.js";
+import { nextLr, readLr, showAccuracy, showCount, showLr, showMoved, showReason, showShare, showTime, showValue, ticks } from "../../tlcourse/ui/static/format.js";
+import { HEARTBEAT_MS, SILENCE_MS, divergence, emptyView, reduce, steerable } from "../../tlcourse/ui/static/reduce.js";
 
 const now = (more) => ({ status: "running", step: 3, tick: 3, total: 10, speed: 5, eta: 1, seconds: 1, augment: null, ...more });
 const state = (more) => ({
@@ -112,6 +112,33 @@ test("movement is fastened to the intervention it answers", () => {
   assert.equal(view.movement.moved.head, 0.02);
 });
 
+test("movement is credited once, to the last command of its tick that can have caused it", () => {
+  const notes = ["pause", "unfreeze", "set_lr", "evaluate", "resume", "stop"].map((kind) => note({ kind }));
+  const view = play(snapshot([1, 1, 1], { notes }), delta(3, [1], { moved: [{ since: 3, tick: 8, moved: { head: 0.02 } }] }));
+  assert.deepEqual(view.notes.filter((n) => n.moved).map((n) => n.kind), ["set_lr"]);
+});
+
+test("typing takes the old refusal of this row away, and of no other", () => {
+  const refused = play(snapshot([3]), { type: "sent", key: "lr:head", id: "1", now: 0 }, { type: "sent", key: "switch:body", id: "2", now: 0 },
+    delta(1, [], { notes: [note({ id: "1", ok: false, reason: "no" }), note({ id: "2", ok: false, reason: "no" })] }));
+  assert.deepEqual(Object.keys(refused.answers).sort(), ["lr:head", "switch:body"]);
+  assert.deepEqual(Object.keys(reduce(refused, { type: "typed", key: "lr:head" }).answers), ["switch:body"]);
+});
+
+test("a refusal in the cockpit names no Python", () => {
+  assert.equal(showReason("A learning rate is a number above 0, not 'abc'. To stop its training use Freeze('head')."), "A learning rate is a number above 0, not 'abc'.");
+  assert.equal(showReason("Everything would be frozen. Unfreeze a group first."), "Everything would be frozen. Unfreeze a group first.");
+});
+
+test("a loss that exploded is said, with what to do; one that merely jumps is not", () => {
+  const lost = (status) => divergence(play(snapshot([2, 9, NaN], { now: now({ status, lost: 3 }) })));
+  assert.equal(lost("running"), "The loss has been no number since step 3. A learning rate was too high: stop, and start again from a fresh model.");
+  assert.match(lost("finished"), /too high: start again from a fresh model/);
+  assert.match(divergence(play(snapshot([2.3, 2, ...Array(9).fill(4e5)]))), /^The loss is 4e5; at the beginning it was 2\.3\./);
+  assert.equal(divergence(play(snapshot([2.3, ...Array(9).fill(5)]))), "");
+  assert.equal(divergence(play(snapshot([2.3, 1, 1, 1, 1, 1, 4e5, 1, 1, 1]))), "");
+  assert.equal(divergence(play(snapshot([]))), "");
+});
 
 test("without a kernel the saved state is shown and cannot be steered", () => {
   const view = play(saved("running"), { type: "unlink" });
@@ -172,6 +199,21 @@ test("a spike does not squeeze the curve", () => {
   assert.ok(ceiling(y, new Float32Array(200).fill(1), 200) < 2);
 });
 
+test("a run that explodes leaves the scale and does not press its past flat", () => {
+  const y = Float32Array.from({ length: 200 }, (_, i) => (i < 100 ? 2 : Math.min(3e38, 2 * 3 ** (i - 99))));
+  const calm = smooth(y, 200);
+  const top = ceiling(y, calm, 200);
+  assert.equal(top, 5);
+  const [leaves, ...more] = exits(calm, 200, top);
+  assert.ok(leaves > 100 && leaves < 104 && calm[leaves - 1] <= top);
+  assert.deepEqual(more, []);
+});
+
+test("a run within the scale never leaves it", () => {
+  const y = Float32Array.from({ length: 200 }, (_, i) => 2.3 * 0.99 ** i);
+  assert.deepEqual(exits(smooth(y, 200), 200, ceiling(y, smooth(y, 200), 200)), []);
+});
+
 test("indexAt finds the last tick not after", () => {
   const x = Float32Array.from([1, 5, 9]);
   assert.deepEqual([0, 1, 4, 5, 100].map((t) => indexAt(x, 3, t)), [-1, 0, 0, 1, 2]);
@@ -191,7 +233,8 @@ const plain = (text) => text.replaceAll("\u00a0", " ");
 
 test("numbers are short", () => {
   assert.deepEqual([480, 3528, 2223872].map(showCount).map(plain), ["480", "3.53 k", "2.22 M"]);
-  assert.deepEqual([0, 0.0123, 1e-7, null].map(showShare).map(plain), ["0 %", "1.2 %", "< 0.001 %", "–"]);
+  assert.deepEqual([0, 0.0123, 1e-7, 9.6, 96, null].map(showShare).map(plain), ["0 %", "1.2 %", "< 0.001 %", "960 %", "> 1000 %", "–"]);
+  assert.deepEqual([2e36, 0.5, 123456, NaN].map((v) => showValue(v)), ["2e36", "0.5", "1.2e5", "no number"]);
   assert.deepEqual([0.915, 1, null].map(showAccuracy).map(plain), ["91.5 %", "100 %", "–"]);
   assert.deepEqual([0.5, 59.4, 125, 3700, null].map(showTime), ["0.5 s", "59 s", "2 min 05 s", "1 h 01 min", "–"]);
   assert.equal(plain(showMoved({ head: 0.01, stem: 0, body: 0.2 })), "body 20 %, head 1 %");

@@ -17,6 +17,7 @@ from tlcourse.session import Applied, Evaluated, Failed, Finished, Moved, Refuse
 from .words import asked, done
 
 SPEED_WINDOW_S = 4.0
+STEERING = ("set_lr", "freeze", "unfreeze", "augment")  # what `Moved` can answer
 OVER = ("finished", "stopped", "failed")
 
 
@@ -31,6 +32,7 @@ class Story:
         self.movement: dict[str, Any] | None = None
         self.error: dict[str, str] | None = None
         self.groups = _groups(run)
+        self._lost: int | None = None  # the tick since which the loss is no number
         self._seen = 0
         self._status = run.status
         self._seconds: float | None = None
@@ -51,6 +53,10 @@ class Story:
                 if event.tick > len(self.losses) + 1:  # a tick without a loss: a gap in the curve
                     self.losses.extend([math.nan] * (event.tick - len(self.losses) - 1))
                 self.losses.append(event.loss)
+                if math.isfinite(event.loss):
+                    self._lost = None
+                elif self._lost is None:
+                    self._lost = event.tick
             elif isinstance(event, Applied):
                 notes.append(_applied(event))
                 touched = True
@@ -102,7 +108,8 @@ class Story:
         return note
 
     def now(self, status: str | None = None) -> dict[str, Any]:
-        """Where the run is. speed: steps/s over the last seconds; eta, seconds: s."""
+        """Where the run is. speed: steps/s over the last seconds; eta, seconds: s; lost: the
+        step since which the loss is no number."""
         status = status or self.run.status
         total, step = self.run.recipe.steps, self.run.step
         speed = self._speed() if status == "running" else None
@@ -117,6 +124,7 @@ class Story:
             "speed": speed,
             "eta": (total - step) / speed if speed else None,
             "seconds": seconds,
+            "lost": self._lost,
             "augment": self.run.augment if self.run.data.train.x.ndim == 4 else None,
         }
 
@@ -140,9 +148,10 @@ class Story:
 
     def _fasten(self, movement: dict[str, Any]) -> None:
         self.movement = movement
-        for note in self.notes:
-            if note["ok"] and note["tick"] == movement["since"] and "moved" not in note:
+        for note in reversed(self.notes):  # the last command of that tick that can have caused it
+            if note["ok"] and note["tick"] == movement["since"] and note["kind"] in STEERING:
                 note["moved"] = movement["moved"]
+                return
 
     def _measure(self, status: str) -> None:
         if status != "running":

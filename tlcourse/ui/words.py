@@ -46,7 +46,7 @@ def _(command: SetLR) -> str:
 
 @say.register
 def _(command: Freeze) -> str:
-    drift = "" if command.stats else " (its BatchNorm statistics go on moving)"
+    drift = "" if command.stats else ", its BatchNorm statistics go on moving"
     return f"froze {command.group}{drift}"
 
 

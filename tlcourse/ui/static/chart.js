@@ -1,7 +1,7 @@
 // Loss above, accuracy below, one time axis; every intervention a mark with a tooltip.
 
 import { showAccuracy, showCount, showMoved, showValue, ticks } from "./format.js";
-import { ceiling, indexAt, path, smooth } from "./curve.js";
+import { ceiling, exits, indexAt, path, smooth } from "./curve.js";
 import { changeIcon, h, keyed, put, s } from "./dom.js";
 
 /** @typedef {import("./reduce.js").View} View
@@ -51,13 +51,14 @@ export function makeChart() {
   const calm = s("path", { class: "tlc-calm" });
   const accuracy = s("path", { class: "tlc-accuracy" });
   const dots = s("g", { class: "tlc-dots" });
+  const off = s("g", { class: "tlc-off" });
   const end = s("circle", { class: "tlc-end", r: 3.5 });
   const hair = s("path", { class: "tlc-hair" });
   const clip = `tlc-clip-${Math.random().toString(36).slice(2)}`;
   const window = s("rect", { x: LEFT, y: LOSS.top - 2, height: LOSS.height + 4 });
   const picture = s("svg", { class: "tlc-picture", role: "img", height: HEIGHT },
     s("defs", {}, s("clipPath", { id: clip }, window)),
-    grid, lines, s("g", { "clip-path": `url(#${clip})` }, raw, calm), accuracy, dots, end, hair);
+    grid, lines, s("g", { "clip-path": `url(#${clip})` }, raw, calm), accuracy, dots, off, end, hair);
   const flags = h("div", { class: "tlc-flags", role: "toolbar", "aria-label": "Interventions" });
   const tip = h("div", { class: "tlc-tip", role: "tooltip", hidden: true });
   const lossNow = h("b");
@@ -88,7 +89,7 @@ export function makeChart() {
     const { x, y, n } = view;
     if (kept.y !== y || kept.n !== n) kept = { y, n, calm: smooth(y, n) };
     const top = ceiling(y, kept.calm, n) * 1.05;
-    const sl = (/** @type {number} */ loss) => LOSS.top + LOSS.height * (1 - loss / top);
+    const sl = (/** @type {number} */ loss) => Math.max(LOSS.top - 20, LOSS.top + LOSS.height * (1 - loss / top));
     const sa = (/** @type {number} */ share) => BOTTOM - ACCURACY.height * share;
     put(picture, "width", width);
     put(picture, "viewBox", `0 0 ${width} ${HEIGHT}`);
@@ -101,6 +102,7 @@ export function makeChart() {
     put(end, "display", Number.isFinite(last) && view.now.status === "running" ? null : "none");
     put(end, "cx", sx(x[n - 1] ?? 0));
     put(end, "cy", Math.max(LOSS.top, sl(last || 0)));
+    drawExits(top);
     drawAccuracy(sa);
     drawMarks();
     put(empty, "hidden", n > 0 || view.evals.length > 0 || view.error !== null);
@@ -123,6 +125,16 @@ export function makeChart() {
     }
     parts.push(label(LEFT + (width - LEFT - RIGHT) / 2, BOTTOM + 31, "training step", "middle"));
     grid.replaceChildren(...parts);
+  }
+
+  /** An arrow where the loss leaves the frame, with words at the first. @param {number} top */
+  function drawExits(top) {
+    const { x, n } = /** @type {View} */ (view);
+    const places = exits(kept.calm, n, top).map((i) => sx(x[i]));
+    off.replaceChildren(...places.map((at) => s("path", { d: `M${at.toFixed(1)} ${LOSS.top - 2}l5 8h-10z` })));
+    if (!places.length) return;
+    const left = places[0] > width - 110;
+    off.append(label(places[0] + (left ? -9 : 9), LOSS.top + 7, "off the scale", left ? "end" : "start"));
   }
 
   /** @param {(v: number) => number} sa */

@@ -1,7 +1,7 @@
 // The view: says hello, hears what happens, draws it, and sends what a hand asks for.
 
-import { showSpeed, showTime } from "./format.js";
-import { emptyView, reduce, steerable } from "./reduce.js";
+import { showReason, showSpeed, showTime } from "./format.js";
+import { divergence, emptyView, reduce, steerable } from "./reduce.js";
 import { changeIcon, h, icon, put } from "./dom.js";
 import { makeChart } from "./chart.js";
 import { makeGroups } from "./groups.js";
@@ -43,21 +43,24 @@ function makeHeader(steer) {
   const fill = h("i");
   const progress = h("div", { class: "tlc-progress", role: "progressbar", "aria-label": "Steps done", "aria-valuemin": 0 }, fill);
   const note = h("p", { class: "tlc-note", hidden: true });
+  const lost = h("p", { class: "tlc-note tlc-lost", role: "alert", hidden: true });
   let paused = false;
   hold.addEventListener("click", () => steer("hold", { kind: paused ? "resume" : "pause" }));
   const el = h("header", { class: "tlc-head" },
     h("div", { class: "tlc-bar-top" }, pill, h("span", { class: "tlc-clock" }, where, pace,
       h("span", { class: "tlc-say", "data-say": "hold evaluate stop" })),
       h("span", { class: "tlc-buttons" }, hold, look, stop)),
-    progress, note);
+    progress, note, lost);
 
   /** @param {View} view */
   function draw(view) {
     const { status, step, total, speed, eta, seconds } = view.now;
     const dead = view.link === "gone" || view.link === "recorded";
     const going = ["ready", "running", "paused"].includes(status);
-    const [name, sign] = dead && going ? [view.link === "gone" ? "Kernel gone" : "Recorded", "plug"] : STATES[status] ?? STATES.ready;
-    put(pill, "data-state", dead && going ? "dead" : status);
+    const over = status === "finished" || status === "stopped";
+    const ill = divergence(view);
+    const [name, sign] = ill && over ? [`${STATES[status][0]}, diverged`, "alert"] : dead && going ? [view.link === "gone" ? "Kernel gone" : "Recorded", "plug"] : STATES[status] ?? STATES.ready;
+    put(pill, "data-state", dead && going ? "dead" : ill && over ? "diverged" : status);
     put(word, "text", name);
     changeIcon(pill, sign);
     put(where, "text", `step ${step} of ${total}`);
@@ -72,13 +75,15 @@ function makeHeader(steer) {
     put(progress, "aria-valuemax", total);
     put(note, "text", linkNote(view));
     put(note, "hidden", linkNote(view) === "");
+    put(lost, "text", ill);
+    put(lost, "hidden", ill === "");
   }
   return { el, draw };
 }
 
 /** What a screen reader hears: the state, and answers to what was done here. @param {View} view */
 export function announce(view) {
-  const answers = Object.values(view.answers).map((a) => (a.ok ? "applied" : `refused: ${a.reason}`));
+  const answers = Object.values(view.answers).map((a) => (a.ok ? "applied" : `refused: ${showReason(a.reason)}`));
   const state = linkNote(view) || (STATES[view.now.status] ?? STATES.ready)[0];
   return [state, ...answers].join(". ");
 }
@@ -91,7 +96,7 @@ function drawAnswers(root, view) {
     const said = keys.map((key) => view.answers[key]).filter(Boolean).sort((a, b) => a.at - b.at).at(-1);
     put(node, "data-answer", waits ? "pending" : said ? (said.ok ? "applied" : "refused") : null);
     put(node, "data-late", waits?.late);
-    put(node, "text", waits ? (waits.late ? "no answer yet: the kernel is busy, or gone" : "…") : said ? (said.ok ? "✓ applied" : said.reason) : "");
+    put(node, "text", waits ? (waits.late ? "no answer yet: the kernel is busy, or gone" : "…") : said ? (said.ok ? "✓ applied" : showReason(said.reason)) : "");
   }
   for (const node of root.querySelectorAll("[data-control]")) {
     const key = node.getAttribute("data-control")?.replace(/^(lower|raise):/, "lr:");
@@ -133,7 +138,7 @@ function render({ model, el }) {
 
   const chart = makeChart();
   const header = makeHeader(steer);
-  const groups = makeGroups(steer);
+  const groups = makeGroups(steer, typed);
   const log = makeLog();
   const error = makeError();
   const live = h("div", { class: "tlc-hidden", "aria-live": "polite", role: "status" });
@@ -150,6 +155,12 @@ function render({ model, el }) {
     const id = `${me}:${++count}`;
     hear({ type: "sent", key, id, now: performance.now() });
     model.send({ type: "command", id, command });
+  }
+
+  /** @param {string} key */
+  function typed(key) {
+    view = reduce(view, { type: "typed", key });
+    if (!scheduled) scheduled = requestAnimationFrame(draw);
   }
 
   function hello() {

@@ -60,16 +60,28 @@ export function path(x, y, n, sx, sy) {
   return parts.join("");
 }
 
-/** The highest loss worth showing: spikes that the smooth curve does not follow may leave the frame.
+/** The highest loss worth showing. Spikes that the smooth curve does not follow may leave the frame, and
+ * so may a run that diverges: past 2.5 times the first loss (and past 3, little more than guessing
+ * among 20 classes costs) it would press all that went before onto the ground line.
  * @param {Float32Array} raw @param {Float32Array} calm @param {number} n */
 export function ceiling(raw, calm, n) {
   let top = 0;
   let calmTop = 0;
+  let first = NaN;
   for (let i = 0; i < n; i++) {
+    if (Number.isNaN(first) && Number.isFinite(raw[i])) first = raw[i];
     if (raw[i] > top && Number.isFinite(raw[i])) top = raw[i];
     if (calm[i] > calmTop) calmTop = calm[i];
   }
-  return Math.min(top, 1.6 * calmTop) || 1;
+  return Math.min(top, 1.6 * calmTop, Math.max(2.5 * (first || 0), 3)) || 1;
+}
+
+/** Where a curve leaves the frame upwards: indices of the first values above `top`.
+ * @param {Float32Array} calm @param {number} n @param {number} top */
+export function exits(calm, n, top) {
+  const found = [];
+  for (let i = 0; i < n; i++) if (calm[i] > top && !(calm[i - 1] > top)) found.push(i);
+  return found;
 }
 
 /** Index of the last x ≤ at, or -1. @param {Float32Array} x @param {number} n @param {number} at */

@@ -35,6 +35,7 @@ export function showShare(share) {
   if (share === 0) return "0\u00a0%";
   const percent = share * 100;
   if (percent < 0.001) return "<\u00a00.001\u00a0%";
+  if (percent > 1000) return ">\u00a01000\u00a0%";
   return `${Number(percent.toPrecision(2))}\u00a0%`;
 }
 
@@ -67,10 +68,17 @@ export function showSpeed(speed) {
 
 /** A value on an axis or in a readout. @param {number} value @param {number} [digits] */
 export function showValue(value, digits = 3) {
-  if (!Number.isFinite(value)) return "not a number";
+  if (!Number.isFinite(value)) return "no number";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  return size >= 1e5 || size < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(digits)));
+  return size >= 1e5 || size < 1e-3 ? value.toExponential(1).replace(".0", "").replace("+", "") : String(Number(value.toPrecision(digits)));
+}
+
+/** Why not, for a hand in a browser: without the sentences that name a Python call, for which there is
+ * a control here. @param {string} reason */
+export function showReason(reason) {
+  const [first, ...rest] = reason.split(/(?<=\.) (?=[A-Z])/);
+  return [first, ...rest.filter((sentence) => !/\b[A-Z]\w*\(/.test(sentence))].join(" ");
 }
 
 /** Round numbers that span low … high, about `count` of them. @param {number} low @param {number} high @param {number} count */

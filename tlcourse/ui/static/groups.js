@@ -5,10 +5,11 @@ import { steerable } from "./reduce.js";
 import { h, keyed, put } from "./dom.js";
 
 /** @typedef {import("./reduce.js").View} View
- *  @typedef {(key: string, command: object) => void} Steer */
+ *  @typedef {(key: string, command: object) => void} Steer
+ *  @typedef {(key: string) => void} Typed */
 
-/** @param {Steer} steer */
-export function makeGroups(steer) {
+/** @param {Steer} steer @param {Typed} typed */
+export function makeGroups(steer, typed) {
   const sum = h("span", { class: "tlc-sum" });
   const freezeAll = h("button", { type: "button", class: "tlc-small", onclick: () => steer("backbone", { kind: "freeze", group: "backbone" }) }, "Freeze backbone");
   const trainAll = h("button", { type: "button", class: "tlc-small", onclick: () => steer("backbone", { kind: "unfreeze", group: "backbone" }) }, "Train backbone");
@@ -35,11 +36,12 @@ export function makeGroups(steer) {
     const open = steerable(view);
     const trains = view.groups.filter((g) => g.trainable);
     const count = (/** @type {any[]} */ gs) => showCount(gs.reduce((n, g) => n + g.parameters, 0));
-    put(sum, "text", view.groups.length ? `${count(trains)} of ${count(view.groups)} parameters train` : "");
+    put(sum, "text", view.groups.length ? `${count(trains)} of ${count(view.groups)} train` : "");
+    put(sum, "title", "Parameters that train, of all");
     put(since, "text", view.movement ? `moved since ${view.movement.since}` : "moved");
     put(since, "title", "How far the weights went in the steps after the last intervention, relative to their length: did it bite?");
     keyed(body, view.groups.map((g) => g.name), (name) => {
-      const row = makeRow(name, steer);
+      const row = makeRow(name, steer, typed);
       rows.set(name, row);
       return row.el;
     });
@@ -58,8 +60,8 @@ export function makeGroups(steer) {
   return { el, draw };
 }
 
-/** @param {string} name @param {Steer} steer */
-function makeRow(name, steer) {
+/** @param {string} name @param {Steer} steer @param {Typed} typed */
+function makeRow(name, steer, typed) {
   /** @type {any} */
   let group = { trainable: false, lr: null };
   let dirty = false; // a person is typing here; the truth must wait
@@ -76,7 +78,10 @@ function makeRow(name, steer) {
   const field = h("input", {
     type: "text", inputmode: "decimal", class: "tlc-lr", spellcheck: "false", autocomplete: "off",
     "data-control": `lr:${name}`, "aria-label": `Learning rate of ${name}`,
-    oninput: () => { dirty = true; },
+    oninput: () => {
+      dirty = true;
+      typed(`lr:${name}`);
+    },
     onkeydown: (/** @type {KeyboardEvent} */ e) => {
       if (e.key === "Enter") commit();
       else if (e.key === "Escape") revert();
@@ -94,9 +99,10 @@ function makeRow(name, steer) {
   const moved = h("span", { class: "tlc-moved" }, h("span", { class: "tlc-bar" }, bar), share);
   const size = h("span", { class: "tlc-size" });
   const say = h("span", { class: "tlc-say", "data-say": `switch:${name} lr:${name}` });
+  const later = h("span", { class: "tlc-later", hidden: true }, "applies when it trains");
   const el = h("div", { class: "tlc-row", role: "group", "aria-label": name }, toggle,
     h("span", { class: "tlc-name" }, h("b", { title: name }, name), size),
-    h("span", { class: "tlc-rate" }, lower, field, raise), moved, say);
+    h("span", { class: "tlc-rate" }, lower, field, raise), moved, say, later);
 
   /** Send what is typed; while the group is frozen keep it for the switch. */
   function commit() {
@@ -109,12 +115,14 @@ function makeRow(name, steer) {
   }
   function revert() {
     dirty = false;
+    typed(`lr:${name}`);
     field.value = showLr(group.lr);
   }
   /** @param {1|-1} way */
   function draft(way) {
     field.value = showLr(nextLr(readLr(field.value) || group.lr || 1e-3, way));
     dirty = true;
+    typed(`lr:${name}`);
   }
   /** @param {1|-1} way */
   function jump(way) {
@@ -136,6 +144,7 @@ function makeRow(name, steer) {
     }
     put(field, "title", group.trainable ? "Enter applies, Esc reverts, ↑ ↓ times or by three" : "The rate it will train with when you switch it on");
     put(el, "data-draft", dirty);
+    put(later, "hidden", !(dirty && open && !group.trainable && Number(readLr(field.value)) > 0));
     for (const control of [field, lower, raise]) put(control, "disabled", !open);
     put(lower, "aria-label", `Lower the learning rate of ${name}`);
     put(raise, "aria-label", `Raise the learning rate of ${name}`);

@@ -1,6 +1,6 @@
 // What was done, newest first, in words. And what went wrong, message first.
 
-import { showCount, showMoved } from "./format.js";
+import { showCount, showMoved, showReason } from "./format.js";
 import { h, keyed, put } from "./dom.js";
 
 /** @typedef {import("./reduce.js").View} View
@@ -34,7 +34,7 @@ export function makeLog() {
 
 /** @param {Note} note */
 export function detail(note) {
-  if (!note.ok) return note.reason ?? "";
+  if (!note.ok) return showReason(note.reason ?? "");
   const parts = [];
   if (note.before != null && note.after != null && note.before !== note.after) {
     parts.push(`${showCount(note.before)} → ${showCount(note.after)} parameters train`);

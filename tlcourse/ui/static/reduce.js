@@ -3,12 +3,16 @@
 //   snapshot  everything (answer to hello, or the saved trait when `source` is "trait")
 //   delta     what happened since; `from` says how many losses the sender had sent before
 //   sent      a control was used here: pending until a note with its id comes back
+//   typed     a value is being typed at a control: its row's old answer is about something else
 //   clock     time went by; who has not answered?
 //   hello     this view has introduced itself: the kernel should speak now
 //   unlink    the kernel is gone, for good
 
+import { showValue } from "./format.js";
+
 /** @typedef {{status: string, step: number, tick: number, total: number, speed: number|null,
- *   eta: number|null, seconds: number, augment: number|null}} Now
+ *   eta: number|null, seconds: number, augment: number|null,
+ *   lost?: number|null}} Now  lost: the step since which the loss is no number
  *  @typedef {{name: string, parameters: number, trainable: boolean, lr: number|null}} Group
  *  @typedef {{tick: number, split: string, accuracy: number|null, loss: number|null}} Evaluation
  *  @typedef {{tick: number, step: number, ok: boolean, kind: string, group: string|null,
@@ -32,6 +36,9 @@ export const HEARTBEAT_MS = 8000;
 export const APPLIED_MS = 2500;
 export const REFUSED_MS = 12000;
 
+/** Commands that change how weights move. */
+const STEERING = ["set_lr", "freeze", "unfreeze", "augment"];
+
 /** @returns {View} */
 export function emptyView() {
   return {
@@ -48,6 +55,19 @@ export function steerable(view) {
   return open && ["ready", "running", "paused"].includes(view.now.status);
 }
 
+/** What to say of a loss that exploded, or "". The middle of the last nine losses counts, so that a
+ * single spike does not. @param {View} view */
+export function divergence(view) {
+  const { lost, status } = view.now;
+  const first = view.y.subarray(0, view.n).find(Number.isFinite) ?? NaN;
+  const last = Array.from(view.y.subarray(Math.max(0, view.n - 9), view.n)).filter(Number.isFinite).sort((a, b) => a - b);
+  const middle = last[last.length >> 1] ?? NaN;
+  const said = lost != null ? `The loss has been no number since step ${lost}.`
+    : middle > 10 * Math.max(first, 0.3) ? `The loss is ${showValue(middle)}; at the beginning it was ${showValue(first)}.` : "";
+  const going = ["ready", "running", "paused"].includes(status);
+  return said && `${said} A learning rate was too high: ${going ? "stop, and start" : "start"} again from a fresh model.`;
+}
+
 /** @param {View} view @param {any} message @returns {View} */
 export function reduce(view, message) {
   switch (message.type) {
@@ -55,6 +75,7 @@ export function reduce(view, message) {
     case "delta": return delta(view, message);
     case "hello": return view.heard ? view : { ...view, heard: message.now }; // from here on it counts
     case "sent": return sent(view, message);
+    case "typed": return { ...view, answers: elsewhere(view, message.key) };
     case "clock": return clock(view, message.now);
     case "unlink": return unlink(view);
     default: return view;
@@ -96,10 +117,11 @@ function delta(view, m) {
   return settle(m.moved.reduce(move, next), m.notes, m.now);
 }
 
-/** Fasten a movement to the notes it answers. @param {View} view @param {Movement} moved */
+/** Fasten a movement to the note it answers: the last one of its tick that can have caused it.
+ * @param {View} view @param {Movement} moved */
 function move(view, moved) {
-  const notes = view.notes.map((note) =>
-    note.ok && note.tick === moved.since && !note.moved ? { ...note, moved: moved.moved } : note);
+  const at = view.notes.findLastIndex((note) => note.ok && note.tick === moved.since && STEERING.includes(note.kind));
+  const notes = view.notes.map((note, i) => (i === at ? { ...note, moved: moved.moved } : note));
   return { ...view, notes, movement: moved };
 }
 
@@ -118,10 +140,15 @@ function settle(view, notes, now) {
 
 /** @param {View} view @param {any} m @returns {View} */
 function sent(view, m) {
-  const row = (/** @type {string} */ key) => key.split(":")[1] ?? ""; // of a group, or none
-  const answers = Object.fromEntries(Object.entries(view.answers).filter(([key]) => row(key) !== row(m.key)));
+  const answers = elsewhere(view, m.key);
   const others = view.pending.filter((p) => p.key !== m.key);
   return { ...view, answers, pending: [...others, { id: m.id, key: m.key, at: m.now, late: false }] };
+}
+
+/** The answers that belong to other rows than this control's. @param {View} view @param {string} used */
+function elsewhere(view, used) {
+  const row = (/** @type {string} */ key) => key.split(":")[1] ?? ""; // of a group, or none
+  return Object.fromEntries(Object.entries(view.answers).filter(([key]) => row(key) !== row(used)));
 }
 
 /** @param {View} view @param {number} now @returns {View} */
