@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.supply.things import card_of, file_of
+from tlcourse import supply
 from tlcourse.cards import Asset
 from tlcourse.errors import SupplyError
 from tlcourse.supply import read_settings
@@ -160,6 +161,14 @@ def test_settings_are_read_from_the_environment(tmp_path):
     assert settings.mirrors == ("/srv/m", "http://teacher:8000", "~/m")
     assert (settings.connect_s, settings.stall_s) == (4, 4)
     assert not read_settings({}).offline and read_settings({}).mirrors == ()
+
+
+def test_a_mirror_folder_that_is_not_there_is_told_before_the_web_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLCOURSE_HOME", str(tmp_path))
+    monkeypatch.setenv("TLCOURSE_MIRROR", "/nowhere")
+    for ask in (supply.fetch, supply.available):
+        with pytest.raises(SupplyError, match="TLCOURSE_MIRROR names /nowhere: no such folder"):
+            ask("caltech24")
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def _show_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from tlcourse.course.spoken import command as spoken
     from tlcourse.supply.show import size
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -77,7 +78,8 @@ def _show_table(rows: list[dict[str, Any]]) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(
-        "\n[bold]tlcourse cards NAME[/] shows a whole card, [bold]tlcourse fetch NAME[/] brings it."
+        f"\n[bold]{spoken('cards NAME')}[/] shows a whole card, "
+        f"[bold]{spoken('fetch NAME')}[/] brings it."
     )
 
 

@@ -14,7 +14,9 @@ import click
 from tlcourse.cli.lab import can_show
 from tlcourse.course import TIERS, lessons
 from tlcourse.course.figures import hardware, versions
+from tlcourse.course.spoken import command as command_line
 from tlcourse.course.tiers import obstacle
+from tlcourse.errors import SupplyError
 
 # name: (versions that do not work well with a live cockpit, what to do)
 KNOWN_BAD: dict[str, tuple[tuple[str, ...], str]] = {
@@ -109,7 +111,11 @@ def mirror() -> Finding:
 def browser() -> Finding:
     if can_show():
         return Finding("browser", "found")
-    return Finding("browser", "none", "open the address that `tlcourse lab` prints elsewhere")
+    return Finding(
+        "browser",
+        "No window can be opened here",
+        f"copy the address that `{command_line('lab')}` prints into a browser.",
+    )
 
 
 def tiers() -> Iterator[Finding]:
@@ -118,7 +124,10 @@ def tiers() -> Iterator[Finding]:
         return
     for name in TIERS:
         if taught := [one for one in lessons() if name in one.tiers]:
-            in_the_way = obstacle(name, taught)
+            try:
+                in_the_way = obstacle(name, taught)
+            except SupplyError as error:
+                in_the_way = str(error)
             yield Finding(
                 f"tier {name}", "cannot run" if in_the_way else "can run here", in_the_way
             )

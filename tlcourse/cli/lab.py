@@ -21,7 +21,8 @@ import click
 
 from tlcourse.course import TIERS, lessons
 from tlcourse.course.folder import DEFAULT, prepare
-from tlcourse.course.tiers import VARIABLE, obstacle
+from tlcourse.course.spoken import command as spoken
+from tlcourse.course.tiers import VARIABLE, checked, obstacle
 from tlcourse.errors import CourseError, TierError
 
 FIRST_PORT = 8888
@@ -59,6 +60,8 @@ def command(
     """
     if tier and (in_the_way := obstacle(tier, [])):
         raise TierError(f"--tier {tier} cannot run: {in_the_way}.")
+    if not tier:
+        checked(os.environ.get(VARIABLE, ""))
     port = free_port() if port is None else wanted_port(port)
     if folder.exists() and not folder.is_dir():
         raise CourseError(f"{folder} is a file, not a folder: name another one.")
@@ -182,7 +185,8 @@ def wait_until_up(server: subprocess.Popen, port: int, patience_s: float = 90) -
         except OSError:
             time.sleep(0.1)
     raise CourseError(
-        f"JupyterLab did not answer within {patience_s:.0f} s. Try again, or ask `tlcourse doctor`."
+        f"JupyterLab did not answer within {patience_s:.0f} s. "
+        f"Try again, or ask `{spoken('doctor')}`."
     )
 
 

@@ -1,14 +1,17 @@
 """`tlcourse lessons`: what there is to learn, and in which tiers it can run here."""
 
+import os
+
 import click
 
 from tlcourse.course import lessons
-from tlcourse.course.tiers import obstacle
+from tlcourse.course.tiers import VARIABLE, checked, obstacle
 
 
 @click.command()
 def command() -> None:
     """List the lessons, and the tiers that can run here."""
+    checked(os.environ.get(VARIABLE, ""))
     known = lessons()
     if not known:
         click.echo("No lessons yet.")

@@ -18,3 +18,5 @@ def command(number: str, folder: Path) -> None:
     if kept:
         click.echo(f"Your version is kept as {kept}")
     click.echo(f"Fresh again: {folder / one.notebook}")
+    if kept:
+        click.echo("If it is open in the browser, choose Revert there.")

@@ -33,7 +33,7 @@ def command(number: str, name: str | None, folder: Path | None, timeout_s: float
     taught = lesson(number)
     chosen = choose(taught, name)
     folder = folder or Path("out", f"{taught.number}-{chosen.name}")
-    click.echo(f"Lesson {taught.number}: {taught.title}. Tier {chosen.name}: {chosen.reason}.")
+    click.echo(f"Lesson {taught.number}: {taught.title}. Tier {chosen.name}, {chosen.reason}")
     failure = run(taught, chosen.name, folder, timeout_s)
     if failure:
         raise CourseError(

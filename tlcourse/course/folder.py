@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tlcourse.course.build import notebook, write
+from tlcourse.course.spoken import command
 from tlcourse.course.syllabus import Lesson, lessons
 from tlcourse.errors import CourseError
 
@@ -29,7 +30,9 @@ def reset(one: Lesson, folder: Path) -> Path | None:
     """Put the lesson back as it was given out; returns where the learner's version now lies."""
     path = folder / one.notebook
     if not folder.is_dir():
-        raise CourseError(f"No folder {str(folder)!r}. Name the one that `tlcourse lab` opened.")
+        raise CourseError(
+            f"No folder {str(folder)!r}. Name the one that `{command('lab')}` opened."
+        )
     if not path.exists():
         _put(one, folder)
         return None
@@ -47,6 +50,6 @@ def _put(one: Lesson, folder: Path) -> Path:
     except OSError as error:
         raise CourseError(
             f"Cannot write {path}: {error.strerror}. Name another folder, as in "
-            "`tlcourse lab my-lessons`."
+            f"`{command('lab my-lessons')}`."
         ) from error
     return path

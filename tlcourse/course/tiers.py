@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlcourse.course.spoken import command
 from tlcourse.course.syllabus import TIERS, Lesson, lesson, lessons
 from tlcourse.errors import TierError
 
 VARIABLE = "TLCOURSE_TIER"
+AS_ASKED = "as asked"
 
 
 @dataclass(frozen=True)
 class Tier:
-    """A tier's name and, in a few words, why it is this one."""
+    """A tier's name and why it is this one, in words that go on from `Tier pocket, `."""
 
     name: str
     reason: str
@@ -41,11 +43,15 @@ class Tier:
         raise TierError(f"Nothing was given for the {self.name} tier, nor for a smaller one.")
 
     def __repr__(self) -> str:
-        return f"Tier {self.name}: ⟨{self.reason}⟩"
+        return f"Tier {self.name}⟨{self._because}⟩"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        shown = f"Tier <b>{self.name}</b>: <data>{html.escape(self.reason, quote=False)}</data>"
+        shown = f"Tier <b>{self.name}</b><data>{html.escape(self._because, quote=False)}</data>"
         return {"text/plain": repr(self), "text/html": shown}
+
+    @property
+    def _because(self) -> str:
+        return f", {self.reason}" if self.reason else ""
 
 
 def tier(number: str | None = None) -> Tier:
@@ -61,12 +67,16 @@ def tier(number: str | None = None) -> Tier:
 
 def decide(taught: list[Lesson], asked: str) -> Tier:
     """The tier for these lessons, when TLCOURSE_TIER is `asked`."""
+    wanted = checked(asked)
+    return _best(taught) if wanted == "auto" else _asked_for(wanted, taught)
+
+
+def checked(asked: str) -> str:
+    """A tier's name or `auto`, from what TLCOURSE_TIER says; TierError if it names no tier."""
     asked = asked.strip().lower() or "auto"
-    if asked == "auto":
-        return _best(taught)
-    if asked not in TIERS:
+    if asked not in ("auto", *TIERS):
         raise TierError(f"{VARIABLE}={asked}: no such tier. Choose auto, {', '.join(TIERS)}.")
-    return _asked_for(asked, taught)
+    return asked
 
 
 def obstacle(name: str, taught: list[Lesson]) -> str | None:
@@ -77,8 +87,24 @@ def obstacle(name: str, taught: list[Lesson]) -> str | None:
     if name == "gpu" and not has_cuda():
         return "there is no CUDA device here; choose pocket or public"
     if missing := missing_cards(name, taught):
-        return f"not here yet: run `tlcourse fetch {' '.join(missing)}`"
+        return lacking(missing)
     return None
+
+
+def lacking(missing: list[str]) -> str:
+    """What is not here, and the command that brings it."""
+    them = "it" if len(missing) == 1 else "them"
+    fetching = command(f"fetch {' '.join(missing)}")
+    return f"{_named(missing)} on this machine. To get {them}: {fetching}"
+
+
+def _named(cards: list[str], negated: bool = True) -> str:
+    """`a and b are not`: cards as a sentence's beginning."""
+    return f"{_and(cards)} {'is' if len(cards) == 1 else 'are'}{' not' if negated else ''}"
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def missing_cards(name: str, taught: list[Lesson]) -> list[str]:
@@ -105,18 +131,34 @@ def _best(taught: list[Lesson]) -> Tier:
     for name in reversed(TIERS[1:]):
         in_the_way = obstacle(name, taught)
         if in_the_way is None:
-            cards = dict.fromkeys(card for one in taught for card in one.cards[name])
-            return Tier(name, f"{', '.join(cards) or 'all it needs'} can be had here")
+            return Tier(name, whence(name, taught))
         if name == "public":
-            reason = f"for public photos and weights, {in_the_way}"
+            reason = f"because {in_the_way}"
     return Tier("pocket", reason)
+
+
+def whence(name: str, taught: list[Lesson]) -> str:
+    """Why a tier of which nothing is missing can run: its cards are here, or the mirror has them."""
+    from tlcourse import supply
+
+    cards = list(dict.fromkeys(card for one in taught for card in one.cards.get(name, ())))
+    fetched = [card for card in cards if supply.path(card)]
+    coming = [card for card in cards if card not in fetched]
+    words = [
+        f"{_named(fetched, negated=False)} here" if fetched else "",
+        f"{_and(coming)} {'comes' if len(coming) == 1 else 'come'} from the mirror"
+        if coming
+        else "",
+    ]
+    return f"because {' and '.join(filter(None, words)) or 'it needs nothing more'}"
 
 
 def _asked_for(name: str, taught: list[Lesson]) -> Tier:
     in_the_way = obstacle(name, taught)
     if in_the_way is None:
-        return Tier(name, f"{VARIABLE} asks for it")
+        return Tier(name, AS_ASKED)
     missing = missing_cards(name, taught)
-    if missing and in_the_way.startswith("not here yet"):
-        return Tier(name, f"{VARIABLE} asks for it; {', '.join(missing)} will come from the web")
-    raise TierError(f"{VARIABLE}={name} cannot run: {in_the_way}.")
+    if missing and in_the_way == lacking(missing):
+        verb = "comes" if len(missing) == 1 else "come"
+        return Tier(name, f"{AS_ASKED}; {_and(missing)} {verb} from the web")
+    raise TierError(f"Tier {name}, {AS_ASKED}, cannot run: {in_the_way}.")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tlcourse import cards
 from tlcourse.supply.progress import Progress, Tell, silent
-from tlcourse.supply.settings import Settings, read_settings
+from tlcourse.supply.settings import Settings, check_mirrors, read_settings
 
 __all__ = ["Progress", "Settings", "Tell", "available", "fetch", "path", "read_settings"]
 
@@ -32,6 +32,7 @@ def fetch(name: str, *, progress: Tell | bool | None = None) -> Path:
     card, settings = cards.get(name), read_settings()
     if folder := present(card, settings):
         return folder
+    check_mirrors(settings)
     if callable(progress):
         teller = nullcontext(progress)
     else:
@@ -58,6 +59,7 @@ def available(name: str) -> bool:
     card, settings = cards.get(name), read_settings()
     if present(card, settings):
         return True
+    check_mirrors(settings)
 
     def has(source: plan.Source) -> bool:
         if source.kind == "folder":

@@ -69,6 +69,15 @@ def _mirrors(text: str) -> tuple[str, ...]:
     return mirrors
 
 
+def check_mirrors(settings: Settings) -> None:
+    """SupplyError if a mirror is a folder that is not there: the web would silently step in."""
+    for mirror in settings.mirrors:
+        if "://" not in mirror and not Path(mirror).expanduser().is_dir():
+            raise SupplyError(
+                f"TLCOURSE_MIRROR names {mirror}: no such folder. Correct it, or unset it."
+            )
+
+
 def _number(environ: Mapping[str, str], key: str, default: float) -> float:
     text = environ.get(key, "").strip()
     try:
