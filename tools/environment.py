@@ -36,6 +36,8 @@ def main(root: str, arguments: list[str]) -> int:
         print("\nstart.py: stopped; the next start goes on from here.", file=sys.stderr)
         return 130
     command = [str(python), "-m", "tlcourse", *arguments]
+    # In its sentences tlcourse says how it is called: it is not on the PATH of who starts it here.
+    os.environ.setdefault("TLCOURSE_COMMAND", "python start.py")
     if os.name == "nt":  # Windows' exec returns to the shell at once
         return subprocess.call(command)
     os.execv(command[0], command)
@@ -55,7 +57,6 @@ def ready(root: Path) -> Path:
         if not python.exists():
             print(f"Making a virtual environment in {folder} …", flush=True)
             make(folder)
-        print("Installing what tlcourse needs; the first time takes a few minutes …", flush=True)
         fill(root, python)
         stamp.write_text(wanted)
     except PermissionError as error:
@@ -113,17 +114,29 @@ def make(folder: Path) -> None:
 def fill(root: Path, python: Path) -> None:
     """Install the lock and the clone. uv takes a third of pip's time, but pip knows the machine's
     own settings (pip.conf): what uv cannot do, pip tries again, and its errors are the ones told."""
+    print("Installing what tlcourse needs, a few minutes the first time …", flush=True)
     uv = shutil.which("uv") or _pinned_uv(root, python)
     clone = ["--no-deps", "--no-build-isolation", "--editable", str(root)]
     lock = [*PINNED, "--requirement", str(root / "requirements.lock")]
     if uv:
-        # Measured: importing what a lesson needs takes 9 s compiled, 20 s not; as pip does.
-        install = [uv, "pip", "install", "--python", str(python), "--compile-bytecode"]
+        # One step after the other, each with a line: quiet, uv says nothing but what went wrong.
+        install = [uv, "pip", "install", "--quiet", "--python", str(python)]
         if all(subprocess.call([*install, *what]) == 0 for what in (lock, clone)):
+            compiled(python)
             return
         print("uv could not install everything; trying with pip …", flush=True)
     for what in (lock, clone):
         _pip(python, what)
+
+
+def compiled(python: Path) -> None:
+    """Compile what was installed, as pip does: importing what a lesson needs was measured to take
+    9 s compiled, 20 s not. What cannot be compiled (a template of code) is left as it is."""
+    print("Compiling it, about a minute …", flush=True)
+    find = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    packages = subprocess.check_output([str(python), "-c", find], text=True).strip()
+    command = [str(python), "-m", "compileall", "-qq", "-j", "0", packages]
+    subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _pinned_uv(root: Path, python: Path) -> str | None:
@@ -146,10 +159,11 @@ def _pinned_uv(root: Path, python: Path) -> str | None:
 
 
 def _pip(python: Path, what: list[str]) -> None:
-    """`pip install`, with its progress shown and its complaint turned into a sentence."""
+    """`pip install`, quietly, its complaint turned into a sentence."""
     if subprocess.call([str(python), "-c", "import pip"], stderr=subprocess.DEVNULL):
         subprocess.call([str(python), "-m", "ensurepip"], stdout=subprocess.DEVNULL)
-    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--retries", "2"]
+    options = ["--quiet", "--disable-pip-version-check", "--retries", "2"]
+    command = [str(python), "-m", "pip", "install", *options]
     pip = subprocess.Popen([*command, *what], stderr=subprocess.PIPE, text=True, errors="replace")
     said = []
     for line in pip.stderr:
