@@ -42,6 +42,9 @@ def test_the_last_state_outlives_kernel_and_notebook(server, context, open_book)
         expect(record.locator(".tlc-pill")).to_have_text("Recorded")
         expect(record.locator(".tlc-note")).to_contain_text("Run the notebook from the top")
         assert texts(record) == shown
+        assert (
+            record.locator(".tlc-lr").evaluate_all(OPACITY) == [1.0] * 4
+        )  # the values stay readable
         assert len(record.locator(".tlc-raw").get_attribute("d")) > 100
         for control in record.locator("[data-control]").all():
             expect(control).to_be_disabled()
@@ -51,6 +54,14 @@ def test_the_last_state_outlives_kernel_and_notebook(server, context, open_book)
         book.save()
         book.page.close()
         assert saved_status(server.folder / name) == "running"
+
+
+# How much of a value's ink is left by the opacity of what it stands in.
+OPACITY = """all => all.map(node => {
+    let left = 1;
+    for (let n = node; n; n = n.parentElement) left *= Number(getComputedStyle(n).opacity);
+    return left;
+})"""
 
 
 def texts(cockpit):

@@ -60,7 +60,9 @@ def test_the_pure_parts_of_the_view():
 @pytest.mark.skipif(not shutil.which("tsc"), reason="there is no tsc (npm install -g typescript)")
 def test_the_types_of_the_view():
     done = subprocess.run(
-        ["tsc", "--project", REPO / "tests" / "ui" / "tsconfig.json"], capture_output=True, text=True
+        ["tsc", "--project", REPO / "tests" / "ui" / "tsconfig.json"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout
 

@@ -133,6 +133,25 @@ def test_the_picture_shows_curve_marks_and_outcome(steered):
     assert len(svg) < 30_000
 
 
+def test_the_picture_of_a_run_that_explodes_still_shows_how_it_began():
+    calls = []
+
+    def exploding(logits, target):
+        calls.extend([1] if logits.requires_grad else [])
+        return logits.square().mean() * 0 + (2.0 if len(calls) <= 20 else 1e30)
+
+    run = make_run(steps=40, loss=exploding, eval_every=40)
+    run.run()
+    story = Story(run)
+    story.read()
+    curve = still(story).split('<polyline points="')[1].split('"')[0]
+    heights = [float(point.split(",")[1]) for point in curve.split()]
+    assert heights[0] == pytest.approx(
+        34 + 150 * (1 - 2 / 5), abs=0.1
+    )  # 2 on a scale that ends at 5
+    assert heights[-1] == pytest.approx(34 - 15, abs=0.1)  # just above the frame
+
+
 def test_movement_is_credited_once_to_a_command_that_can_have_caused_it():
     run = make_run(steps=30)
     for command in (tl.Pause(), tl.Unfreeze("body"), tl.SetLR("body", 0.1), tl.Evaluate()):

@@ -220,7 +220,7 @@ test("indexAt finds the last tick not after", () => {
 });
 
 test("learning rates read and print as people write them", () => {
-  assert.deepEqual([3e-4, 0.001, 0.0123456, 1, null].map(showLr), ["3e-4", "0.001", "0.0123", "1", ""]);
+  assert.deepEqual([3e-4, 0.001, 0.0123456, 1, 3000, null].map(showLr), ["3e-4", "0.001", "0.0123", "1", "3e3", ""]);
   assert.deepEqual(["3e-4", "0,001", " 1 ", "3·10^-4", "x", ""].map(readLr), [3e-4, 0.001, 1, 3e-4, null, null]);
 });
 

@@ -18,7 +18,8 @@ def still(story: Story) -> str:
     losses = np.frombuffer(story.losses, dtype=np.float32) if story.losses else np.zeros(0)
     ticks, values = thin(losses, 600)
     finite = values[np.isfinite(values)]
-    top = float(finite.max()) if len(finite) else 1.0
+    # As in curve.js: a run that explodes leaves the frame and does not press its past flat.
+    top = min(float(finite.max()), max(2.5 * float(finite[0]), 3.0)) if len(finite) else 1.0
     valid = [e for e in story.evals if e["split"] == "valid" and e["accuracy"] is not None]
 
     def x(tick: float) -> float:
@@ -28,7 +29,9 @@ def still(story: Story) -> str:
         return panel[0] + panel[1] * (1 - share)
 
     loss_points = [
-        (x(t), y(LOSS, v / top)) for t, v in zip(ticks, values, strict=True) if np.isfinite(v)
+        (x(t), y(LOSS, min(v / top, 1.1)))
+        for t, v in zip(ticks, values, strict=True)
+        if np.isfinite(v)
     ]
     accuracy_points = [(x(e["tick"]), y(ACCURACY, e["accuracy"])) for e in valid]
     parts = [

@@ -4,7 +4,7 @@
 export function showLr(lr) {
   if (lr == null || !Number.isFinite(lr)) return "";
   if (lr >= 0.001 && lr < 1000) return String(Number(lr.toPrecision(3)));
-  return Number(lr.toPrecision(3)).toExponential();
+  return Number(lr.toPrecision(3)).toExponential().replace("+", "");
 }
 
 /** Three times more (or less), on the ladder 1 · 3 · 10 where that is near. @param {number} lr @param {1|-1} way */
