@@ -13,6 +13,7 @@ import pytest
 
 from tlcourse.course.execute import fetch_cards
 from tlcourse.course.hands import VARIABLE as HAND
+from tlcourse.course.spoken import VARIABLE as COMMAND
 from tlcourse.course.syllabus import lesson
 from tlcourse.course.tiers import VARIABLE as TIER
 from tlcourse.course.tiers import has_cuda
@@ -34,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[name] = "1"  # two workers on two cores; and runs can be compared bit by bit
     if MIRROR.is_dir():
         os.environ.setdefault("TLCOURSE_MIRROR", str(MIRROR))
-    for name in (TIER, HAND):
+    for name in (TIER, HAND, COMMAND):  # as `tlcourse` itself would have it, not as start.py
         os.environ.pop(name, None)
 
 
