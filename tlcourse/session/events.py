@@ -1,7 +1,8 @@
 """Events: what really happened, in the order in which it happened. Never edited, only appended.
 
-`tick` counts the steps taken and never goes back; `step` is the position in training; `branch` names
-the timeline. A command applied at tick t acts before step t + 1.
+`tick` counts the steps taken and never goes back; `step` is the position in training, and goes back on
+a rewind; `branch` names the timeline. A command applied at tick t acts before step t + 1. A twin's
+events carry the tick of the step that they accompany, and the twin's own step and branch.
 """
 
 from dataclasses import asdict, dataclass
@@ -26,13 +27,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class StepDone(Event):
-    """One optimizer step was taken. loss: the batch's mean training loss, before the step."""
+    """One optimizer step was taken. loss: the batch's mean training loss, before the step, without the
+    further terms; terms: the value of each term that counts (weight above 0), unweighted."""
 
     kind: ClassVar[str] = "step_done"
     tick: int
     step: int
     branch: str
     loss: float
+    terms: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class Evaluated(Event):
 
 @dataclass(frozen=True, slots=True)
 class Applied(Event):
-    """A command was applied. trainable_*: number of parameters; lrs: rate of each training group."""
+    """A command was applied; tick, step and branch are those after it (a `Rewind` has the step
+    where the run now is). trainable_*: number of parameters; lrs: rate of each training group."""
 
     kind: ClassVar[str] = "applied"
     tick: int
@@ -74,6 +78,45 @@ class Moved(Event):
     branch: str
     since: int
     moved: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Norms(Event):
+    """How hard each group is pulled, and how far it has come. grad: ‖g‖₂ of the last step's gradient, of
+    the groups that train; moved: ‖w − w₀‖ / ‖w₀‖ since the beginning of the run (for what was added
+    later: since then). Measured as often as one hundredth of the run's time allows."""
+
+    kind: ClassVar[str] = "norms"
+    tick: int
+    step: int
+    branch: str
+    grad: dict[str, float]
+    moved: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved(Event):
+    """A bookmark was set here. mb: memory that its snapshot alone holds, in 10⁶ bytes."""
+
+    kind: ClassVar[str] = "saved"
+    tick: int
+    step: int
+    branch: str
+    name: str
+    mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Branched(Event):
+    """A timeline begins at `step` of `parent`: a branch that is trained from here on, or (control) an
+    untouched twin that trains beside."""
+
+    kind: ClassVar[str] = "branched"
+    tick: int
+    step: int
+    branch: str  # the new timeline
+    parent: str
+    control: bool
 
 
 @dataclass(frozen=True, slots=True)
