@@ -1,4 +1,4 @@
-"""What a run shows of itself, whoever owns its loop: all that a cockpit needs to draw and to steer it."""
+"""What a run shows of itself, whoever owns its loop: what a cockpit needs to draw and to steer it."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -91,7 +91,7 @@ class Steerable(Protocol):
 
     @property
     def twin(self) -> str | None:
-        """ "armed" (the next intervention gets one), the name of the twin that trains beside, or None."""
+        """The twin that trains beside; "armed" if the next intervention gets one; else None."""
 
     @property
     def memory(self) -> dict[str, float]:
