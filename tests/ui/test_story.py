@@ -9,7 +9,8 @@ import pytest
 import tlcourse as tl
 from tlcourse.session import Applied, Evaluated, Moved, Refused, StepDone
 from tlcourse.ui.still import still
-from tlcourse.ui.story import Story, thin
+from tlcourse.ui.story import Story
+from tlcourse.ui.stream import thin
 from tlcourse.ui.words import say, show
 
 from .conftest import make_run
@@ -29,11 +30,16 @@ def events(run, kind):
     return [event for event in run.events if isinstance(event, kind)]
 
 
+def losses(story, name="main"):
+    return list(story.streams[name].losses)
+
+
 def test_a_story_read_at_once_holds_every_event(steered):
     story = Story(steered)
-    delta = story.read()
-    assert np.allclose(story.losses, [e.loss for e in events(steered, StepDone)])
-    assert len(story.losses) == 60
+    delta, buffers = story.read()
+    assert np.allclose(losses(story), [e.loss for e in events(steered, StepDone)])
+    assert np.frombuffer(buffers[0], dtype=np.float32).tolist() == losses(story)
+    assert story.streams["main"].curve()[0].tolist() == list(range(1, 61))
     assert [e["tick"] for e in delta["evals"]] == [e.tick for e in events(steered, Evaluated)]
     assert [n["tick"] for n in delta["notes"]] == [10, 20, 30]
     assert [n["ok"] for n in delta["notes"]] == [True, True, False]
@@ -44,21 +50,28 @@ def test_a_story_read_at_once_holds_every_event(steered):
     assert story.read() is None
 
 
+def in_pieces(run, size):
+    """A story of a run whose events come a few at a time."""
+    everything = run.events
+    part = type("Part", (), {"__getattr__": lambda _, name: getattr(run, name)})()
+    part.events = []
+    story = Story(part)
+    for i in range(0, len(everything), size):
+        part.events += everything[i : i + size]
+        before = {name: len(stream.losses) for name, stream in story.streams.items()}
+        delta, _ = story.read()
+        for told in delta["streams"]:
+            assert told["from"] == before.get(told["name"], 0)
+    return story
+
+
 def test_deltas_read_in_pieces_make_the_same_story(steered):
-    whole, pieces = Story(steered), Story(steered)
+    whole, pieces = Story(steered), in_pieces(steered, 7)
     whole.read()
-    everything, steered_events = steered.events, []
-    pieces.run = type("Part", (), {"__getattr__": lambda _, name: getattr(steered, name)})()
-    losses = []
-    for end in range(7, len(everything) + 7, 7):
-        steered_events = everything[:end]
-        pieces.run.events = steered_events
-        delta = pieces.read()
-        assert delta["from"] == len(losses)
-        losses = list(pieces.losses)
-    assert losses == list(whole.losses)
+    assert losses(pieces) == losses(whole)
     assert pieces.notes == whole.notes
     assert pieces.evals == whole.evals
+    assert pieces.rates == whole.rates
 
 
 def test_the_end_is_told_also_when_its_event_came_a_moment_earlier(steered):
@@ -70,10 +83,10 @@ def test_the_end_is_told_also_when_its_event_came_a_moment_earlier(steered):
 
     run = JustBefore()
     story = Story(run)
-    assert story.read()["state"]["status"] == "running"
+    assert story.read()[0]["state"]["status"] == "running"
     assert story.read() is None
     run.status = "finished"
-    assert story.read()["state"]["status"] == "finished"
+    assert story.read()[0]["state"]["status"] == "finished"
     assert story.read() is None
 
 
@@ -90,11 +103,30 @@ def test_a_note_says_what_the_intervention_did(steered):
 
 def test_groups_are_told_when_they_changed(steered):
     story = Story(steered)
-    assert story.groups == [
-        {"name": g.name, "parameters": g.parameters, "trainable": g.trainable, "lr": g.lr}
-        for g in steered.groups
+    assert [(g["name"], g["parameters"], g["trainable"], g["lr"]) for g in story.groups] == [
+        (g.name, g.parameters, g.trainable, g.lr) for g in steered.groups
     ]
-    assert [g["trainable"] for g in story.read()["groups"]] == [True, True]
+    assert [g["trainable"] for g in story.read()[0]["groups"]] == [True, True]
+
+
+def test_rates_tell_when_which_group_trained_how_fast(steered):
+    story = Story(steered)
+    story.read()
+    assert [(r["step"], r["lrs"]) for r in story.rates] == [
+        (0, {"head": 0.01}),
+        (10, {"head": 0.01, "body": 0.001}),
+        (20, {"head": 3e-4, "body": 0.001}),
+    ]
+
+
+def test_a_note_can_be_copied_as_code(steered):
+    story = Story(steered)
+    story.read()
+    assert [note["code"] for note in story.notes] == [
+        "run.at(10, tl.Unfreeze('body', lr=0.001))",
+        "run.at(20, tl.SetLR('head', 0.0003))",
+        "run.at(30, tl.Unfreeze('body'))",
+    ]
 
 
 def test_the_saved_state_is_json_small_and_complete():
@@ -108,18 +140,17 @@ def test_the_saved_state_is_json_small_and_complete():
     text = json.dumps(story.compact(), allow_nan=False)
     assert len(text) < 40_000
     assert json.loads(text)["now"]["status"] == "finished"
-    assert len(story.losses) == 3000 and math.isnan(story.losses[-1])
+    assert len(losses(story)) == 3000 and math.isnan(losses(story)[-1])
 
 
 def test_thinning_keeps_both_ends_and_the_spike():
     y = np.ones(100_000, dtype=np.float32)
     y[54_321] = 9
-    x, thinned = thin(y, 800)
-    assert len(x) <= 802
-    assert (x[0], x[-1]) == (1, 100_000)
-    assert thinned[list(x).index(54_322)] == 9
-    short = np.arange(5, dtype=np.float32)
-    assert [part.tolist() for part in thin(short, 800)] == [[1, 2, 3, 4, 5], [0, 1, 2, 3, 4]]
+    kept = thin(y, 800)
+    assert len(kept) <= 802
+    assert (kept[0], kept[-1]) == (0, 99_999)
+    assert 54_321 in kept
+    assert thin(np.arange(5, dtype=np.float32), 800).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_the_picture_shows_curve_marks_and_outcome(steered):

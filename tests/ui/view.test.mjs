@@ -6,27 +6,41 @@ import { test } from "node:test";
 import { ceiling, exits, indexAt, path, smooth } from "../../tlcourse/ui/static/curve.js";
 import { marksOf } from "../../tlcourse/ui/static/chart.js";
 import { nextLr, readLr, showAccuracy, showCount, showLr, showMoved, showReason, showShare, showTime, showValue, ticks } from "../../tlcourse/ui/static/format.js";
-import { HEARTBEAT_MS, SILENCE_MS, divergence, emptyView, reduce, steerable } from "../../tlcourse/ui/static/reduce.js";
+import { HEARTBEAT_MS, SILENCE_MS, divergence, emptyView, reduce, steerable, takes } from "../../tlcourse/ui/static/reduce.js";
 
-const now = (more) => ({ status: "running", step: 3, tick: 3, total: 10, speed: 5, eta: 1, seconds: 1, augment: null, ...more });
+const now = (more) => ({
+  status: "running", step: 3, tick: 3, total: 10, branch: "main", twin: null, speed: 5, eta: 1, seconds: 1, memory: {},
+  augment: null, weights: {}, ...more,
+});
+const ALL = ["set_lr", "freeze", "unfreeze", "pause", "resume", "stop"];
 const state = (more) => ({
-  title: "", now: now(), groups: [{ name: "head", parameters: 10, trainable: true, lr: 1e-3 }],
-  evals: [], notes: [], movement: null, error: null, ...more,
+  hint: "", can: ALL, now: now(), groups: [{ name: "head", parameters: 10, trainable: true, lr: 1e-3, kind: "layers", stats: true, scale: null }],
+  bookmarks: [], evals: [], notes: [], norms: [], rates: [], movement: null, player: null, error: null, streams: [], ...more,
 });
-const snapshot = (loss, more) => ({ type: "snapshot", view: "v", state: state(more), loss: Float32Array.from(loss), now: 0 });
-const delta = (from, loss, more) => ({
-  type: "delta", from, loss: Float32Array.from(loss), state: now({ tick: from + loss.length }), groups: null,
-  evals: [], notes: [], moved: [], error: null, now: 0, ...more,
+/** A timeline as told: `first` is the step of its first loss here, or null where it goes on. */
+const told = (first, from = 0, more) => ({
+  name: "main", parent: null, start: 0, control: false, from, jumps: first == null ? [] : [[from, first]], cuts: [], ...more,
 });
-const note = (more) => ({ tick: 3, step: 3, ok: true, kind: "freeze", group: "head", text: "froze head", id: null, ...more });
+const snapshot = (loss, more) => ({
+  type: "snapshot", view: "v", seq: 0, state: state({ streams: [told(1)], ...more }), losses: [Float32Array.from(loss)], now: 0,
+});
+const delta = (seq, loss, more) => ({
+  type: "delta", seq, streams: loss.length ? [told(null)] : [], losses: loss.length ? [Float32Array.from(loss)] : [], state: now(), groups: null,
+  bookmarks: null, player: null, evals: [], notes: [], rates: [], moved: [], norms: [], error: null, now: 0, ...more,
+});
+const note = (more) => ({ tick: 3, step: 3, branch: "main", ok: true, kind: "freeze", group: "head", text: "froze head", id: null, ...more });
 const play = (...messages) => messages.reduce(reduce, emptyView());
-const losses = (view) => Array.from(view.y.slice(0, view.n));
-const saved = (status) => ({ type: "snapshot", source: "trait", now: 0, state: { ...state({ now: now({ status }) }), loss: { x: [1, 50, 99], y: [3, null, 1] } } });
+const losses = (view, name = "main") => Array.from(view.streams[name].y.slice(0, view.streams[name].n));
+const steps = (view, name = "main") => Array.from(view.streams[name].x.slice(0, view.streams[name].n));
+const saved = (status) => ({
+  type: "snapshot", source: "trait", now: 0,
+  state: state({ now: now({ status }), streams: [{ ...told(null), x: [1, 50, 99], y: [3, null, 1] }] }),
+});
 
 test("a delta goes on where the snapshot ended", () => {
-  const view = play(snapshot([3, 2, 1]), delta(3, [0.5, 0.25]));
+  const view = play(snapshot([3, 2, 1]), delta(1, [0.5, 0.25], { state: now({ tick: 5 }) }));
   assert.deepEqual(losses(view), [3, 2, 1, 0.5, 0.25]);
-  assert.deepEqual(Array.from(view.x.slice(0, 5)), [1, 2, 3, 4, 5]);
+  assert.deepEqual(steps(view), [1, 2, 3, 4, 5]);
   assert.equal(view.link, "live");
   assert.equal(view.now.tick, 5);
 });
@@ -34,17 +48,48 @@ test("a delta goes on where the snapshot ended", () => {
 test("many deltas equal one snapshot", () => {
   const all = Array.from({ length: 1000 }, (_, i) => 1 / (i + 1));
   let view = play(snapshot([]));
-  for (let i = 0; i < 1000; i += 8) view = reduce(view, delta(i, all.slice(i, i + 8)));
+  for (let i = 0; i < 1000; i += 8) view = reduce(view, delta(1 + i / 8, all.slice(i, i + 8), { streams: [told(i ? null : 1)] }));
   assert.deepEqual(losses(view), losses(play(snapshot(all))));
+  assert.deepEqual(steps(view), steps(play(snapshot(all))));
 });
 
 test("after a gap the view is behind until a snapshot comes", () => {
-  const gap = play(snapshot([3]), delta(4, [1]));
+  const gap = play(snapshot([3]), delta(2, [1]));
   assert.equal(gap.behind, true);
   assert.deepEqual(losses(gap), [3]);
-  const healed = reduce(gap, snapshot([3, 2, 2, 2, 1]));
+  const healed = reduce(gap, { ...snapshot([3, 2, 2, 2, 1]), seq: 2 });
   assert.equal(healed.behind, false);
-  assert.equal(healed.n, 5);
+  assert.deepEqual(losses(healed), [3, 2, 2, 2, 1]);
+  assert.equal(reduce(healed, delta(3, [1])).behind, false);
+});
+
+test("a rewind goes back on the axis and says what is given up", () => {
+  const wound = delta(1, [0.3, 0.2], { streams: [told(2, 3, { cuts: [{ index: 3, step: 2 }] })] });
+  const view = play(snapshot([3, 2, 1]), wound, delta(2, [0.1]));
+  assert.deepEqual(steps(view), [1, 2, 3, 2, 3, 4]);
+  assert.deepEqual(view.streams.main.cuts, [{ index: 3, step: 2 }]);
+});
+
+test("a twin and a branch are timelines of their own, in the order of their beginning", () => {
+  const both = delta(1, [1], {
+    streams: [told(null, 3), told(4, 0, { name: "twin", parent: "main", start: 3, control: true })],
+    losses: [Float32Array.from([1]), Float32Array.from([7, 6])],
+  });
+  const view = play(snapshot([3, 2, 1]), both, delta(2, [5], { streams: [told(9, 0, { name: "2", parent: "main", start: 8 })] }));
+  assert.deepEqual(view.order, ["main", "twin", "2"]);
+  assert.deepEqual([steps(view, "twin"), losses(view, "twin"), steps(view, "2")], [[4, 5], [7, 6], [9]]);
+  assert.equal(view.streams.twin.control, true);
+});
+
+test("measurements of norms stay few, and the newest is kept", () => {
+  const norms = (i) => ({ tick: i, step: i, branch: "main", grad: {}, moved: {} });
+  let view = play(snapshot([3]));
+  for (let i = 1; i <= 3000; i++) {
+    view = reduce(view, delta(i, [], { norms: [norms(i)] }));
+    assert.equal(view.norms.at(-1)?.tick, i);
+  }
+  assert.ok(view.norms.length <= 1000);
+  assert.ok(view.norms[0].tick < 20);
 });
 
 test("a used control waits for the note with its id, whoever else gets answers", () => {
@@ -107,14 +152,14 @@ test("answers fade, refusals later than approvals", () => {
 
 test("movement is fastened to the intervention it answers", () => {
   const view = play(snapshot([1, 1, 1], { notes: [note({ tick: 1 }), note({ tick: 3 })] }),
-    delta(3, [1], { moved: [{ since: 3, tick: 8, moved: { head: 0.02 } }] }));
+    delta(1, [1], { moved: [{ since: 3, tick: 8, moved: { head: 0.02 } }] }));
   assert.deepEqual(view.notes.map((n) => n.moved), [undefined, { head: 0.02 }]);
   assert.equal(view.movement.moved.head, 0.02);
 });
 
 test("movement is credited once, to the last command of its tick that can have caused it", () => {
   const notes = ["pause", "unfreeze", "set_lr", "evaluate", "resume", "stop"].map((kind) => note({ kind }));
-  const view = play(snapshot([1, 1, 1], { notes }), delta(3, [1], { moved: [{ since: 3, tick: 8, moved: { head: 0.02 } }] }));
+  const view = play(snapshot([1, 1, 1], { notes }), delta(1, [1], { moved: [{ since: 3, tick: 8, moved: { head: 0.02 } }] }));
   assert.deepEqual(view.notes.filter((n) => n.moved).map((n) => n.kind), ["set_lr"]);
 });
 
@@ -138,14 +183,17 @@ test("a loss that exploded is said, with what to do; one that merely jumps is no
   assert.equal(divergence(play(snapshot([2.3, ...Array(9).fill(5)]))), "");
   assert.equal(divergence(play(snapshot([2.3, 1, 1, 1, 1, 1, 4e5, 1, 1, 1]))), "");
   assert.equal(divergence(play(snapshot([]))), "");
+  const wound = told(2, 10, { cuts: [{ index: 10, step: 2 }] });
+  assert.equal(divergence(play(snapshot([2, ...Array(9).fill(4e5)]), delta(1, [2], { streams: [wound] }))), "");
+  assert.match(divergence(play(snapshot([2, ...Array(9).fill(4e5)], { can: ["rewind"] }))), /too high: rewind to before it\.$/);
 });
 
 test("without a kernel the saved state is shown and cannot be steered", () => {
   const view = play(saved("running"), { type: "unlink" });
   assert.equal(view.link, "recorded");
   assert.equal(steerable(view), false);
-  assert.deepEqual(Array.from(view.x), [1, 50, 99]);
-  assert.ok(Number.isNaN(view.y[1]));
+  assert.deepEqual(steps(view), [1, 50, 99]);
+  assert.ok(Number.isNaN(losses(view)[1]));
 });
 
 test("a kernel that goes away is told apart from a record", () => {
@@ -163,6 +211,18 @@ test("the saved state never overwrites a live view", () => {
 test("a run that is over cannot be steered", () => {
   for (const status of ["finished", "stopped", "failed"]) assert.equal(steerable(play(snapshot([1], { now: now({ status }) }))), false);
   assert.equal(steerable(play(snapshot([1]))), true);
+});
+
+test("what a run takes is what it can, and after its end only what opens it again", () => {
+  const view = (status, can) => play(snapshot([1], { now: now({ status }), can }));
+  assert.equal(takes(view("running", ["pause"]), "pause"), true);
+  assert.equal(takes(view("running", ["pause"]), "rewind"), false);
+  for (const status of ["finished", "stopped"]) {
+    assert.equal(takes(view(status, ["rewind", "pause"]), "rewind"), true);
+    assert.equal(takes(view(status, ["rewind", "pause"]), "pause"), false);
+  }
+  assert.equal(takes(view("failed", ["rewind"]), "rewind"), false);
+  assert.equal(takes(reduce(view("running", ["rewind"]), { type: "unlink" }), "rewind"), false);
 });
 
 test("marks that would touch are one mark; evaluations and refusals are none", () => {

@@ -7,12 +7,16 @@ STATIC = Path(__file__).parent / "static"
 MODULES = (
     "format.js",
     "curve.js",
+    "streams.js",
     "reduce.js",
     "dom.js",
     "chart.js",
     "groups.js",
     "log.js",
     "cockpit.js",
+)
+SHEETS = tuple(
+    name for name in ("cockpit.css", "chart.css", "controls.css") if (STATIC / name).exists()
 )
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[\w]+\.js";\n', re.MULTILINE)
@@ -31,5 +35,5 @@ def bundle(modules: tuple[str, ...] = MODULES) -> str:
     )
 
 
-def stylesheet() -> str:
-    return (STATIC / "cockpit.css").read_text(encoding="utf-8")
+def stylesheet(sheets: tuple[str, ...] = SHEETS) -> str:
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in sheets)

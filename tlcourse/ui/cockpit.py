@@ -1,5 +1,6 @@
 """`Cockpit`: the widget. Takes clicks, hands them to the run, and leaves the talking to a Messenger."""
 
+import weakref
 from typing import Any
 
 import anywidget
@@ -8,17 +9,44 @@ from IPython import get_ipython
 from IPython.display import display, update_display
 
 from tlcourse.errors import CommandError
-from tlcourse.session import CORES, Session, from_json
+from tlcourse.session import CORES, from_json
+from tlcourse.session.steerable import Steerable
 
 from .bundle import bundle, stylesheet
 from .messenger import Messenger
 from .still import still
 from .story import Story
 
+_SHOWN: weakref.WeakSet["Cockpit"] = weakref.WeakSet()
+PLAYS = ("play", "pause", "seek", "speed")
+NEEDED = ("events", "groups", "status", "step", "send", "start")
 
-def _take_cores_back(info: Any) -> None:
-    """Before a cell: the main thread computes with all its threads again if no run is on any more."""
+
+def _before_cell(info: Any) -> None:
+    """The main thread computes with all its threads again if no run is on any more."""
     CORES.reclaim()
+    for cockpit in list(_SHOWN):
+        cockpit._messenger.attend(True)
+
+
+def _after_cell(result: Any) -> None:
+    for cockpit in list(_SHOWN):
+        cockpit._messenger.attend(False)
+
+
+def _hint() -> str:
+    """What to tell about this kernel: one from before version 7 hears a click only between cells."""
+    shell = get_ipython()
+    if not hasattr(shell, "kernel"):
+        return ""
+    import ipykernel
+
+    if ipykernel.version_info[0] >= 7:
+        return ""
+    return (
+        f"This kernel is ipykernel {ipykernel.__version__}: clicks wait while a cell runs, also while "
+        "one awaits the run. Leave the cells alone while you steer, or install ipykernel 7."
+    )
 
 
 class Cockpit(anywidget.AnyWidget):
@@ -35,11 +63,14 @@ class Cockpit(anywidget.AnyWidget):
     _css = stylesheet()
     saved = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, run: Session) -> None:
-        if not isinstance(run, Session):
-            raise CommandError(f"A cockpit needs a Session to steer, not {run!r}.")
+    def __init__(self, run: Steerable) -> None:
+        if missing := [name for name in NEEDED if not hasattr(run, name)]:
+            raise CommandError(
+                f"A cockpit needs a Session (or a loop under steer, or a recording), not {run!r}: "
+                f"that has no {', '.join(missing)}."
+            )
         self._run = run
-        story = Story(run)
+        story = Story(run, _hint())
         super().__init__(saved=story.compact())
         self._messenger = Messenger(story, self._tell, self._save, self._picture)
         self._shown = False
@@ -47,15 +78,18 @@ class Cockpit(anywidget.AnyWidget):
         run.start()
         self._messenger.wake()
         if shell := get_ipython():  # registers it once, however often it is asked to
-            shell.events.register("pre_run_cell", _take_cores_back)
+            shell.events.register("pre_run_cell", _before_cell)
+            shell.events.register("post_run_cell", _after_cell)
 
     def __repr__(self) -> str:
-        return f"Cockpit of a run of {self._run.recipe.steps} steps"
+        steps = getattr(self._run, "steps", None) or getattr(self._run, "recipe", self._run).steps
+        return "Cockpit of a run" + (f" of {steps} steps" if steps else "")
 
     def _ipython_display_(self, **_: Any) -> None:
         # As display_data with an id, so that a picture can be added where no browser looks on.
         display(self._bundle(), raw=True, display_id=self._display_id)
         self._shown = True
+        _SHOWN.add(self)
 
     @property
     def _display_id(self) -> str:
@@ -72,6 +106,8 @@ class Cockpit(anywidget.AnyWidget):
             self._messenger.post({"type": "hello", "view": content.get("view")})
         elif content.get("type") == "command":
             self._steer(content.get("command"), content.get("id"))
+        elif content.get("type") == "player":
+            self._play(content.get("action"), content.get("value"))
 
     def _steer(self, message: Any, id: str | None) -> None:
         try:
@@ -81,6 +117,18 @@ class Cockpit(anywidget.AnyWidget):
         else:
             post = {"type": "expect", "id": id}
         self._messenger.post(post)
+
+    def _play(self, action: Any, value: Any) -> None:
+        """A recording's transport. Nothing is trained, so nothing is recorded."""
+        if getattr(self._run, "player", None) is None or action not in PLAYS:
+            return
+        move = getattr(self._run, action)
+        if action in ("seek", "speed"):
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                move(value)
+        else:
+            move()
+        self._messenger.wake()
 
     # -- to views, from the messenger's thread -------------------------------------------------
 

@@ -41,6 +41,9 @@ class Messenger:
         self._viewed = self._ended = False
         self._waiting: dict[str, float] = {}  # id of a command sent → until when to be eager
         self._spoke = self._saved = 0.0
+        self._sent = 0  # messages told to views: each knows by it whether it has missed one
+        self._attending = False
+        self._news = True
 
     def wake(self) -> None:
         """Have the thread running. Any thread may call this."""
@@ -51,6 +54,13 @@ class Messenger:
                 )
                 self._thread.start()
         self._wake.set()
+
+    def attend(self, on: bool) -> None:
+        """While a cell runs, look on even if the run is over: a line of it may wind it back. Does
+        nothing where no view has ever been."""
+        if self._viewed:
+            self._attending = on
+            self.wake()
 
     def post(self, message: dict[str, Any]) -> None:
         """hello (a view wants all), expect (a command was sent), refused (one was not)."""
@@ -75,41 +85,49 @@ class Messenger:
             self._tell(now)
         while self._inbox:
             self._hear(self._inbox.popleft())
-        if over != self._ended or now - self._saved >= SAVE_S:
+        if over != self._ended or (self._news and now - self._saved >= SAVE_S):
             self._save(self.story.compact())
-            self._saved = now
+            self._saved, self._news = now, False
         if over and not self._ended and not self._viewed:
             self._headless(self.story)
         self._ended = over
         with self._lock:
-            if over and not self._inbox:
+            waits = any(until > now for until in self._waiting.values())
+            if over and not (self._inbox or self._attending or waits):
                 self._thread = None
                 return False
         return True
 
     def _tell(self, now: float) -> None:
-        start = len(self.story.losses)
-        delta = self.story.read()
-        if delta is None and now - self._spoke >= HEARTBEAT_S:
-            delta = self.story.delta(start)
-        if delta is None:
+        news = self.story.read()
+        if news is None and now - self._spoke >= HEARTBEAT_S:
+            news = self.story.delta()
+        if news is None:
             return
-        answered = {note["id"] for note in delta["notes"]}
+        content, losses = news
+        notes = content["notes"] if content["type"] == "delta" else content["state"]["notes"]
+        answered = {note["id"] for note in notes}
         self._waiting = {
             id: until for id, until in self._waiting.items() if id not in answered and until > now
         }
-        self._spoke = now
+        self._spoke, self._news = now, True
+        self._speak(content, losses)
+
+    def _speak(self, content: dict[str, Any], losses: list[bytes]) -> None:
+        """To every view. `seq` goes up by one with each message that brings news; a snapshot brings
+        all up to its own."""
         if self._viewed:
-            self._send(delta, [self.story.losses[start:].tobytes()])
+            self._sent += content["type"] == "delta"
+            self._send({**content, "seq": self._sent}, losses)
 
     def _hear(self, message: dict[str, Any]) -> None:
         story = self.story
         if message["type"] == "hello":
             self._viewed = True
-            content = {"type": "snapshot", "view": message["view"], "state": story.snapshot()}
-            self._send(content, [story.losses.tobytes()])
+            content, losses = story.snapshot()
+            self._speak({**content, "view": message["view"]}, losses)
         elif message["type"] == "expect":
             self._waiting[message["id"]] = monotonic() + PATIENCE_S
         elif message["type"] == "refused":
             note = story.refuse(message["command"], message["id"], message["reason"])
-            self._send(story.delta(len(story.losses), notes=[note]), [b""])
+            self._speak(*story.delta(notes=[note]))

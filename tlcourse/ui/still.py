@@ -4,7 +4,8 @@ from html import escape
 
 import numpy as np
 
-from .story import Story, thin
+from .story import Story
+from .stream import thin
 
 WIDTH, LEFT, RIGHT = 720, 52, 12
 LOSS, ACCURACY = (34, 150), (182, 96)  # top and height of each panel, px
@@ -14,9 +15,10 @@ INK, GRID, BLUE, ORANGE, PURPLE = "#57606a", "#d0d7de", "#0072b2", "#d55e00", "#
 def still(story: Story) -> str:
     """SVG of loss, accuracy and interventions, readable on light and dark (it brings its ground)."""
     now = story.now()
-    total = max(now["total"], now["tick"], 1)
-    losses = np.frombuffer(story.losses, dtype=np.float32) if story.losses else np.zeros(0)
-    ticks, values = thin(losses, 600)
+    total = max(now["total"] or 0, now["tick"], 1)
+    steps, losses = next(iter(story.streams.values())).curve()
+    kept = thin(losses, 600)
+    ticks, values = steps[kept], losses[kept]
     finite = values[np.isfinite(values)]
     # As in curve.js: a run that explodes leaves the frame and does not press its past flat.
     top = min(float(finite.max()), max(2.5 * float(finite[0]), 3.0)) if len(finite) else 1.0

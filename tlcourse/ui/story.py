@@ -1,92 +1,161 @@
 """What a view must know of a run, folded from its events: once, a little at a time, cheaply.
 
-A step costs one comparison and one append. Everything is JSON (no NaN, which is not JSON) but the
-losses, which travel as float32: loss i belongs to tick i + 1.
+A step costs three comparisons and an append. Everything is JSON (no NaN, which is not JSON) but the
+losses, which travel as float32, a buffer for each timeline that grew.
 """
 
 import math
-from array import array
 from collections import deque
 from time import perf_counter
 from typing import Any
 
-import numpy as np
+from tlcourse.session.commands import STEERING, Branch, Rewind
+from tlcourse.session.events import (
+    Applied,
+    Branched,
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Moved,
+    Norms,
+    Refused,
+    Saved,
+    StepDone,
+)
+from tlcourse.session.steerable import Steerable
 
-from tlcourse.session import Applied, Evaluated, Failed, Finished, Moved, Refused, Session, StepDone
-
-from .words import asked, done
+from . import notes
+from .stream import Stream
+from .words import asked
 
 SPEED_WINDOW_S = 4.0
-STEERING = ("set_lr", "freeze", "unfreeze", "augment")  # what `Moved` can answer
+MEMORY_S = 1.0  # between two looks at the memory
+NORMS_KEPT = 1000
 OVER = ("finished", "stopped", "failed")
+
+Message = tuple[dict[str, Any], list[bytes]]  # content, and the losses as float32
 
 
 class Story:
-    """Not thread-safe: one thread reads the run and tells it on."""
+    """Not thread-safe: one thread reads the run and tells it on. hint: what to tell whoever steers
+    about the place where this runs."""
 
-    def __init__(self, run: Session) -> None:
+    def __init__(self, run: Steerable, hint: str = "") -> None:
         self.run = run
-        self.losses = array("f")
+        self.hint = hint
+        self._begin()
+
+    def _begin(self) -> None:
+        run = self.run
+        self.streams: dict[str, Stream] = {}
         self.evals: list[dict[str, Any]] = []
         self.notes: list[dict[str, Any]] = []
+        self.norms: list[dict[str, Any]] = []
         self.movement: dict[str, Any] | None = None
         self.error: dict[str, str] | None = None
-        self.groups = _groups(run)
-        self._lost: int | None = None  # the tick since which the loss is no number
+        self.groups, self.bookmarks = _groups(run), _bookmarks(run)
+        self.tick = 0
+        self._events = run.events
         self._seen = 0
-        self._status = run.status
+        self._now = self._stream(_first_branch(run))
+        self._step = 0
+        self.rates = [_rates(0, 0, self._now.name, _first_rates(run))]
+        self._terms: dict[str, float] | None = None
+        self._lost: int | None = None  # the step since which the loss is no number
+        self._told = _seen(run)
         self._seconds: float | None = None
         self._began = perf_counter()
         self._pace: deque[tuple[float, int]] = deque()
+        self._memory: tuple[float, dict[str, float]] = (-math.inf, {})
 
-    def read(self) -> dict[str, Any] | None:
-        """Take in what has happened since the last call and tell it as a `delta` (losses apart, as
-        `from` … end of `losses`); None if nothing has."""
-        status = self.run.status  # before the events: once it says "over", all of them are there
+    def read(self) -> Message | None:
+        """Take in what has happened since the last call and tell it; None if nothing has. A run may put
+        another list into `events` (a recording that is wound back): then all is told anew."""
+        seen = _seen(self.run)  # before the events: once it says "over", all of them are there
         events = self.run.events
+        if events is not self._events or len(events) < self._seen:
+            self._begin()
+            self.read()
+            return self.snapshot()
+        marks = {name: stream.mark() for name, stream in self.streams.items()}
+        counts = [len(part) for part in (self.evals, self.notes, self.rates)]
         new = events[self._seen :]
         self._seen += len(new)
-        start, evals, notes, moved = len(self.losses), [], [], []
+        norms: dict[str, dict[str, Any]] = {}  # the last of each timeline: a beat shows no more
+        moved: list[dict[str, Any]] = []
         touched = False
+        now = self._now
         for event in new:
             if type(event) is StepDone:  # first: nearly all are
-                if event.tick > len(self.losses) + 1:  # a tick without a loss: a gap in the curve
-                    self.losses.extend([math.nan] * (event.tick - len(self.losses) - 1))
-                self.losses.append(event.loss)
-                if math.isfinite(event.loss):
-                    self._lost = None
-                elif self._lost is None:
-                    self._lost = event.tick
-            elif isinstance(event, Applied):
-                notes.append(_applied(event))
-                touched = True
-            elif isinstance(event, Refused):
-                notes.append(_refused(event))
-            elif isinstance(event, Evaluated):
-                evals.append(_evaluated(event))
+                if event.branch == now.name:
+                    now.add(event.step, event.loss)
+                    if not math.isfinite(event.loss):
+                        self._lost = event.step if self._lost is None else self._lost
+                    elif self._lost is not None:
+                        self._lost = None
+                    self.tick, self._step, self._terms = event.tick, event.step, event.terms
+                else:
+                    self._other(event)
+                    now = self._now
+            elif isinstance(event, Norms):
+                norms[event.branch] = notes.norms(event)
             elif isinstance(event, Moved):
-                moved.append(_moved(event))
-            elif isinstance(event, Finished):
-                self._seconds = event.seconds
-            elif isinstance(event, Failed):
-                self.error = {"message": event.error, "traceback": event.traceback}
-        if touched:
-            self.groups = _groups(self.run)
-        self.evals += evals
-        self.notes += notes
+                moved.append(notes.moved(event))
+            else:
+                touched |= isinstance(event, Applied | Saved | Branched)
+                self._take(event)
+                now = self._now
         for movement in moved:
             self._fasten(movement)
-        self._measure(status)
-        if not new and status == self._status:
+        self._keep(norms)
+        self._measure(seen["status"])
+        if not new and seen == self._told:
             return None
-        self._status = status  # news also without an event: "finished" comes just after `Finished`
-        groups = self.groups if touched else None
-        return self.delta(start, status, groups=groups, evals=evals, notes=notes, moved=moved)
+        self._told = seen  # news also without an event: "finished" comes just after `Finished`
+        if touched:
+            self.groups, self.bookmarks = _groups(self.run), _bookmarks(self.run)
+        evals, said, rates = (
+            part[n:] for part, n in zip((self.evals, self.notes, self.rates), counts, strict=True)
+        )
+        grown = [
+            (stream, marks.get(name, (0, 0, 0)))
+            for name, stream in self.streams.items()
+            if stream.mark() != marks.get(name)
+        ]
+        return self.delta(
+            seen["status"],
+            [stream.bytes_from(mark[0]) for stream, mark in grown],
+            streams=[stream.told(mark) for stream, mark in grown],
+            groups=self.groups if touched else None,
+            bookmarks=self.bookmarks if touched else None,
+            evals=evals, notes=said, rates=rates, moved=moved, norms=list(norms.values()),
+        )  # fmt: skip
 
-    def delta(self, start: int, status: str | None = None, **news: Any) -> dict[str, Any]:
-        """The message that brings a view from loss `start` on up to now."""
-        nothing = {"groups": None, "evals": [], "notes": [], "moved": [], "error": self.error}
-        return {"type": "delta", "from": start, "state": self.now(status), **nothing, **news}
+    def delta(
+        self, status: str | None = None, losses: list[bytes] | None = None, **news: Any
+    ) -> Message:
+        """The message that brings a view up to now from the one before."""
+        none = {"streams": [], "groups": None, "bookmarks": None, "evals": [], "notes": []}
+        none |= {"rates": [], "moved": [], "norms": [], "error": self.error}
+        content = {"type": "delta", "state": self.now(status), "player": _player(self.run)}
+        return {**content, **none, **news}, losses or []
+
+    def snapshot(self) -> Message:
+        """All there is."""
+        told = [stream.told() for stream in self.streams.values()]
+        state = {**self._all(), "streams": told}
+        return {"type": "snapshot", "state": state}, [s.bytes_from() for s in self.streams.values()]
+
+    def compact(self, points: int = 800) -> dict[str, Any]:
+        """All in plain JSON, the curves thinned: what is saved in the notebook (some 15 to 30 kB)."""
+        total = sum(len(stream.losses) for stream in self.streams.values()) or 1
+        curves = [
+            stream.compact(max(8, points * len(stream.losses) // total))
+            for stream in self.streams.values()
+        ]
+        few = {"notes": self.notes[-200:], "norms": self.norms[:: len(self.norms) // 100 + 1]}
+        return {**self._all(), **few, "streams": curves}
 
     def answers_wait(self) -> bool:
         """Whether a command has been applied or refused since the last `read`."""
@@ -94,71 +163,104 @@ class Story:
 
     def refuse(self, command: Any, id: str | None, reason: str) -> dict[str, Any]:
         """A note for what was refused before it reached the run. Kept, so that late views see it."""
+        named = command if isinstance(command, dict) else {}
         note = {
-            "tick": len(self.losses),
-            "step": self.run.step,
-            "ok": False,
-            "kind": str(command.get("kind")) if isinstance(command, dict) else "?",
-            "group": command.get("group") if isinstance(command, dict) else None,
-            "text": asked(command),
-            "id": id,
-            "reason": reason,
-        }
+            "tick": self.tick, "step": self.run.step, "branch": self._now.name,
+            "ok": False, "kind": str(named.get("kind", "?")), "group": named.get("group"),
+            "command": named, "code": "", "text": asked(command), "id": id, "reason": reason,
+        }  # fmt: skip
         self.notes.append(note)
         return note
 
     def now(self, status: str | None = None) -> dict[str, Any]:
-        """Where the run is. speed: steps/s over the last seconds; eta, seconds: s; lost: the
-        step since which the loss is no number."""
-        status = status or self.run.status
-        total, step = self.run.recipe.steps, self.run.step
+        """Where the run is. speed: steps/s over the last seconds; eta, seconds: s; memory: 10⁶ bytes;
+        lost: the step since which the loss is no number; terms: their last values."""
+        run = self.run
+        status = status or run.status
+        total, step = _look(run, "steps"), run.step
         speed = self._speed() if status == "running" else None
         seconds = self._seconds
         if seconds is None:
             seconds = 0.0 if status == "ready" else perf_counter() - self._began
         return {
-            "status": status,
-            "step": step,
-            "tick": len(self.losses),
-            "total": total,
-            "speed": speed,
-            "eta": (total - step) / speed if speed else None,
-            "seconds": seconds,
-            "lost": self._lost,
-            "augment": self.run.augment if self.run.data.train.x.ndim == 4 else None,
-        }
+            "status": status, "step": step, "tick": self.tick, "total": total,
+            "branch": _look(run, "branch"), "twin": _look(run, "twin"),
+            "speed": speed, "eta": (total - step) / speed if speed and total else None,
+            "seconds": seconds, "memory": self._weigh(), "augment": _look(run, "augment"),
+            "weights": _look(run, "weights"), "terms": _finite(self._terms), "lost": self._lost,
+        }  # fmt: skip
 
-    def snapshot(self) -> dict[str, Any]:
-        """All but the losses."""
+    def _all(self) -> dict[str, Any]:
         return {
-            "title": f"{self.run.recipe.steps} steps",
-            "now": self.now(),
-            "groups": self.groups,
-            "evals": self.evals,
-            "notes": self.notes,
-            "movement": self.movement,
-            "error": self.error,
-        }
+            "now": self.now(), "can": sorted(_look(self.run, "can")), "player": _player(self.run),
+            "hint": self.hint, "groups": self.groups, "bookmarks": self.bookmarks,
+            "evals": self.evals, "notes": self.notes, "rates": self.rates, "norms": self.norms,
+            "movement": self.movement, "error": self.error,
+        }  # fmt: skip
 
-    def compact(self, points: int = 800) -> dict[str, Any]:
-        """All in plain JSON, the curve thinned: what is saved in the notebook (some 15 kB)."""
-        x, y = thin(np.frombuffer(self.losses, dtype=np.float32), points)
-        curve = {"x": x.tolist(), "y": [_finite(float(f"{v:.4g}")) for v in y]}
-        return {**self.snapshot(), "notes": self.notes[-200:], "loss": curve}
+    # -- taking events in ----------------------------------------------------------------------
+
+    def _stream(self, name: str) -> Stream:
+        if name not in self.streams:
+            self.streams[name] = Stream(name)
+        return self.streams[name]
+
+    def _other(self, event: StepDone) -> None:
+        """A step in another timeline than the last: a twin's, or the first after a branching."""
+        stream = self._stream(event.branch)
+        stream.add(event.step, event.loss)
+        if not stream.control:
+            self._now = stream
+            self.tick, self._step, self._terms = event.tick, event.step, event.terms
+
+    def _take(self, event: Event) -> None:
+        """All but steps and measurements of weights."""
+        if isinstance(event, Applied):
+            self.notes.append(notes.applied(event, self._step))
+            if isinstance(event.command, Rewind):
+                self._stream(event.branch).cut(event.step)
+            if isinstance(event.command, Rewind | Branch):
+                self._now, self._step, self._lost = self._stream(event.branch), event.step, None
+                if self._seconds is not None:  # a run that was over goes on
+                    self._began, self._seconds = perf_counter() - self._seconds, None
+            last, next = self.rates[-1], _rates(event.tick, event.step, event.branch, event.lrs)
+            if (last["branch"], last["lrs"]) != (next["branch"], next["lrs"]) or isinstance(
+                event.command, Rewind
+            ):
+                self.rates.append(next)
+        elif isinstance(event, Refused):
+            self.notes.append(notes.refused(event))
+        elif isinstance(event, Evaluated):
+            self.evals.append(notes.evaluated(event))
+        elif isinstance(event, Branched):
+            self.streams[event.branch] = Stream(
+                event.branch, event.parent, event.step, event.control
+            )
+        elif isinstance(event, Finished):
+            self._seconds = event.seconds
+        elif isinstance(event, Failed):
+            self.error = {"message": event.error, "traceback": event.traceback}
 
     def _fasten(self, movement: dict[str, Any]) -> None:
         self.movement = movement
         for note in reversed(self.notes):  # the last command of that tick that can have caused it
-            if note["ok"] and note["tick"] == movement["since"] and note["kind"] in STEERING:
+            if note["ok"] and note["tick"] == movement["since"] and note["kind"] in _STEERS:
                 note["moved"] = movement["moved"]
                 return
+
+    def _keep(self, norms: dict[str, dict[str, Any]]) -> None:
+        self.norms += norms.values()
+        if len(self.norms) > NORMS_KEPT:  # every other one of what is past: the shape stays
+            self.norms = self.norms[(len(self.norms) - 1) % 2 :: 2]
+
+    # -- measuring -----------------------------------------------------------------------------
 
     def _measure(self, status: str) -> None:
         if status != "running":
             self._pace.clear()
             return
         now = perf_counter()
-        self._pace.append((now, len(self.losses)))
+        self._pace.append((now, self.tick))
         while now - self._pace[0][0] > SPEED_WINDOW_S:
             self._pace.popleft()
 
@@ -168,65 +270,75 @@ class Story:
         (t0, n0), (t1, n1) = self._pace[0], self._pace[-1]
         return (n1 - n0) / (t1 - t0) if n1 > n0 and t1 - t0 > 0.2 else None
 
-
-def thin(y: np.ndarray, points: int) -> tuple[np.ndarray, np.ndarray]:
-    """(ticks, values) of at most `points` of the curve: the lowest and highest of each stretch."""
-    n = len(y)
-    if n <= points:
-        return np.arange(1, n + 1), y.copy()  # a copy: the losses may not grow under a view of them
-    edges = np.linspace(0, n, points // 2 + 1).astype(int)
-    keep: set[int] = {0, n - 1}
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
-        part = y[low:high]
-        if np.isfinite(part).any():
-            keep |= {low + int(np.nanargmin(part)), low + int(np.nanargmax(part))}
-    at = np.array(sorted(keep))
-    return at + 1, y[at]
+    def _weigh(self) -> dict[str, float]:
+        when, memory = self._memory
+        if perf_counter() - when > MEMORY_S:
+            memory = _look(self.run, "memory")
+            self._memory = (perf_counter(), memory)
+        return memory
 
 
-def _groups(run: Session) -> list[dict[str, Any]]:
+_STEERS = tuple(command.kind for command in STEERING)  # what `Moved` can answer
+
+
+def _look(run: Any, name: str) -> Any:
+    """What a run shows of itself, or what an engine that does not show it yet would say."""
+    if name == "steps" and not hasattr(run, name):
+        return run.recipe.steps
+    if name == "augment" and not hasattr(run, "can"):
+        return run.augment if run.data.train.x.ndim == 4 else None
+    return getattr(run, name, _NOT_YET.get(name))
+
+
+_NOT_YET: dict[str, Any] = {
+    "branch": "main", "bookmarks": (), "weights": {}, "twin": None, "memory": {},
+    "can": frozenset("set_lr freeze unfreeze augment evaluate pause resume stop".split()),
+}  # fmt: skip
+
+
+def _seen(run: Steerable) -> dict[str, Any]:
+    """What can change without an event."""
+    return {"status": run.status, "twin": _look(run, "twin"), "player": _player(run)}
+
+
+def _player(run: Any) -> dict[str, Any] | None:
+    """speed, playing, at, length of a recording that plays; None for what trains."""
+    player = getattr(run, "player", None)
+    return None if player is None else dict(player)
+
+
+def _groups(run: Steerable) -> list[dict[str, Any]]:
     return [
-        {"name": g.name, "parameters": g.parameters, "trainable": g.trainable, "lr": g.lr}
+        {
+            "name": g.name, "parameters": g.parameters, "trainable": g.trainable, "lr": g.lr,
+            "kind": getattr(g, "kind", "layers"), "stats": getattr(g, "stats", True),
+            "scale": getattr(g, "scale", None),
+        }
         for g in run.groups
+    ]  # fmt: skip
+
+
+def _bookmarks(run: Steerable) -> list[dict[str, Any]]:
+    return [
+        {"name": mark.name, "branch": mark.branch, "step": mark.step, "mb": mark.mb}
+        for mark in _look(run, "bookmarks")
     ]
 
 
-def _applied(event: Applied) -> dict[str, Any]:
-    return _note(event, done(event), True) | {
-        "before": event.trainable_before,
-        "after": event.trainable_after,
-    }
+def _first_branch(run: Steerable) -> str:
+    return run.events[0].branch if run.events else _look(run, "branch")
 
 
-def _refused(event: Refused) -> dict[str, Any]:
-    return _note(event, asked(event.command.to_json()), False) | {"reason": event.reason}
+def _first_rates(run: Any) -> dict[str, float]:
+    """Rates at the beginning: those of the recipe, or of now for a run that has none."""
+    if recipe := getattr(run, "recipe", None):
+        return {name: lr for name, lr in recipe.lr.items() if name not in recipe.freeze}
+    return {g.name: g.lr for g in run.groups if g.trainable}
 
 
-def _note(event: Applied | Refused, text: str, ok: bool) -> dict[str, Any]:
-    return {
-        "tick": event.tick,
-        "step": event.step,
-        "ok": ok,
-        "kind": event.command.kind,
-        "group": getattr(event.command, "group", None),
-        "text": text,
-        "id": event.id,
-    }
+def _rates(tick: int, step: int, branch: str, lrs: dict[str, float]) -> dict[str, Any]:
+    return {"tick": tick, "step": step, "branch": branch, "lrs": dict(lrs)}
 
 
-def _evaluated(event: Evaluated) -> dict[str, Any]:
-    return {
-        "tick": event.tick,
-        "split": event.split,
-        "accuracy": _finite(event.accuracy),
-        "loss": _finite(event.loss),
-    }
-
-
-def _moved(event: Moved) -> dict[str, Any]:
-    moved = {name: _finite(value) for name, value in event.moved.items()}
-    return {"since": event.since, "tick": event.tick, "moved": moved}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _finite(terms: dict[str, float] | None) -> dict[str, float | None] | None:
+    return terms and {name: notes.finite(value) for name, value in terms.items()}

@@ -1,20 +1,29 @@
-"""Commands as a person would say that they have been done."""
+"""Commands in words, as a person would say that they have been done; and as code, to do them again."""
 
+from dataclasses import MISSING, fields
 from functools import singledispatch
 from typing import Any
 
-from tlcourse.session import (
-    Applied,
+from tlcourse.session.commands import (
+    AddLoRA,
     Augment,
+    Branch,
     Command,
     Evaluate,
     Freeze,
     Pause,
     Resume,
+    Rewind,
+    Save,
     SetLR,
+    SetScale,
+    SetWeight,
     Stop,
+    SwapHead,
+    Twin,
     Unfreeze,
 )
+from tlcourse.session.events import Applied
 
 
 def done(event: Applied) -> str:
@@ -25,13 +34,40 @@ def done(event: Applied) -> str:
     return say(command)
 
 
+_ASKED = {
+    "set_lr": "set lr of {group}",
+    "add_lora": "add LoRA to {group}",
+    "set_scale": "set scale of {adapter}",
+    "swap_head": "swap head",
+    "set_weight": "set weight of {term}",
+    "save": "bookmark {name}",
+    "rewind": "rewind to {to}",
+    "branch": "branch {name}",
+}
+
+
 def asked(command: Any) -> str:
     """What was asked for and refused, from the command's JSON: "not done: set lr of head"."""
     if not isinstance(command, dict):
         return "not done"
     kind = str(command.get("kind"))
-    verb = {"set_lr": "set lr of"}.get(kind, kind)
-    return " ".join(["not done:", verb, *([str(command["group"])] if "group" in command else [])])
+    try:
+        words = _ASKED[kind].format(**command)
+    except (KeyError, IndexError):  # a kind that is no command, or a field that is not there
+        words = " ".join([kind, *([str(command["group"])] if "group" in command else [])])
+    return f"not done: {words}"
+
+
+def code(command: Command) -> str:
+    """ "tl.SetLR('head', 0.001)": what makes this command again."""
+    arguments = []
+    for field in fields(command):  # type: ignore[arg-type]
+        value = getattr(command, field.name)
+        if field.default is MISSING:
+            arguments.append(repr(value))
+        elif value != field.default:
+            arguments.append(f"{field.name}={value!r}")
+    return f"tl.{type(command).__name__}({', '.join(arguments)})"
 
 
 @singledispatch
@@ -52,13 +88,54 @@ def _(command: Freeze) -> str:
 
 @say.register
 def _(command: Unfreeze) -> str:
-    rate = "" if command.lr is None else f" at lr {show(command.lr)}"
-    return f"unfroze {command.group}{rate}"
+    return f"unfroze {command.group}{_at(command.lr)}"
+
+
+@say.register
+def _(command: AddLoRA) -> str:
+    name = "" if command.name == "lora" else f" as {command.name}"
+    return f"added LoRA of rank {command.rank} to {command.group}{name}{_at(command.lr)}"
+
+
+@say.register
+def _(command: SetScale) -> str:
+    return f"scale of {command.adapter} set to {command.value:g}"
+
+
+@say.register
+def _(command: SwapHead) -> str:
+    return f"put in a fresh {command.head} head{_at(command.lr)}"
+
+
+@say.register
+def _(command: SetWeight) -> str:
+    return f"weight of {command.term} set to {command.value:g}"
 
 
 @say.register
 def _(command: Augment) -> str:
     return f"augmentation {command.strength:g}" if command.strength else "augmentation off"
+
+
+@say.register
+def _(command: Save) -> str:
+    return f"set bookmark {command.name}"
+
+
+@say.register
+def _(command: Rewind) -> str:
+    branch = f" of {command.branch}" if command.branch else ""
+    return f"rewound to {command.to}{branch}"
+
+
+@say.register
+def _(command: Branch) -> str:
+    return f"began branch {command.name}" + ("" if command.at is None else f" at {command.at}")
+
+
+@say.register
+def _(command: Twin) -> str:
+    return "armed a twin" if command.on else "ended the twin"
 
 
 @say.register
@@ -79,6 +156,10 @@ def _(command: Resume) -> str:
 @say.register
 def _(command: Stop) -> str:
     return "stopped"
+
+
+def _at(lr: float | None) -> str:
+    return "" if lr is None else f" at lr {show(lr)}"
 
 
 def show(lr: float) -> str:

@@ -1,7 +1,7 @@
 // The view: says hello, hears what happens, draws it, and sends what a hand asks for.
 
 import { showReason, showSpeed, showTime } from "./format.js";
-import { divergence, emptyView, reduce, steerable } from "./reduce.js";
+import { divergence, emptyView, present, reduce, steerable } from "./reduce.js";
 import { changeIcon, h, icon, put } from "./dom.js";
 import { makeChart } from "./chart.js";
 import { makeGroups } from "./groups.js";
@@ -180,7 +180,9 @@ function render({ model, el }) {
 
   function draw() {
     scheduled = 0;
-    for (const part of [header, error, groups, log, chart]) part.draw(view);
+    for (const part of [header, error, groups, log]) part.draw(view);
+    const { x, y, n } = present(view) ?? { x: new Float32Array(0), y: new Float32Array(0), n: 0 };
+    chart.draw(/** @type {any} */ ({ ...view, x, y, n }));
     drawAnswers(root, view);
     put(root, "data-link", view.link);
     put(root, "data-status", view.now.status);
@@ -189,8 +191,8 @@ function render({ model, el }) {
 
   /** @param {any} content @param {any[]} buffers */
   function onMessage(content, buffers) {
-    if (content.type === "snapshot" && content.view !== me && !view.behind && view.link === "live") return;
-    if (content.type === "snapshot" || content.type === "delta") hear({ ...content, loss: floats(buffers?.[0]), now: performance.now() });
+    if (content.type === "snapshot" && content.view != null && content.view !== me && !view.behind && view.link === "live") return;
+    if (content.type === "snapshot" || content.type === "delta") hear({ ...content, losses: (buffers ?? []).map(floats), now: performance.now() });
   }
 
   /** @param {boolean} fresh just now, from a living kernel */

@@ -1,7 +1,7 @@
 // What a view knows, and how each message changes it. Pure: no DOM, no clock, no kernel.
 // A message is one of
 //   snapshot  everything (answer to hello, or the saved trait when `source` is "trait")
-//   delta     what happened since; `from` says how many losses the sender had sent before
+//   delta     what happened since; `seq` counts them: a gap means that one was missed
 //   sent      a control was used here: pending until a note with its id comes back
 //   typed     a value is being typed at a control: its row's old answer is about something else
 //   clock     time went by; who has not answered?
@@ -9,22 +9,34 @@
 //   unlink    the kernel is gone, for good
 
 import { showValue } from "./format.js";
+import { extend, restore } from "./streams.js";
 
-/** @typedef {{status: string, step: number, tick: number, total: number, speed: number|null,
- *   eta: number|null, seconds: number, augment: number|null,
- *   lost?: number|null}} Now  lost: the step since which the loss is no number
- *  @typedef {{name: string, parameters: number, trainable: boolean, lr: number|null}} Group
- *  @typedef {{tick: number, split: string, accuracy: number|null, loss: number|null}} Evaluation
- *  @typedef {{tick: number, step: number, ok: boolean, kind: string, group: string|null,
- *   text: string, id?: string|null, reason?: string, before?: number, after?: number,
- *   moved?: Record<string, number|null>}} Note
+/** @typedef {import("./streams.js").Stream} Stream
+ *  @typedef {{status: string, step: number, tick: number, total: number|null, branch: string,
+ *   twin: string|null, speed: number|null, eta: number|null, seconds: number,
+ *   memory: Record<string, number>, augment: number|null, weights: Record<string, number>,
+ *   terms?: Record<string, number|null>|null,
+ *   lost?: number|null}} Now  lost: the step since which the loss is no number; memory in 10⁶ bytes
+ *  @typedef {{name: string, parameters: number, trainable: boolean, lr: number|null,
+ *   kind: "layers"|"adapter", stats: boolean, scale: number|null}} Group
+ *  @typedef {{tick: number, step: number, branch: string, split: string, accuracy: number|null,
+ *   loss: number|null}} Evaluation
+ *  @typedef {{tick: number, step: number, branch: string, ok: boolean, kind: string, group: string|null,
+ *   command: any, code: string, text: string, id?: string|null, reason?: string, before?: number,
+ *   after?: number, from_step?: number, moved?: Record<string, number|null>}} Note
  *  @typedef {{since: number, tick: number, moved: Record<string, number|null>}} Movement
+ *  @typedef {{tick: number, step: number, branch: string, grad: Record<string, number|null>,
+ *   moved: Record<string, number|null>}} Norms
+ *  @typedef {{tick: number, step: number, branch: string, lrs: Record<string, number>}} Rates
+ *  @typedef {{name: string, branch: string, step: number, mb: number}} Bookmark
+ *  @typedef {{speed: number, playing: boolean, at: number, length: number}} Player
  *  @typedef {{id: string, key: string, at: number, late: boolean}} Pending
  *  @typedef {{ok: boolean, reason: string, at: number}} Answer
  *  @typedef {"connecting"|"live"|"silent"|"recorded"|"gone"} Link
- *  @typedef {{link: Link, heard: number, title: string, now: Now, groups: Group[],
- *   evals: Evaluation[], notes: Note[], movement: Movement|null,
- *   error: {message: string, traceback: string}|null, x: Float32Array, y: Float32Array, n: number,
+ *  @typedef {{link: Link, heard: number, seq: number, hint: string, now: Now, can: string[],
+ *   groups: Group[], bookmarks: Bookmark[], streams: Record<string, Stream>, order: string[],
+ *   evals: Evaluation[], notes: Note[], norms: Norms[], rates: Rates[], movement: Movement|null,
+ *   player: Player|null, error: {message: string, traceback: string}|null,
  *   pending: Pending[], answers: Record<string, Answer>, behind: boolean, loaded: boolean}} View
  */
 
@@ -37,35 +49,64 @@ export const APPLIED_MS = 2500;
 export const REFUSED_MS = 12000;
 
 /** Commands that change how weights move. */
-const STEERING = ["set_lr", "freeze", "unfreeze", "augment"];
+const STEERING = ["set_lr", "freeze", "unfreeze", "add_lora", "set_scale", "swap_head", "set_weight", "augment"];
+/** Commands that a run takes also when it is over: they open it again. */
+const REOPENING = ["rewind", "branch"];
+/** So many measurements of norms are kept; of more, every other one. */
+const NORMS_KEPT = 1000;
 
 /** @returns {View} */
 export function emptyView() {
   return {
-    link: "connecting", heard: 0, title: "", groups: [], evals: [], notes: [], movement: null,
-    now: { status: "ready", step: 0, tick: 0, total: 0, speed: null, eta: null, seconds: 0, augment: null },
-    error: null, x: new Float32Array(0), y: new Float32Array(0), n: 0,
-    pending: [], answers: {}, behind: false, loaded: false,
+    link: "connecting", heard: 0, seq: 0, hint: "", can: [], groups: [], bookmarks: [], streams: {}, order: [],
+    evals: [], notes: [], norms: [], rates: [], movement: null, player: null,
+    now: {
+      status: "ready", step: 0, tick: 0, total: null, branch: "main", twin: null, speed: null, eta: null, seconds: 0,
+      memory: {}, augment: null, weights: {},
+    },
+    error: null, pending: [], answers: {}, behind: false, loaded: false,
   };
+}
+
+/** Is it going on? @param {View} view */
+export function going(view) {
+  return ["ready", "running", "paused"].includes(view.now.status);
+}
+
+/** Is somebody there who could be asked? @param {View} view */
+export function linked(view) {
+  return view.link === "live" || view.link === "silent" || view.link === "connecting";
 }
 
 /** Can controls be used? @param {View} view */
 export function steerable(view) {
-  const open = view.link === "live" || view.link === "silent" || view.link === "connecting";
-  return open && ["ready", "running", "paused"].includes(view.now.status);
+  return linked(view) && going(view);
+}
+
+/** Would this run take a command of this kind now? @param {View} view @param {string} kind */
+export function takes(view, kind) {
+  if (!linked(view) || !view.can.includes(kind)) return false;
+  return going(view) || (REOPENING.includes(kind) && (view.now.status === "finished" || view.now.status === "stopped"));
+}
+
+/** The timeline that trains now. @param {View} view @returns {Stream|undefined} */
+export function present(view) {
+  return view.streams[view.now.branch] ?? view.streams[view.order[0]];
 }
 
 /** What to say of a loss that exploded, or "". The middle of the last nine losses counts, so that a
  * single spike does not. @param {View} view */
 export function divergence(view) {
-  const { lost, status } = view.now;
-  const first = view.y.subarray(0, view.n).find(Number.isFinite) ?? NaN;
-  const last = Array.from(view.y.subarray(Math.max(0, view.n - 9), view.n)).filter(Number.isFinite).sort((a, b) => a - b);
+  const { lost } = view.now;
+  const { y, n, cuts } = present(view) ?? { y: new Float32Array(0), n: 0, cuts: [] };
+  const root = view.streams[view.order[0]];
+  const first = root?.y.subarray(0, root.n).find(Number.isFinite) ?? NaN;
+  const last = Array.from(y.subarray(Math.max(cuts.at(-1)?.index ?? 0, n - 9), n)).filter(Number.isFinite).sort((a, b) => a - b);
   const middle = last[last.length >> 1] ?? NaN;
   const said = lost != null ? `The loss has been no number since step ${lost}.`
     : middle > 10 * Math.max(first, 0.3) ? `The loss is ${showValue(middle)}; at the beginning it was ${showValue(first)}.` : "";
-  const going = ["ready", "running", "paused"].includes(status);
-  return said && `${said} A learning rate was too high: ${going ? "stop, and start" : "start"} again from a fresh model.`;
+  const cure = view.can.includes("rewind") ? "rewind to before it" : `${going(view) ? "stop, and start" : "start"} again from a fresh model`;
+  return said && `${said} A learning rate was too high: ${cure}.`;
 }
 
 /** @param {View} view @param {any} message @returns {View} */
@@ -87,34 +128,47 @@ function snapshot(view, m) {
   const recorded = m.source === "trait";
   const s = m.state;
   if (recorded && view.link === "live" && !view.behind) return view; // older than what is here
-  const x = recorded ? numbers(s.loss.x) : upTo(m.loss.length);
-  const y = recorded ? numbers(s.loss.y) : Float32Array.from(m.loss);
+  const streams = recorded ? s.streams.map(restore)
+    : s.streams.map((/** @type {any} */ told, /** @type {number} */ i) => extend(undefined, told, m.losses[i]));
   const next = {
-    ...view, title: s.title, now: s.now, groups: s.groups, evals: s.evals, notes: s.notes,
-    movement: s.movement, error: s.error, x, y, n: y.length, behind: recorded, loaded: true,
+    ...view, ...named({ streams: {}, order: [] }, streams), hint: s.hint, now: s.now, can: s.can, groups: s.groups, bookmarks: s.bookmarks, evals: s.evals,
+    notes: s.notes, norms: s.norms, rates: s.rates, movement: s.movement, player: s.player, error: s.error,
+    behind: recorded, loaded: true,
   };
   if (recorded) return m.fresh ? { ...next, heard: m.now } : next;
-  return settle({ ...next, link: /** @type {Link} */ ("live"), heard: m.now }, s.notes, m.now);
+  return settle({ ...next, link: /** @type {Link} */ ("live"), heard: m.now, seq: m.seq }, s.notes, m.now);
 }
 
 /** @param {View} view @param {any} m @returns {View} */
 function delta(view, m) {
   // A gap (this view came late, or the kernel skipped): ask for a snapshot, answer pendings anyhow.
-  if (!view.loaded || view.behind || m.from !== view.n) {
+  if (!view.loaded || view.behind || m.seq !== view.seq + 1) {
     return settle({ ...view, link: "live", heard: m.now, behind: true }, m.notes, m.now);
   }
-  const n = m.from + m.loss.length;
-  const grown = n > view.y.length;
-  const y = grown ? grow(view.y, n) : view.y;
-  const x = grown ? upTo(y.length) : view.x;
-  y.set(m.loss, m.from);
-  const notes = m.notes.length ? [...view.notes, ...m.notes] : view.notes;
+  const grown = m.streams.map((/** @type {any} */ told, /** @type {number} */ i) => extend(view.streams[told.name], told, m.losses[i]));
+  const more = (/** @type {any[]} */ had, /** @type {any[]} */ came) => (came.length ? [...had, ...came] : had);
   const next = {
-    ...view, link: /** @type {Link} */ ("live"), heard: m.now, now: m.state, x, y, n,
-    groups: m.groups ?? view.groups, error: m.error ?? view.error, notes,
-    evals: m.evals.length ? [...view.evals, ...m.evals] : view.evals,
+    ...view, ...named(view, grown), link: /** @type {Link} */ ("live"), heard: m.now, seq: m.seq,
+    now: m.state, player: m.player, groups: m.groups ?? view.groups, bookmarks: m.bookmarks ?? view.bookmarks,
+    error: m.error ?? view.error, notes: more(view.notes, m.notes), evals: more(view.evals, m.evals),
+    rates: more(view.rates, m.rates), norms: halve(more(view.norms, m.norms)),
   };
   return settle(m.moved.reduce(move, next), m.notes, m.now);
+}
+
+/** Timelines by name, and their names in the order of their beginning (an object would sort "2" first).
+ * @param {{streams: Record<string, Stream>, order: string[]}} had @param {Stream[]} came */
+function named({ streams, order }, came) {
+  const fresh = came.map((stream) => stream.name).filter((name) => !(name in streams));
+  return {
+    streams: came.length ? { ...streams, ...Object.fromEntries(came.map((stream) => [stream.name, stream])) } : streams,
+    order: fresh.length ? [...order, ...fresh] : order,
+  };
+}
+
+/** @param {Norms[]} norms */
+function halve(norms) {
+  return norms.length > NORMS_KEPT ? norms.filter((_, i) => (norms.length - 1 - i) % 2 === 0) : norms;
 }
 
 /** Fasten a movement to the note it answers: the last one of its tick that can have caused it.
@@ -158,7 +212,7 @@ function clock(view, now) {
   const forgotten = Object.keys(answers).length !== Object.keys(view.answers).length;
   const late = view.pending.some((p) => !p.late && now - p.at > SILENCE_MS);
   const pending = late ? view.pending.map((p) => ({ ...p, late: now - p.at > SILENCE_MS })) : view.pending;
-  const speaks = view.now.status === "running" || view.now.status === "paused";
+  const speaks = !view.loaded || view.now.status === "running" || view.now.status === "paused";
   const deaf = pending.some((p) => p.late) && now - view.heard > SILENCE_MS;
   const still = view.heard > 0 && speaks && now - view.heard > HEARTBEAT_MS;
   const silent = (view.link === "live" || view.link === "connecting") && (deaf || still);
@@ -170,21 +224,4 @@ function clock(view, now) {
 function unlink(view) {
   const spoke = view.link === "live" || view.link === "silent";
   return { ...view, link: spoke || view.link === "gone" ? "gone" : "recorded", pending: [] };
-}
-
-/** 1, 2, 3, … n: the ticks of the losses. @param {number} n */
-function upTo(n) {
-  return Float32Array.from({ length: n }, (_, i) => i + 1);
-}
-
-/** @param {(number|null)[]} values */
-function numbers(values) {
-  return Float32Array.from(values, (v) => v ?? NaN);
-}
-
-/** Room for n values and as many again, so that appending stays cheap. @param {Float32Array} y @param {number} n */
-function grow(y, n) {
-  const more = new Float32Array(Math.max(256, 2 * n));
-  more.set(y);
-  return more;
 }

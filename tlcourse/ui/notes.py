@@ -1,0 +1,70 @@
+"""Events in the JSON that views keep of them."""
+
+import math
+from typing import Any
+
+from tlcourse.session.commands import Rewind
+from tlcourse.session.events import Applied, Evaluated, Moved, Norms, Refused
+
+from .words import asked, code, done
+
+Note = dict[str, Any]
+
+
+def applied(event: Applied, from_step: int) -> Note:
+    """from_step: where the run was; a rewind went back from there."""
+    note = _note(event, done(event), True, from_step)
+    note |= {"before": event.trainable_before, "after": event.trainable_after}
+    return note | ({"from_step": from_step} if isinstance(event.command, Rewind) else {})
+
+
+def refused(event: Refused) -> Note:
+    text = asked(event.command.to_json())
+    return _note(event, text, False, event.step) | {"reason": event.reason}
+
+
+def _note(event: Applied | Refused, text: str, ok: bool, at: int) -> Note:
+    command = event.command
+    return {
+        "tick": event.tick,
+        "step": event.step,
+        "branch": event.branch,
+        "ok": ok,
+        "kind": command.kind,
+        "group": getattr(command, "group", None),
+        "command": command.to_json(),
+        "code": f"run.at({at}, {code(command)})",
+        "text": text,
+        "id": event.id,
+    }
+
+
+def evaluated(event: Evaluated) -> dict[str, Any]:
+    return {
+        "tick": event.tick,
+        "step": event.step,
+        "branch": event.branch,
+        "split": event.split,
+        "accuracy": finite(event.accuracy),
+        "loss": finite(event.loss),
+    }
+
+
+def moved(event: Moved) -> dict[str, Any]:
+    far = {name: finite(value) for name, value in event.moved.items()}
+    return {"since": event.since, "tick": event.tick, "moved": far}
+
+
+def norms(event: Norms) -> dict[str, Any]:
+    return {
+        "tick": event.tick,
+        "step": event.step,
+        "branch": event.branch,
+        "grad": {name: finite(value) for name, value in event.grad.items()},
+        "moved": {name: finite(value) for name, value in event.moved.items()},
+    }
+
+
+def finite(value: float) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return value if math.isfinite(value) else None
