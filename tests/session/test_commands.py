@@ -14,12 +14,25 @@ from tlcourse.session.commands import Command
 
 names = st.sampled_from(["head", "backbone", "stage4", "all"])
 rates = st.floats(min_value=1e-9, max_value=1e3)
+names_of_moments = st.from_regex(r"[a-z][a-z0-9 _-]{0,10}[a-z]", fullmatch=True)
 ARGUMENTS = {
     "group": names,
     "lr": rates,
     "stats": st.booleans(),
     "strength": st.floats(0, 1),
     "split": st.sampled_from(["train", "valid", "test"]),
+    "rank": st.integers(1, 256),
+    "alpha": st.none() | st.floats(0.1, 64),
+    "layers": st.sampled_from([None, "query,value", "fc"]),
+    "name": names_of_moments,
+    "adapter": names_of_moments,
+    "value": st.floats(0, 10),
+    "head": st.sampled_from(["linear", "mlp"]),
+    "term": names_of_moments,
+    "to": st.integers(0, 10_000) | names_of_moments,
+    "at": st.none() | st.integers(0, 10_000) | names_of_moments,
+    "branch": st.none() | names_of_moments,
+    "on": st.booleans(),
 }
 commands = st.sampled_from(list(kinds().values())).flatmap(
     lambda cls: st.builds(cls, **{f.name: ARGUMENTS[f.name] for f in fields(cls)})
@@ -63,6 +76,23 @@ def test_every_command_refuses_arguments_it_does_not_take(kind):
         ({"kind": "freeze", "group": "head", "stats": 1}, "True or False"),
         ({"kind": "augment", "strength": 1.5}, "from 0 .* to 1"),
         ({"kind": "evaluate", "split": "exam"}, "train, valid, test"),
+        ({"kind": "add_lora", "rank": 0}, "from 1 to 256"),
+        ({"kind": "add_lora", "rank": 4.5}, "from 1 to 256"),
+        ({"kind": "add_lora", "alpha": -1}, "alpha is a number above 0"),
+        ({"kind": "add_lora", "lr": 0}, "above 0"),
+        ({"kind": "add_lora", "layers": " "}, "endings of layer names"),
+        ({"kind": "add_lora", "name": "a/b"}, "short name"),
+        ({"kind": "set_scale", "adapter": "lora"}, "also needs value"),
+        ({"kind": "set_scale", "adapter": "lora", "value": 11}, "from -10 to 10"),
+        ({"kind": "swap_head", "head": "tree"}, "linear, mlp"),
+        ({"kind": "set_weight", "term": "l2", "value": -1}, "from 0 on"),
+        ({"kind": "save"}, "also needs name"),
+        ({"kind": "save", "name": ""}, "short name"),
+        ({"kind": "rewind", "to": -1}, "from 0 on or to a bookmark"),
+        ({"kind": "rewind", "to": 1.5}, "from 0 on or to a bookmark"),
+        ({"kind": "rewind", "to": True}, "from 0 on or to a bookmark"),
+        ({"kind": "branch", "name": "x" * 60}, "short name"),
+        ({"kind": "twin", "on": 1}, "True or False"),
     ],
 )
 def test_a_wrong_message_is_refused_with_the_choices(message, says):

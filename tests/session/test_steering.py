@@ -63,7 +63,7 @@ def test_setting_one_rate_leaves_every_other_rate(numbers):
     run.at(10, tl.SetLR("head", 5e-3))
     run.run()
     assert of(Applied, run.events)[0].lrs == {"body": 1e-4, "head": 5e-3}
-    held = run._training.optimizer.param_groups
+    held = run._training.levers.optimizer.torch.param_groups
     assert {name: g["lr"] for g in held for name in g["names"]} == {"body": 1e-4, "head": 5e-3}
 
 
@@ -71,16 +71,16 @@ def test_groups_of_one_rate_train_as_apart(pictures):
     """They share an optimizer group until their rates part; that must not change a bit."""
     together = tl.Session(Net(), pictures, steps=12, lr=1e-3)
     apart = tl.Session(Net(), pictures, steps=12, lr=1e-3)
-    t = apart._training
-    options = t._options
-    t.optimizer.param_groups[:] = [
-        options | {"lr": 1e-3, "params": list(m.parameters())} for m in t.groups.values()
+    levers = apart._training.levers
+    levers.optimizer.torch.param_groups[:] = [
+        levers.optimizer._options | {"lr": 1e-3, "params": parameters}
+        for parameters in levers.groups.values()
     ]
     assert together.run().losses.tolist() == apart.run().losses.tolist()
     parted = tl.Session(Net(), pictures, steps=12, lr=1e-3)
     parted.at(6, tl.SetLR("stem", 1e-4))
     parted.run()
-    assert [g["names"] for g in parted._training.optimizer.param_groups] == [
+    assert [g["names"] for g in parted._training.levers.optimizer.torch.param_groups] == [
         ["stem"],
         ["body", "head"],
     ]
@@ -104,7 +104,9 @@ def test_unfreezing_takes_up_the_optimizer_state_where_it_stopped(numbers):
     run.at(20, tl.Unfreeze("body"))
     run.run()
     weight = run.model.body[0].weight
-    assert run._training.optimizer.state[weight]["step"].item() == 20  # 10 before, 10 after
+    assert (
+        run._training.levers.optimizer.torch.state[weight]["step"].item() == 20
+    )  # 10 before, 10 after
 
 
 def test_frozen_batchnorm_statistics_stand_still_unless_asked(pictures):
@@ -171,7 +173,11 @@ def test_what_trains_is_what_the_optimizer_holds(pictures, net):
     sizes = {g.name: g.parameters for g in run.groups}
     assert seen[:4] == [sizes["head"]] * 4
     assert seen[-1] == sizes["body"]
-    held = {id(p) for group in run._training.optimizer.param_groups for p in group["params"]}
+    held = {
+        id(p)
+        for group in run._training.levers.optimizer.torch.param_groups
+        for p in group["params"]
+    }
     assert held == {id(p) for p in run.model.parameters() if p.requires_grad}
 
 

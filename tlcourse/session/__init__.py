@@ -1,47 +1,70 @@
 """Decides *when* something happens in training: a loop that takes commands and tells events.
 
-commands   what can be asked          events    what happened
-apply      what each command does     engine    the loop, on one screen
-training   the state that it changes  batches   which samples come when
-inbox      where commands wait        session   the run as its user sees it
-record     what to replay             replay    doing it again, and comparing
-keys       randomness as an argument  threads   whose cores are they?
+command, commands  what can be asked          events    what happened
+apply              what each command does     answers   how the engine says so
+engine             the loop, on one screen    inbox     where commands wait
+training           the state, and one step    levers    which groups train, how fast
+edits              adapters and new heads     batches   which samples come when
+timelines          branches, twins, rewind    snapshot  one moment, bit for bit
+session            the run as its user sees it          plan, recipe    what determines it
+record, replay     doing it again, and comparing        result          what came out
+steerable          what a cockpit may use of a run      runner, threads where the work is done
+keys               randomness as an argument            thrift, memory  what looking on may cost
 """
 
 from .commands import (
+    STEERING,
+    AddLoRA,
     Augment,
+    Branch,
     Command,
     Evaluate,
     Freeze,
     Pause,
     Resume,
+    Rewind,
+    Save,
     SetLR,
+    SetScale,
+    SetWeight,
     Stop,
+    SwapHead,
+    Twin,
     Unfreeze,
     from_json,
     kinds,
 )
 from .events import (
     Applied,
+    Branched,
     Evaluated,
     Event,
     Failed,
     Finished,
     Moved,
+    Norms,
     Refused,
+    Saved,
     StepDone,
 )
+from .recipe import Recipe
 from .record import Record
 from .replay import Replay, replay
 from .result import Result
 from .session import Session
+from .steerable import Bookmark, GroupState, Steerable, TimelineState
 from .threads import CORES
-from .training import GroupState, Recipe
+from .training import Batch, Term
 
 __all__ = [
-    "CORES",
+    "AddLoRA",
     "Applied",
     "Augment",
+    "Batch",
+    "Bookmark",
+    "Branch",
+    "Branched",
+    "CORES",
     "Command",
     "Evaluate",
     "Evaluated",
@@ -51,6 +74,7 @@ __all__ = [
     "Freeze",
     "GroupState",
     "Moved",
+    "Norms",
     "Pause",
     "Recipe",
     "Record",
@@ -58,10 +82,21 @@ __all__ = [
     "Replay",
     "Result",
     "Resume",
+    "Rewind",
+    "STEERING",
+    "Save",
+    "Saved",
     "Session",
     "SetLR",
+    "SetScale",
+    "SetWeight",
+    "Steerable",
     "StepDone",
     "Stop",
+    "SwapHead",
+    "Term",
+    "TimelineState",
+    "Twin",
     "Unfreeze",
     "from_json",
     "kinds",

@@ -5,17 +5,27 @@ from functools import singledispatch
 from tlcourse.errors import CommandError
 
 from .commands import (
+    AddLoRA,
     Augment,
+    Branch,
     Command,
     Evaluate,
     Freeze,
     Pause,
     Resume,
+    Rewind,
+    Save,
     SetLR,
+    SetScale,
+    SetWeight,
     Stop,
+    SwapHead,
+    Twin,
     Unfreeze,
     members,
 )
+from .edits import plan_head, plan_lora
+from .levers import Levers
 from .training import Training
 
 
@@ -25,47 +35,105 @@ def apply(command: Command, t: Training) -> None:
     raise CommandError(f"This engine does not know {type(command).__name__}.")
 
 
+# -- rates and freezing ------------------------------------------------------------------------
+
+
 @apply.register
 def _(command: SetLR, t: Training) -> None:
-    asked = members(command.group, t.names)
-    training = [name for name in asked if name not in t.frozen]
+    levers = t.levers
+    training = [name for name in _members(command.group, levers) if name not in levers.frozen]
     if not training:
         raise CommandError(
             f"{command.group} is frozen, so a rate would do nothing. "
             f"Unfreeze it with one: Unfreeze({command.group!r}, lr={command.lr:g})."
         )
     for name in training:
-        t.set_lr(name, command.lr)
+        levers.set_lr(name, command.lr)
 
 
 @apply.register
 def _(command: Freeze, t: Training) -> None:
-    asked = members(command.group, t.names)
-    changing = [name for name in asked if t.frozen.get(name) != command.stats]
+    levers = t.levers
+    asked = _members(command.group, levers)
+    changing = [name for name in asked if levers.frozen.get(name) != command.stats]
     if not changing:
         raise CommandError(f"{command.group} is frozen already.")
-    if set(t.frozen) | set(asked) == set(t.names):
-        last = [name for name in t.names if name not in t.frozen]
+    if set(levers.frozen) | set(asked) == set(levers.names):
+        last = [name for name in levers.names if name not in levers.frozen]
         raise CommandError(
-            f"Everything would be frozen and nothing could learn: of {', '.join(t.names)} only "
+            f"Everything would be frozen and nothing could learn: of {', '.join(levers.names)} only "
             f"{', '.join(last)} {'trains' if len(last) == 1 else 'train'} now. "
             "Unfreeze another group first, or Stop."
         )
     for name in changing:
-        t.freeze(name, command.stats)
+        levers.freeze(name, command.stats)
 
 
 @apply.register
 def _(command: Unfreeze, t: Training) -> None:
-    frozen = [name for name in members(command.group, t.names) if name in t.frozen]
+    levers = t.levers
+    asked = _members(command.group, levers)
+    frozen = [name for name in asked if name in levers.frozen]
     if not frozen:
-        rate = command.lr or t.lr(members(command.group, t.names)[0])
+        rate = command.lr or levers.optimizer.rates[asked[0]]
         raise CommandError(
             f"{command.group} is training already. "
             f"To change its rate: SetLR({command.group!r}, {rate:g})."
         )
     for name in frozen:
-        t.unfreeze(name, command.lr)
+        levers.unfreeze(name, command.lr)
+
+
+# -- what is trained ---------------------------------------------------------------------------
+
+
+@apply.register
+def _(command: AddLoRA, t: Training) -> None:
+    levers = t.levers
+    asked = _members(command.group, levers)
+    edit = plan_lora(
+        levers.model,
+        levers.groups,
+        asked,
+        rank=command.rank,
+        alpha=command.alpha,
+        layers=command.layers,
+        name=command.name,
+        seed=t.recipe.seed,
+    )
+    rate = max(levers.lrs().values()) if command.lr is None else command.lr
+    levers.edit(edit, {command.name: rate})
+    for name in asked:
+        if name not in levers.frozen:
+            levers.freeze(name, stats=True)
+
+
+@apply.register
+def _(command: SetScale, t: Training) -> None:
+    scales = t.levers.scales
+    if command.adapter not in scales:
+        there = f"There are: {', '.join(scales)}." if scales else "AddLoRA makes one."
+        raise CommandError(f"No adapter {command.adapter!r}. {there}")
+    t.levers.set_scale(command.adapter, float(command.value))
+
+
+@apply.register
+def _(command: SwapHead, t: Training) -> None:
+    levers = t.levers
+    turn = sum(edit.adapter is None for edit in levers.edits)
+    edit = plan_head(levers.model, levers.groups, kind=command.head, seed=t.recipe.seed, turn=turn)
+    levers.edit(edit, {} if command.lr is None else {levers.names[-1]: command.lr})
+
+
+# -- the loss, the data ------------------------------------------------------------------------
+
+
+@apply.register
+def _(command: SetWeight, t: Training) -> None:
+    if command.term not in t.terms:
+        there = f"There are: {', '.join(t.terms)}." if t.terms else "Give Session terms={…}."
+        raise CommandError(f"This loss has no further term {command.term!r}. {there}")
+    t.weights[command.term] = float(command.value)
 
 
 @apply.register
@@ -73,6 +141,42 @@ def _(command: Augment, t: Training) -> None:
     if not t.batches.pictures:
         raise CommandError("These are numbers, not pictures: there is nothing to augment.")
     t.batches.strength = float(command.strength)
+
+
+# -- time --------------------------------------------------------------------------------------
+
+
+@apply.register
+def _(command: Save, t: Training) -> None:
+    t.time.save(t, command.name)
+
+
+@apply.register
+def _(command: Rewind, t: Training) -> None:
+    t.time.rewind(t, command.to, command.branch)
+
+
+@apply.register
+def _(command: Branch, t: Training) -> None:
+    t.time.fork(t, command.name, command.at)
+
+
+@apply.register
+def _(command: Twin, t: Training) -> None:
+    if command.on:
+        if t.time.twin:
+            raise CommandError(f"{t.time.twin.branch} trains beside already; Twin(False) ends it.")
+        if t.time.armed:
+            raise CommandError("The next intervention gets a twin already.")
+        t.time.armed = True
+    else:
+        if not t.time.twin and not t.time.armed:
+            raise CommandError("There is no twin to end.")
+        t.time.armed = False
+        t.time.end_twin()
+
+
+# -- the run itself ----------------------------------------------------------------------------
 
 
 @apply.register
@@ -101,3 +205,7 @@ def _(command: Resume, t: Training) -> None:
 def _(command: Stop, t: Training) -> None:
     t.paused = False
     t.ending = "stopped"
+
+
+def _members(group: str, levers: Levers) -> list[str]:
+    return members(group, levers.names, levers.scales)

@@ -22,7 +22,14 @@ class Batches:
     """
 
     def __init__(
-        self, x: Tensor, y: Tensor, batch_size: int, seed: int, device: torch.device, flips: bool
+        self,
+        x: Tensor,
+        y: Tensor,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        flips: bool,
+        layout: str = "contiguous",
     ):
         self.x, self.y = x.to(device), y.to(device)
         self.size = min(batch_size, len(y))
@@ -30,6 +37,7 @@ class Batches:
         self.seed = seed
         self.flips = flips
         self.strength = 0.0
+        self._channels_last = layout == "channels_last" and x.ndim == 4
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
@@ -48,7 +56,10 @@ class Batches:
         if self.strength > 0:
             key = fold_in(self.seed, "augment", epoch)
             x = augment(x, uniforms(key, index.cpu().numpy(), DRAWS), self.strength, self.flips)
-        return x, self.y.index_select(0, index)
+        return self.laid_out(x), self.y.index_select(0, index)
+
+    def laid_out(self, x: Tensor) -> Tensor:
+        return x.contiguous(memory_format=torch.channels_last) if self._channels_last else x
 
 
 def to_float(x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar, dataclass_transform
@@ -98,12 +98,13 @@ def unknown_group(group: str, groups: list[str]) -> CommandError:
     )
 
 
-def members(group: str, groups: list[str]) -> list[str]:
-    """The groups that a name stands for: itself, all but the last ("backbone"), or "all"."""
+def members(group: str, groups: list[str], adapters: Collection[str] = ()) -> list[str]:
+    """The groups that a name stands for: itself, "backbone" (all but adapters and the last, the head),
+    or "all"."""
     if group in groups:
         return [group]
     if group == "all":
         return list(groups)
     if group == "backbone" and len(groups) > 1:
-        return groups[:-1]
+        return [name for name in groups[:-1] if name not in adapters]
     raise unknown_group(group, groups)

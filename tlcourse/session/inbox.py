@@ -22,7 +22,7 @@ class Inbox:
 
     sent: deque[Envelope] = field(default_factory=deque)
     planned: list[tuple[int, int, Envelope]] = field(default_factory=list)
-    alone: bool = False  # nobody will send anything: a replay
+    alone: bool = False  # nobody will send anything: a replay, whose plans are for ticks
     shut: bool = False
     _change: Condition = field(default_factory=Condition)
     _order: int = 0
@@ -47,14 +47,15 @@ class Inbox:
                 self._change.notify()
             return not self.shut
 
-    def due(self, step: int) -> Iterator[Envelope]:
+    def due(self, step: int, tick: int) -> Iterator[Envelope]:
         """What waits for this step boundary: plans first, and no more than waits now, so that a flood
         of commands cannot keep training from its next step. Free while nothing waits."""
         if not self.sent and not self.planned:
             return
+        now = tick if self.alone else step
         for _ in range(len(self.sent) + len(self.planned)):
             with self._change:
-                if self.planned and self.planned[0][0] <= step:
+                if self.planned and self.planned[0][0] <= now:
                     envelope = heapq.heappop(self.planned)[2]
                 elif self.sent:
                     envelope = self.sent.popleft()
@@ -64,10 +65,11 @@ class Inbox:
             if isinstance(envelope.command, Stop):
                 return  # what still waits is answered when the inbox is shut
 
-    def wait(self, step: int) -> bool:
+    def wait(self, step: int, tick: int) -> bool:
         """Sleep until something is due. False if nothing can come any more."""
+        now = tick if self.alone else step
         with self._change:
-            while not self.sent and not (self.planned and self.planned[0][0] <= step):
+            while not self.sent and not (self.planned and self.planned[0][0] <= now):
                 if self.alone:
                     return False
                 self._change.wait()
@@ -85,5 +87,15 @@ class Inbox:
             self.shut = True
             left = list(self.sent)
             self.sent.clear()
-            self.planned.clear()
+            if not self.alone:
+                self.planned.clear()
         return left
+
+    def reopen(self) -> None:
+        with self._change:
+            self.shut = False
+
+    def all(self) -> list[Envelope]:
+        """What waits, sent or planned."""
+        with self._change:
+            return [*self.sent, *(envelope for _, _, envelope in self.planned)]

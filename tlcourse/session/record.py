@@ -22,7 +22,7 @@ from tlcourse import __version__
 from tlcourse.errors import CommandError, RecordError
 
 from .commands import Command, from_json
-from .events import Applied, Evaluated, Event, StepDone
+from .events import Applied, Evaluated, Event, Finished, Moved, Refused, StepDone
 
 FORMAT = 1
 LOSSES_KEPT = 1000  # a longer curve is thinned to about so many points
@@ -112,6 +112,7 @@ def commands_of(events: list[Event]) -> list[tuple[int, Command]]:
 def outcome_of(events: list[Event], reason: str) -> dict[str, Any]:
     """What a replay is compared with: the loss curve's exact hash and (thinned) values, and every
     evaluation. Losses that are not finite are written as null."""
+    events = _without_endings_gone_on_from(events)
     losses = [event.loss for event in events if isinstance(event, StepDone)]
     every = max(1, math.ceil(len(losses) / LOSSES_KEPT))
     return {
@@ -126,6 +127,19 @@ def outcome_of(events: list[Event], reason: str) -> dict[str, Any]:
             if isinstance(event, Evaluated)
         ],
     }
+
+
+def _without_endings_gone_on_from(events: list[Event]) -> list[Event]:
+    """A run that was rewound after its end was measured at that end; its replay knows what comes and
+    is not. So those measurements are left out."""
+    kept: list[Event] = []
+    for event in events[:-1]:
+        if isinstance(event, Finished):
+            while kept and isinstance(kept[-1], Evaluated | Refused | Moved):
+                kept.pop()
+        else:
+            kept.append(event)
+    return [*kept, *events[-1:]]
 
 
 def _finite(value: float) -> float | None:

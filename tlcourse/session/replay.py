@@ -1,6 +1,7 @@
 """Run a record again, without a hand, and say whether the same comes out."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from tlcourse.errors import RecordError, TLCourseError
 from tlcourse.models import load_model
 
 from .inbox import Envelope
+from .recipe import Recipe
 from .record import Record, outcome_of
 from .session import Session
-from .training import Recipe
+from .training import Term
 
 TOLERANCE = 0.02  # other hardware: relative difference of losses that still counts as agreement
 
@@ -30,11 +32,15 @@ class Replay:
 
 
 def replay(
-    record: Record | str | Path, *, model: nn.Module | None = None, data: Data | None = None
+    record: Record | str | Path,
+    *,
+    model: nn.Module | None = None,
+    data: Data | None = None,
+    terms: Mapping[str, Term] | None = None,
 ) -> Replay:
     """Do again what a record says and compare the outcome.
 
-    model, data: what the run started from, for records of models or data that `load_model` and
+    model, data, terms: what the run started from, for records of models or data that `load_model` and
     `load_data` cannot make again. Raises RecordError when the record cannot be run.
     """
     if not isinstance(record, Record):
@@ -42,13 +48,14 @@ def replay(
     header = record.header
     model = _again(load_model, header, "model") if model is None else model
     data = _again(load_data, header, "data") if data is None else data
-    known = {name: header.get("recipe", {}).get(name) for name in Recipe.__dataclass_fields__}
-    if missing := [name for name, value in known.items() if value is None]:
+    told = header.get("recipe", {})
+    known = {f.name: told.get(f.name, f.default) for f in fields(Recipe)}
+    if missing := [name for name, value in known.items() if value is None or value is MISSING]:
         raise RecordError(f"The record's recipe lacks {', '.join(missing)}; it cannot be replayed.")
     threads_before = torch.get_num_threads()
     torch.set_num_threads(header.get("threads") or threads_before)
     try:
-        run = Session(model, data, device=_device(header), **known)
+        run = Session(model, data, device=_device(header), terms=terms, **known)
         if run.record.header["weights_sha256"] != header.get("weights_sha256"):
             raise RecordError(
                 "The model does not start from the recorded weights; give replay() the model as it "
@@ -78,12 +85,6 @@ def _again(load: Any, header: dict[str, Any], what: str) -> Any:
 def _device(header: dict[str, Any]) -> str:
     device = header.get("device", "cpu")
     return device if device == "cpu" or torch.cuda.is_available() else "cpu"
-
-
-def _envelope(command: Any) -> Any:
-    from .inbox import Envelope
-
-    return Envelope(command)
 
 
 def _compare(record: Record, run: Session) -> Replay:

@@ -1,17 +1,49 @@
 """What came out of a run, gathered from its events."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from .events import Evaluated, Event, Finished, StepDone
+from .commands import Rewind
+from .events import Applied, Branched, Evaluated, Event, Finished, StepDone
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Course:
+    """One timeline from step 0 to where it ended, its past on its parent included, what was given up by
+    rewinds left out. losses: (steps,) float64; control: a twin without the intervention."""
+
+    losses: np.ndarray
+    evaluations: tuple[Evaluated, ...]
+    control: bool = False
+
+    @property
+    def accuracy(self) -> float | None:
+        """On test data, 0 … 1; None if it was not measured."""
+        return self._last("test")
+
+    @property
+    def valid_accuracy(self) -> float | None:
+        return self._last("valid")
+
+    def curve(self, split: str = "valid") -> tuple[np.ndarray, np.ndarray]:
+        """(steps, accuracies) of a split, each (n,)."""
+        points = [(e.step, e.accuracy) for e in self.evaluations if e.split == split]
+        array = np.asarray(points, dtype=float).reshape(-1, 2)
+        return array[:, 0], array[:, 1]
+
+    def _last(self, split: str) -> float | None:
+        return next((e.accuracy for e in reversed(self.evaluations) if e.split == split), None)
+
+    def __repr__(self) -> str:
+        return f"<Course of {len(self.losses)} steps{', control' if self.control else ''}>"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """accuracy, valid_accuracy: 0 … 1 at the end, on test and validation data (None without such a
-    split); losses: (steps,) float64; evaluations: in order; seconds: in all, evaluations included."""
+    split); steps, losses, evaluations: of the timeline that was trained last; seconds: in all,
+    evaluations included; timelines: every timeline by name, twins too."""
 
     accuracy: float | None
     valid_accuracy: float | None
@@ -20,30 +52,54 @@ class Result:
     reason: str
     losses: np.ndarray
     evaluations: tuple[Evaluated, ...]
+    timelines: dict[str, Course] = field(default_factory=dict)
 
     def curve(self, split: str = "valid") -> tuple[np.ndarray, np.ndarray]:
         """(steps, accuracies) of a split, each (n,)."""
-        points = [(e.step, e.accuracy) for e in self.evaluations if e.split == split]
-        array = np.asarray(points, dtype=float).reshape(-1, 2)
-        return array[:, 0], array[:, 1]
+        return Course(self.losses, self.evaluations).curve(split)
 
     def __repr__(self) -> str:
         shown = "no test data" if self.accuracy is None else f"{self.accuracy:.1%} on test"
         return f"<Result {self.reason} after {self.steps} steps: {shown}>"
 
 
+def courses(events: list[Event], first: str = "main") -> dict[str, Course]:
+    """Every timeline by name, without what was given up by rewinds."""
+    losses: dict[str, list[float]] = {first: []}
+    measured: dict[str, list[Evaluated]] = {first: []}
+    controls = set()
+    for event in events:
+        line = event.branch
+        if isinstance(event, StepDone):
+            losses[line].append(event.loss)
+        elif isinstance(event, Applied) and isinstance(event.command, Rewind):
+            del losses[line][event.step :]
+            measured[line] = [e for e in measured[line] if e.step <= event.step]
+        elif isinstance(event, Evaluated):
+            measured[line].append(event)
+        elif isinstance(event, Branched):
+            losses[line] = losses[event.parent][: event.step]
+            measured[line] = [e for e in measured[event.parent] if e.step <= event.step]
+            if event.control:
+                controls.add(line)
+    return {
+        line: Course(np.asarray(values, dtype=float), tuple(measured[line]), line in controls)
+        for line, values in losses.items()
+    }
+
+
 def result_of(events: list[Event]) -> Result:
     """events: of a run that has finished."""
     finished = next(e for e in reversed(events) if isinstance(e, Finished))
-    evaluations = tuple(e for e in events if isinstance(e, Evaluated))
-    last = {e.split: e.accuracy for e in evaluations}
-    losses: Any = [e.loss for e in events if isinstance(e, StepDone)]
+    timelines = courses(events)
+    last = timelines[finished.branch]
     return Result(
-        accuracy=last.get("test"),
-        valid_accuracy=last.get("valid"),
-        steps=len(losses),
+        accuracy=last.accuracy,
+        valid_accuracy=last.valid_accuracy,
+        steps=len(last.losses),
         seconds=finished.seconds,
         reason=finished.reason,
-        losses=np.asarray(losses, dtype=float),
-        evaluations=evaluations,
+        losses=last.losses,
+        evaluations=last.evaluations,
+        timelines=timelines,
     )

@@ -1,55 +1,43 @@
 """The state that a run changes, and the two things that change it: one training step, one evaluation.
 
-Commands change it too, through the methods under "levers"; nothing else does.
+Commands change it too, through its levers and its timelines; nothing else does.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from contextlib import nullcontext
+from copy import copy
+from dataclasses import dataclass
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlcourse.data import Data, Split
-from tlcourse.errors import CommandError
 
 from .batches import Batches, to_float
-from .commands import members
 from .keys import fold_in
+from .levers import Levers
+from .optimizers import OwnOptimizer
+from .recipe import Recipe
+from .timelines import Timelines
 
-OPTIMIZERS = ("adamw", "sgd")
-_NORMS = (nn.modules.batchnorm._NormBase,)  # everything that keeps running statistics
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What determines a run, together with model, data and record. All JSON-able."""
-
-    steps: int
-    lr: dict[str, float]  # a rate for every group, also for those that start frozen
-    freeze: tuple[str, ...]
-    freeze_stats: bool
-    batch_size: int
-    optimizer: str
-    weight_decay: float
-    augment: float
-    eval_every: int
-    seed: int
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"freeze": list(self.freeze)}
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class GroupState:
-    """One parameter group as it is now. depth: 0 at the input."""
+class Batch:
+    """What a further term of the loss may look at. x, y: as the model got them; logits: (B, classes),
+    with their graph; step: of the run, to draw other data by."""
 
-    name: str
-    parameters: int
-    trainable: bool
-    lr: float
-    depth: int
+    x: Tensor
+    y: Tensor
+    logits: Tensor
+    step: int
+
+
+Term = Callable[[nn.Module, Batch], Tensor]
+"""A further term of the loss: (model, batch) → scalar."""
 
 
 class Training:
@@ -61,23 +49,20 @@ class Training:
         groups: Mapping[str, nn.Module],
         data: Data,
         recipe: Recipe,
-        loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+        loss: Loss = F.cross_entropy,
         device: torch.device | str = "cpu",
+        terms: Mapping[str, Term] | None = None,
+        keep_mb: float = 256,
     ):
         self.device = torch.device(device)
-        self.model, self.groups, self.data, self.recipe, self.loss = (
-            model.to(self.device),
-            dict(groups),
-            data,
-            recipe,
-            loss,
-        )
-        self.names = list(groups)
+        self.data, self.recipe, self.loss = data, recipe, loss
+        self.terms, self.weights = dict(terms or {}), dict(recipe.weights)
         self.tick = self.step = 0
         self.branch = "main"
         self.paused = False
         self.pace: float | None = None  # steps a second at most, for a hand to follow
         self.ending: str | None = None  # why the run ends: "done" or "stopped"
+        self.seconds = 0.0  # spent so far
         self.batches = Batches(
             data.train.x,
             data.train.y,
@@ -85,170 +70,94 @@ class Training:
             recipe.seed,
             self.device,
             flips=getattr(data, "flips", False),
+            layout=recipe.layout,
         )
         self.batches.strength = recipe.augment
-        self.frozen: dict[str, bool] = {}  # name → whether its statistics stand still
         self._noise_key = fold_in(recipe.seed, "noise")
         self._noise = [torch.default_generator]
         if self.device.type == "cuda":
             torch.cuda.init()
             self._noise.append(torch.cuda.default_generators[self.device.index or 0])
-        self._make_optimizer()
-        self.set_modes()
+        model = model.to(self.device)
+        if recipe.layout == "channels_last":
+            model = model.to(memory_format=torch.channels_last)
+        everything = chain.from_iterable(module.parameters() for module in groups.values())
+        optimizer = OwnOptimizer(recipe.optimizer, recipe.weight_decay, everything, recipe.lr)
+        self.levers = Levers(model, groups, optimizer)
+        self.levers.hold_what_trains()
+        self.levers.set_modes()
         for name in recipe.freeze:
-            self.freeze(name, recipe.freeze_stats)
+            self.levers.freeze(name, recipe.freeze_stats)
+        self.levers.remember_origin()
+        self.time = Timelines(keep_mb)
+        self.time.begin(self)
+
+    @property
+    def model(self) -> nn.Module:
+        return self.levers.model
 
     # -- the two acts --------------------------------------------------------------------------
 
-    def train_step(self) -> float:
-        """Forward, backward, update. Returns the batch's loss before the update."""
-        x, y = self.batches.at(self.step)
+    def train_step(self) -> tuple[float, dict[str, float] | None]:
+        """Forward, backward, update. Returns the batch's loss before the update, and the value of each
+        further term that counts."""
         noise = (self._noise_key + self.step) & 0x7FFF_FFFF_FFFF_FFFF
         for generator in self._noise:  # dropout: the same at this step whoever draws besides
             generator.manual_seed(noise)
-        loss = self.loss(self.model(x), y)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
+        optimizer, parts = self.levers.optimizer, self.recipe.accumulate
+        optimizer.zero_grad(set_to_none=True)
+        if parts == 1:
+            loss, terms = self._backward(self.step)
+            value = loss.item()
+        else:
+            value, terms = 0.0, None
+            for part in range(parts):
+                loss, terms = self._backward(self.step * parts + part, 1 / parts)
+                value += loss.item() / parts
+        optimizer.step()
         self.tick += 1
         self.step += 1
-        return loss.item()
+        return value, terms
+
+    def _backward(self, place: int, share: float = 1.0) -> tuple[Tensor, dict[str, float] | None]:
+        x, y = self.batches.at(place)
+        with self._cast():
+            logits = self.model(x)
+            loss = total = self.loss(logits, y)
+            terms = None
+            for name, weight in self.weights.items():
+                if weight:
+                    value = self.terms[name](self.model, Batch(x, y, logits, self.step))
+                    total = total + weight * value
+                    terms = (terms or {}) | {name: float(value)}
+        (total if share == 1.0 else total * share).backward()
+        return loss.detach(), terms
+
+    def _cast(self) -> torch.autocast | nullcontext:
+        if self.recipe.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
 
     def evaluate(self, split: Split, batch_size: int = 64) -> tuple[float, float]:
         """(accuracy, mean loss) on a split in eval mode; leaves the modes as they were."""
         correct, total = 0, 0.0
         self.model.eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), self._cast():
                 for x, y in zip(split.x.split(batch_size), split.y.split(batch_size), strict=True):
-                    logits = self.model(to_float(x.to(self.device)))
+                    logits = self.model(self.batches.laid_out(to_float(x.to(self.device))))
                     target = y.to(self.device)
                     correct += int((logits.argmax(1) == target).sum())
                     total += float(self.loss(logits, target)) * len(y)
         finally:
-            self.set_modes()
+            self.levers.set_modes()
         return correct / len(split.y), total / len(split.y)
 
-    # -- levers --------------------------------------------------------------------------------
-
-    def freeze(self, name: str, stats: bool) -> None:
-        self.groups[name].requires_grad_(False)
-        for parameter in self.groups[name].parameters():
-            parameter.grad = None
-        self.frozen[name] = stats
-        self._hold_what_trains()
-        self.set_modes()
-
-    def unfreeze(self, name: str, lr: float | None) -> None:
-        self.groups[name].requires_grad_(True)
-        self.frozen.pop(name, None)
-        self.set_lr(name, self._rates[name] if lr is None else lr)
-        self.set_modes()
-
-    def set_lr(self, name: str, lr: float) -> None:
-        self._rates[name] = lr
-        self._hold_what_trains()
-
-    def set_modes(self) -> None:
-        """Train mode, except BatchNorm in frozen groups whose statistics stand still."""
-        self.model.train()
-        for name, stats in self.frozen.items():
-            if stats:
-                for module in self.groups[name].modules():
-                    if isinstance(module, _NORMS):
-                        module.eval()
-
-    # -- what is so now ------------------------------------------------------------------------
-
-    def trainable(self) -> int:
-        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-
-    def lr(self, name: str) -> float:
-        return self._rates[name]
-
-    def lrs(self) -> dict[str, float]:
-        return {name: self.lr(name) for name in self.names if name not in self.frozen}
-
-    def states(self) -> tuple[GroupState, ...]:
-        return tuple(
-            GroupState(
-                name,
-                sum(p.numel() for p in module.parameters()),
-                name not in self.frozen,
-                self.lr(name),
-                depth,
-            )
-            for depth, (name, module) in enumerate(self.groups.items())
-        )
-
-    def weights(self) -> dict[str, list[Tensor]]:
-        """A copy of every group's parameters, to measure movement from."""
-        return {
-            name: [p.detach().clone() for p in module.parameters()]
-            for name, module in self.groups.items()
-        }
-
-    # -- the optimizer holds exactly what trains -----------------------------------------------
-
-    def _make_optimizer(self) -> None:
-        """One optimizer over everything. Its state belongs to parameters, not to groups: what is frozen
-        leaves and keeps its state, and what is unfrozen goes on where it stopped."""
-        options: dict[str, Any] = {"weight_decay": self.recipe.weight_decay, "fused": True}
-        everything = [p for module in self.groups.values() for p in module.parameters()]
-        if self.recipe.optimizer == "adamw":
-            self.optimizer = torch.optim.AdamW(everything, lr=1.0, **options)
-        else:
-            self.optimizer = torch.optim.SGD(everything, lr=1.0, momentum=0.9, **options)
-        self._options = {k: v for k, v in self.optimizer.param_groups[0].items() if k != "params"}
-        self._rates = dict(self.recipe.lr)
-        self._hold_what_trains()
-
-    def _hold_what_trains(self) -> None:
-        """The training groups, those of one rate together: one more optimizer group costs 15 µs a step.
-
-        A group that the optimizer does not hold would not move, whatever its requires_grad says.
-        """
-        by_rate: dict[float, list[str]] = {}
-        for name, rate in self.lrs().items():
-            by_rate.setdefault(rate, []).append(name)
-        self.optimizer.param_groups[:] = [
-            self._options
-            | {"lr": rate, "names": names}
-            | {"params": [p for name in names for p in self.groups[name].parameters()]}
-            for rate, names in by_rate.items()
-        ]
-
-
-def plan_freeze(names: list[str], freeze: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """The groups that start frozen, in order. Refuses to freeze everything."""
-    asked = [freeze] if isinstance(freeze, str) else list(freeze)
-    frozen = {member for name in asked for member in members(name, names)}
-    if frozen == set(names):
-        raise CommandError(
-            f"freeze={freeze!r} would freeze everything and nothing could learn; "
-            f"leave at least one of {', '.join(names)} out."
-        )
-    return tuple(name for name in names if name in frozen)
-
-
-def plan_lr(names: list[str], lr: float | Mapping[str, float]) -> dict[str, float]:
-    """A rate for every group: from one number, or a mapping in which a group's own name
-    comes before "backbone", and that before "all"."""
-    if not isinstance(lr, Mapping):
-        return dict.fromkeys(names, _checked_lr(lr))
-    rates: dict[str, float] = {}
-    for wide in (True, False):
-        for group, rate in sorted(lr.items(), key=lambda item: item[0] != "all"):
-            if (group not in names) == wide:
-                rates |= dict.fromkeys(members(group, names), _checked_lr(rate))
-    if missing := [name for name in names if name not in rates]:
-        raise CommandError(
-            f"lr has no rate for {', '.join(missing)}; add 'backbone' or 'all' for the rest."
-        )
-    return {name: rates[name] for name in names}
-
-
-def _checked_lr(lr: Any) -> float:
-    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < float("inf"):
-        raise CommandError(f"A learning rate is a number above 0, not {lr!r}.")
-    return float(lr)
+    def fork(self, branch: str) -> "Training":
+        """A copy that goes on by itself, on the same batches and with the same noise."""
+        made = copy(self)
+        made.levers = self.levers.fork()
+        made.batches = copy(self.batches)
+        made.weights = dict(self.weights)
+        made.branch = branch
+        return made
