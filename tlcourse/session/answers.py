@@ -8,7 +8,7 @@ from torch.nn import Parameter
 from tlcourse.errors import CommandError
 
 from .apply import apply
-from .commands import STEERING, Evaluate, Save
+from .commands import STEERING, Branch, Evaluate, Save
 from .events import Applied, Branched, Evaluated, Event, Moved, Norms, Refused, Saved
 from .inbox import Envelope
 from .training import Training
@@ -41,11 +41,12 @@ def obey(t: Training, envelope: Envelope) -> Iterator[Event]:
         levers.lrs(),
         tuple(name for name in levers.names if name in levers.frozen),
     )
-    yield from t.time.told(t)
     if twin:
         t.time.add_twin(t, twin)
         yield Branched(t.tick, t.step, twin.branch, t.branch, control=True)
-    if isinstance(command, Save):
+    if isinstance(command, Branch):
+        yield Branched(*_now(t), t.time.branches[t.branch].parent, control=False)
+    elif isinstance(command, Save):
         yield Saved(*_now(t), command.name, t.time.sizes[command.name])
     elif isinstance(command, Evaluate):
         yield from measured(t, command.split)

@@ -5,14 +5,12 @@ reached: restore the nearest kept snapshot that shares the history, and take the
 That is why old snapshots can be thinned out without losing anything but time.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tlcourse.errors import CommandError
 
 from .commands import Command
-from .events import Branched
 from .snapshot import History, Snapshot, own_bytes, restore, take
 from .steerable import Bookmark, TimelineState
 
@@ -50,7 +48,6 @@ class Timelines:
     held_mb: float = 0.0
     twin: "Training | None" = None
     armed: bool = False
-    new: Branched | None = None
 
     def begin(self, t: "Training") -> None:
         self.branches[t.branch] = Timeline(t.branch, None, 0, 0, ())
@@ -189,14 +186,7 @@ class Timelines:
         if (step, history) != here[1:]:
             self.go(t, step, history)
         self.branches[name] = Timeline(name, parent, step, step, history)
-        self.new = Branched(t.tick, step, name, parent, control=False)
         t.branch = name
-
-    def told(self, t: "Training") -> Iterator[Branched]:
-        """The branch that was begun just now, to be told once."""
-        if self.new:
-            yield self.new
-            self.new = None
 
     def _leave(self, t: "Training") -> None:
         """Keep where the present timeline is, so that coming back to it is quick; end the twin."""
