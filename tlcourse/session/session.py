@@ -65,7 +65,7 @@ class Session:
         eval_every: int | None = None,
         precision: str = "float32",
         layout: str = "auto",
-        keep_mb: float = 256,
+        keep_mb: float = 512,
         pace: float | None = None,
         loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
         device: str = "auto",

@@ -6,6 +6,7 @@ That is why old snapshots can be thinned out without losing anything but time.
 """
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
 from tlcourse.errors import CommandError
@@ -83,12 +84,12 @@ class Timelines:
         return made
 
     def thin(self, t: "Training") -> None:
-        """Within the budget again: first goes what leaves the smallest gap, the oldest of equals."""
+        """Within the budget again: what leaves the smallest gap goes first, the newest last."""
         self._weigh(t)
         while self.kept and self.held_mb > self.budget_mb:
             self.kept.sort(key=lambda s: s.step)
             steps = [s.step for s in self.kept]
-            gaps = [b - a for a, b in zip([0, *steps], [*steps[1:], t.step + 1], strict=False)]
+            gaps = [b - a for a, b in zip([0, *steps], [*steps[1:], inf], strict=False)]
             del self.kept[gaps.index(min(gaps))]
             self._weigh(t)
 

@@ -52,7 +52,7 @@ class Training:
         loss: Loss = F.cross_entropy,
         device: torch.device | str = "cpu",
         terms: Mapping[str, Term] | None = None,
-        keep_mb: float = 256,
+        keep_mb: float = 512,
     ):
         self.device = torch.device(device)
         self.data, self.recipe, self.loss = data, recipe, loss
