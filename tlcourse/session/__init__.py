@@ -46,6 +46,8 @@ from .events import (
     Refused,
     Saved,
     StepDone,
+    Warned,
+    event_from_json,
 )
 from .recipe import Recipe
 from .record import Record
@@ -98,6 +100,8 @@ __all__ = [
     "TimelineState",
     "Twin",
     "Unfreeze",
+    "Warned",
+    "event_from_json",
     "from_json",
     "kinds",
     "replay",

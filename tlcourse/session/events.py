@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from .commands import Command
+from .commands import from_json as command_from_json
 
 
 class Event:
@@ -154,3 +155,29 @@ class Failed(Event):
     branch: str
     error: str
     traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned(Event):
+    """Something that does not stop the run, and that somebody should know. text: one sentence."""
+
+    kind: ClassVar[str] = "warned"
+    tick: int
+    step: int
+    branch: str
+    text: str
+
+
+_EVENTS = (
+    StepDone, Evaluated, Applied, Moved, Norms, Saved, Branched, Refused, Finished, Failed, Warned
+)  # fmt: skip
+
+
+def event_from_json(message: dict[str, Any]) -> Event:
+    """The event that `to_json` wrote. Raises KeyError, TypeError or CommandError for anything else."""
+    values = {key: value for key, value in message.items() if key != "kind"}
+    if "command" in values:
+        values["command"] = command_from_json(values["command"])
+    if "frozen" in values:
+        values["frozen"] = tuple(values["frozen"])
+    return {cls.kind: cls for cls in _EVENTS}[message["kind"]](**values)
