@@ -1,239 +1,215 @@
-// Loss above, accuracy below, one time axis; every intervention a mark with a tooltip.
+// The curves: loss, accuracy, what a twin shows, and one measure of the groups, over one axis of steps.
 
-import { showAccuracy, showCount, showMoved, showValue, ticks } from "./format.js";
-import { ceiling, exits, indexAt, path, smooth } from "./curve.js";
-import { changeIcon, h, keyed, put, s } from "./dom.js";
+import { makeSmoother } from "./curve.js";
+import { difference, timelinesOf, tipNow } from "./lines.js";
+import { accuracyPanel, differencePanel, lossPanel } from "./panels.js";
+import { MEASURES, measurePanel } from "./measures.js";
+import { fit, roomFor } from "./scale.js";
+import { makePanel } from "./paint.js";
+import { makeMarks, marksOf, steeredAt } from "./marks.js";
+import { watch } from "./zoom.js";
+import { spoken } from "./spoken.js";
+import { showValue, ticks } from "./format.js";
+import { h, put, s } from "./dom.js";
 
 /** @typedef {import("./reduce.js").View} View
- *  @typedef {import("./reduce.js").Note} Note
- *  @typedef {{tick: number, notes: Note[]}} Mark */
+ *  @typedef {import("./scale.js").Window} Window
+ *  @typedef {import("./panels.js").Plan} Plan
+ *  @typedef {import("./panels.js").Scene} Scene
+ *  @typedef {import("./measures.js").Measure} Measure */
 
-const LEFT = 46;
+const LEFT = 50;
 const RIGHT = 14;
-const FLAGS = 24; // room for the marks' flags
-const LOSS = { top: FLAGS + 26, height: 138 };
-const ACCURACY = { top: LOSS.top + LOSS.height + 36, height: 92 };
-const BOTTOM = ACCURACY.top + ACCURACY.height;
-const HEIGHT = BOTTOM + 34;
-/** @type {Record<string, string>} */
-const SPLITS = { valid: "validation", train: "training", test: "test" };
-
-/** Marks: interventions that changed something, those nearer than `gap` ticks together.
- * @param {Note[]} notes @param {number} gap @returns {Mark[]} */
-export function marksOf(notes, gap) {
-  /** @type {Mark[]} */
-  const marks = [];
-  for (const note of notes) {
-    if (!note.ok || note.kind === "evaluate") continue;
-    const last = marks[marks.length - 1];
-    if (last && note.tick - last.tick <= gap) last.notes.push(note);
-    else marks.push({ tick: note.tick, notes: [note] });
-  }
-  return marks;
-}
-
-/** What a mark says, line by line. @param {Note} note */
-export function tell(note) {
-  const lines = [`step ${note.step}: ${note.text}`];
-  if (note.before != null && note.after != null && note.before !== note.after) {
-    lines.push(`${showCount(note.before)} → ${showCount(note.after)} parameters train`);
-  }
-  const moved = showMoved(note.moved);
-  if (moved) lines.push(`then moved: ${moved}`);
-  return lines;
-}
+const AXIS = 38;
+const SPEAK_MS = 5000; // between two tellings of where the curves are
 
 /** The chart and its `draw`. */
 export function makeChart() {
-  const grid = s("g", { class: "tlc-grid" });
-  const lines = s("g", { class: "tlc-marklines" });
-  const raw = s("path", { class: "tlc-raw" });
-  const calm = s("path", { class: "tlc-calm" });
-  const accuracy = s("path", { class: "tlc-accuracy" });
-  const dots = s("g", { class: "tlc-dots" });
-  const off = s("g", { class: "tlc-off" });
-  const end = s("circle", { class: "tlc-end", r: 3.5 });
-  const hair = s("path", { class: "tlc-hair" });
-  const clip = `tlc-clip-${Math.random().toString(36).slice(2)}`;
-  const window = s("rect", { x: LEFT, y: LOSS.top - 2, height: LOSS.height + 4 });
-  const picture = s("svg", { class: "tlc-picture", role: "img", height: HEIGHT },
-    s("defs", {}, s("clipPath", { id: clip }, window)),
-    grid, lines, s("g", { "clip-path": `url(#${clip})` }, raw, calm), accuracy, dots, off, end, hair);
-  const flags = h("div", { class: "tlc-flags", role: "toolbar", "aria-label": "Interventions" });
+  const flags = makeMarks((at, blocks) => place(at, blocks), hideTip);
+  const hair = h("div", { class: "tlc-hair", hidden: true });
+  const drawn = h("div", { class: "tlc-range", hidden: true });
   const tip = h("div", { class: "tlc-tip", role: "tooltip", hidden: true });
-  const lossNow = h("b");
-  const accuracyNow = h("b");
-  const beside = h("span", { class: "tlc-beside" });
-  const legend = [
-    h("div", { class: "tlc-legend tlc-of-loss", style: `top:${LOSS.top - 22}px` }, h("i"), "training loss ", lossNow),
-    h("div", { class: "tlc-legend tlc-of-accuracy", style: `top:${ACCURACY.top - 23}px` }, h("i"), "validation accuracy ", accuracyNow, beside),
-  ];
+  const axis = s("svg", { class: "tlc-picture tlc-axis", height: AXIS, "aria-hidden": "true" });
+  const inWords = h("p", { class: "tlc-hidden", id: `tlc-words-${Math.random().toString(36).slice(2)}` });
+  const readout = h("p", { class: "tlc-hidden", role: "status", "aria-live": "polite" });
+  const panels = h("div", { class: "tlc-panels" });
+  const plot = h("div", {
+    class: "tlc-plot", tabindex: 0, role: "group", "aria-roledescription": "chart", "aria-describedby": inWords.id,
+    "aria-label": "Curves. Left and right arrows read values, plus and minus zoom, 0 shows all",
+  }, panels, axis, hair, drawn);
+  const chooser = h("span", { class: "tlc-choices", role: "group", "aria-label": "Show of each group" }, h("span", {}, "each group’s"));
+  const back = h("button", { type: "button", class: "tlc-small tlc-whole", hidden: true, onclick: () => show(null) });
+  const hint = h("span", { class: "tlc-hint" }, "drag over the curves to zoom");
   const empty = h("div", { class: "tlc-empty" }, "Curves appear with the first steps.");
-  const el = h("div", { class: "tlc-chart" }, picture, ...legend, flags, tip, empty);
+  const el = h("div", { class: "tlc-chart" }, flags.el, plot, tip,
+    h("div", { class: "tlc-tools" }, chooser, back, hint), empty, inWords, readout);
 
+  const smoothed = makeSmoother();
+  /** @type {Map<string, ReturnType<typeof makePanel>>} */
+  const made = new Map();
+  const hidden = new Set();
   /** @type {View|null} */
   let view = null;
+  /** @type {Scene|null} */
+  let scene = null;
+  /** @type {Plan[]} */
+  let plans = [];
+  /** @type {Window|null} */
+  let window = null;
+  /** @type {Measure|null} */
+  let measure = null;
   let width = 0;
-  let total = 1;
-  /** @type {Mark[]} */
-  let marks = [];
-  let kept = { y: /** @type {Float32Array|null} */ (null), n: -1, calm: new Float32Array(0) };
-  const sx = (/** @type {number} */ tick) => LEFT + ((width - LEFT - RIGHT) * tick) / total;
+  let looked = /** @type {number|null} */ (null);
+  let spoke = -Infinity;
+  let due = 0;
+
+  for (const [key, { choice }] of Object.entries(MEASURES)) {
+    chooser.append(h("button", {
+      type: "button", class: "tlc-choice", "aria-pressed": "false", "data-measure": key,
+      onclick: () => {
+        measure = measure === key ? null : /** @type {Measure} */ (key);
+        again();
+      },
+    }, choice));
+  }
+
+  const again = () => { if (!due) due = requestAnimationFrame(() => { due = 0; if (view) draw(view); }); };
+  /** @param {string} key */
+  function toggle(key) {
+    if (!hidden.delete(key)) hidden.add(key);
+    again();
+  }
+
+  /** @param {Window|null} next */
+  function show(next) {
+    window = next && scene ? fit(next, whole(scene)) : null;
+    again();
+  }
+
+  /** All steps: those planned, or a little more than were taken. @param {{view: View, lines: Scene["lines"]}} what @returns {Window} */
+  function whole(what) {
+    const { total } = what.view.now;
+    return [0, total == null ? roomFor(taken(what)) : Math.max(total, taken(what))];
+  }
 
   /** @param {View} next */
   function draw(next) {
     view = next;
     width = el.clientWidth;
     if (!width) return; // not on the page at present; its next size draws it
-    total = Math.max(view.now.total, view.now.tick, 1);
-    const { x, y, n } = view;
-    if (kept.y !== y || kept.n !== n) kept = { y, n, calm: smooth(y, n) };
-    const top = ceiling(y, kept.calm, n) * 1.05;
-    const sl = (/** @type {number} */ loss) => Math.max(LOSS.top - 20, LOSS.top + LOSS.height * (1 - loss / top));
-    const sa = (/** @type {number} */ share) => BOTTOM - ACCURACY.height * share;
-    put(picture, "width", width);
-    put(picture, "viewBox", `0 0 ${width} ${HEIGHT}`);
-    put(window, "width", Math.max(0, width - LEFT - RIGHT + 4));
-    drawGrid(top, sl, sa);
-    put(raw, "d", path(x, y, n, sx, sl));
-    put(calm, "d", path(x, kept.calm, n, sx, sl));
-    const last = n ? kept.calm[n - 1] : NaN;
-    put(lossNow, "text", n ? showValue(last) : "");
-    put(end, "display", Number.isFinite(last) && view.now.status === "running" ? null : "none");
-    put(end, "cx", sx(x[n - 1] ?? 0));
-    put(end, "cy", Math.max(LOSS.top, sl(last || 0)));
-    drawExits(top);
-    drawAccuracy(sa);
-    drawMarks();
-    put(empty, "hidden", n > 0 || view.evals.length > 0 || view.error !== null);
-    const heard = view.evals.filter((e) => e.split === "valid").at(-1);
-    put(picture, "aria-label", `Training loss ${n ? showValue(last) : "not yet known"}, validation accuracy `
-      + `${heard?.accuracy == null ? "not yet known" : showAccuracy(heard.accuracy)}, at step ${view.now.step} of ${view.now.total}.`);
+    const lines = timelinesOf(view);
+    const calm = smoothed(view.streams, view.order);
+    const raw = Object.fromEntries(view.order.map((name) => [name, next.streams[name].y]));
+    const all = whole({ view, lines });
+    if (window) window = fit(window, all);
+    const [x0, x1] = window ?? all;
+    const frame = { x0, x1, left: LEFT, width: Math.max(40, width - LEFT - RIGHT) };
+    scene = { view, lines, calm, raw, apart: difference(view, lines, calm), whole: window === null, hidden, frame };
+    plans = [lossPanel(scene), accuracyPanel(scene), differencePanel(scene), measure && measurePanel(scene, measure)].filter((plan) => plan !== null);
+    const sx = (/** @type {number} */ step) => LEFT + (frame.width * (step - x0)) / (x1 - x0);
+    const marks = marksOf(view, lines, (24 * (x1 - x0)) / frame.width);
+    const right = LEFT + frame.width;
+    flags.draw(marks, sx, [LEFT, right]);
+    const at = steeredAt(view, lines).map(sx).filter((px) => px >= LEFT && px <= right);
+    drawPanels({ width, right, at });
+    drawAxis(frame, sx);
+    for (const button of Array.from(chooser.querySelectorAll("button"))) put(button, "aria-pressed", button.getAttribute("data-measure") === measure ? "true" : "false");
+    put(back, "hidden", window === null);
+    if (window) put(back, "text", `steps ${Math.round(x0)}–${Math.round(x1)}: show all`);
+    put(hint, "hidden", window !== null || !lines.path.length);
+    put(empty, "hidden", lines.path.length > 0 || view.evals.length > 0 || view.error !== null);
+    speak();
+    if (looked !== null) look(looked);
   }
 
-  /** @param {number} top @param {(v: number) => number} sl @param {(v: number) => number} sa */
-  function drawGrid(top, sl, sa) {
-    /** @type {Element[]} */
-    const parts = [];
-    /** @param {number} at @param {string} text */
-    const row = (at, text) => parts.push(s("path", { d: `M${LEFT} ${at.toFixed(1)}H${width - RIGHT}` }),
-      label(LEFT - 7, at + 3.5, text, "end"));
-    for (const loss of ticks(0, top, 4)) row(sl(loss), showValue(loss));
-    for (const share of [0, 0.5, 1]) row(sa(share), `${100 * share} %`);
-    for (const tick of ticks(0, total, Math.max(2, Math.floor(width / 110)))) {
-      parts.push(s("path", { d: `M${sx(tick).toFixed(1)} ${BOTTOM}v4` }), label(sx(tick), BOTTOM + 16, showValue(tick, 6), sx(tick) > width - RIGHT - 12 ? "end" : "middle"));
-    }
-    parts.push(label(LEFT + (width - LEFT - RIGHT) / 2, BOTTOM + 31, "training step", "middle"));
-    grid.replaceChildren(...parts);
-  }
-
-  /** An arrow where the loss leaves the frame, with words at the first. @param {number} top */
-  function drawExits(top) {
-    const { x, n } = /** @type {View} */ (view);
-    const places = exits(kept.calm, n, top).map((i) => sx(x[i]));
-    off.replaceChildren(...places.map((at) => s("path", { d: `M${at.toFixed(1)} ${LOSS.top - 2}l5 8h-10z` })));
-    if (!places.length) return;
-    const left = places[0] > width - 110;
-    off.append(label(places[0] + (left ? -9 : 9), LOSS.top + 7, "off the scale", left ? "end" : "start"));
-  }
-
-  /** @param {(v: number) => number} sa */
-  function drawAccuracy(sa) {
-    const known = /** @type {View} */ (view).evals.filter((e) => e.accuracy != null);
-    const valid = known.filter((e) => e.split === "valid");
-    const at = (/** @type {any} */ e) => `${sx(e.tick).toFixed(1)} ${sa(e.accuracy).toFixed(1)}`;
-    put(accuracy, "d", valid.length > 1 ? `M${valid.map(at).join("L")}` : "");
-    const shown = known.slice(-400);
-    dots.replaceChildren(...shown.map((e) => {
-      const cx = sx(e.tick);
-      const cy = sa(/** @type {number} */ (e.accuracy));
-      const dot = e.split === "valid" ? s("circle", { cx, cy, r: valid.length > 80 ? 1.5 : 2.8 })
-        : s("path", { class: "tlc-other", d: `M${cx} ${cy - 4.5}l4.5 4.5l-4.5 4.5l-4.5 -4.5z` });
-      const split = SPLITS[e.split] ?? e.split;
-      dot.append(s("title", {}, document.createTextNode(`${split} accuracy ${showAccuracy(e.accuracy)} at step ${e.tick}`)));
-      return dot;
-    }));
-    put(accuracyNow, "text", showAccuracy(valid.at(-1)?.accuracy ?? null));
-    const others = Object.keys(SPLITS).map((split) => known.filter((e) => e.split === split && split !== "valid").at(-1));
-    put(beside, "text", others.map((e) => (e ? `◇ ${SPLITS[e.split]}\u00a0${showAccuracy(e.accuracy)}` : "")).join(" "));
-  }
-
-  function drawMarks() {
-    const perPixel = total / Math.max(1, width - LEFT - RIGHT);
-    marks = marksOf(/** @type {View} */ (view).notes, 20 * perPixel);
-    lines.replaceChildren(...marks.flatMap((m) => m.notes.map((note) =>
-      s("path", { d: `M${sx(note.tick).toFixed(1)} ${FLAGS - 4}V${BOTTOM}` }))));
-    const held = flags.contains(document.activeElement) ? document.activeElement : null;
-    keyed(flags, marks.map((m) => String(m.tick)), (key) => h("button", {
-      type: "button", class: "tlc-flag", tabindex: -1,
-      onmouseenter: () => showTip(key), onmouseleave: hideTip, onfocus: () => showTip(key), onblur: hideTip,
-      onclick: () => showTip(key),
-    }));
-    marks.forEach((mark, i) => {
-      const flag = flags.children[i];
-      put(flag, "style", `left:${sx(mark.tick).toFixed(1)}px`);
-      const kind = mark.notes[0].kind;
-      if (mark.notes.length === 1 && FLAG[kind]) changeIcon(flag, FLAG[kind]);
-      else put(flag, "text", mark.notes.length > 1 ? mark.notes.length : "lr");
-      put(flag, "aria-label", mark.notes.flatMap(tell).join("; "));
+  /** @param {{width: number, right: number, at: number[]}} frame */
+  function drawPanels(frame) {
+    plans.forEach((plan, i) => {
+      let panel = made.get(plan.key);
+      if (!panel) made.set(plan.key, panel = makePanel(plan.key, LEFT, toggle));
+      panel.draw(plan, frame, hidden);
+      if (panels.children[i] !== panel.el) panels.insertBefore(panel.el, panels.children[i] ?? null);
     });
-    const all = Array.from(flags.children);
-    const stop = held ?? all.find((f) => f.getAttribute("tabindex") === "0") ?? all.at(-1);
-    for (const flag of all) put(flag, "tabindex", flag === stop ? 0 : -1);
+    while (panels.children.length > plans.length) panels.lastElementChild?.remove();
   }
 
-  flags.addEventListener("keydown", (/** @type {KeyboardEvent} */ e) => {
-    const all = /** @type {HTMLElement[]} */ (Array.from(flags.children));
-    const at = all.indexOf(/** @type {HTMLElement} */ (e.target));
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: all.length - 1 }[e.key];
-    if (to == null || !all[to]) return;
-    e.preventDefault();
-    for (const flag of all) put(flag, "tabindex", flag === all[to] ? 0 : -1);
-    all[to].focus();
-  });
-
-  /** @param {string} key */
-  function showTip(key) {
-    const mark = marks.find((m) => String(m.tick) === key);
-    if (mark) place(sx(mark.tick), mark.notes.map((note) => tell(note)));
+  let axisDrawn = "";
+  /** @param {{x0: number, x1: number, width: number}} frame @param {(step: number) => number} sx */
+  function drawAxis({ x0, x1, width: wide }, sx) {
+    const told = `${x0} ${x1} ${wide}`;
+    if (told === axisDrawn) return;
+    axisDrawn = told;
+    put(axis, "width", width);
+    const right = LEFT + wide;
+    const shown = ticks(x0, x1, Math.max(2, Math.floor(wide / 110)));
+    axis.replaceChildren(...shown.flatMap((step) => [
+      s("path", { d: `M${sx(step).toFixed(1)} 0v4` }),
+      s("text", { x: sx(step).toFixed(1), y: 16, "text-anchor": sx(step) > right - 12 ? "end" : "middle", text: showValue(step, 6) }),
+    ]), s("text", { x: LEFT + wide / 2, y: 31, "text-anchor": "middle", text: "training step" }));
   }
 
-  /** @param {number} at @param {string[][]} blocks */
-  function place(at, blocks) {
+  /** For a screen reader, now and then; at once when the run's state changes. */
+  function speak() {
+    if (!scene) return;
+    const now = performance.now();
+    const state = scene.view.now.status;
+    if (now - spoke < SPEAK_MS && inWords.dataset.status === state) return;
+    spoke = now;
+    inWords.dataset.status = state;
+    put(inWords, "text", spoken(scene));
+  }
+
+  /** Put the crosshair on a step and say what is there. @param {number|null} step @param {boolean} [byKey] */
+  function look(step, byKey = false) {
+    looked = step;
+    if (step !== null && scene) step = Math.min(step, taken(scene));
+    if (step === null || !scene || step < scene.frame.x0 || step > scene.frame.x1 || !scene.lines.path.length) {
+      put(hair, "hidden", true);
+      return hideTip();
+    }
+    const told = plans.flatMap((plan) => plan.tells(step).map(([what, value]) => `${what} ${value}`));
+    const { x0, x1, left, width: wide } = scene.frame;
+    const at = left + (wide * (step - x0)) / (x1 - x0);
+    put(hair, "hidden", false);
+    put(hair, "style", `transform:translateX(${at.toFixed(1)}px)`);
+    place(at, [[`step ${step}`, ...told]], true);
+    if (byKey) put(readout, "text", `step ${step}: ${told.join(", ")}`);
+  }
+
+  /** @param {number} at @param {string[][]} blocks @param {boolean} [beside] not over the place itself */
+  function place(at, blocks, beside = false) {
     tip.replaceChildren(...blocks.map(([first, ...rest]) => h("p", {}, h("b", {}, first), ...rest.map((r) => h("span", {}, r)))));
     put(tip, "hidden", false);
     const room = Math.min(tip.offsetWidth, width - 8);
-    put(tip, "style", `left:${Math.max(4, Math.min(width - room - 4, at - room / 2))}px;top:${FLAGS + 8}px`);
+    const wanted = !beside ? at - room / 2 : at + 14 + room < width - 4 ? at + 14 : at - 14 - room;
+    put(tip, "style", `left:${Math.max(4, Math.min(width - room - 4, wanted)).toFixed(0)}px`);
   }
 
   function hideTip() {
     put(tip, "hidden", true);
   }
 
-  picture.addEventListener("pointermove", (/** @type {PointerEvent} */ e) => {
-    if (!view?.n) return;
-    const tick = Math.round(((e.clientX - picture.getBoundingClientRect().left - LEFT) / (width - LEFT - RIGHT)) * total);
-    const i = indexAt(view.x, view.n, tick);
-    if (i < 0 || tick > total) return leave();
-    const at = view.x[i];
-    const near = view.evals.filter((v) => v.split === "valid" && v.tick <= at).at(-1);
-    put(hair, "d", `M${sx(at).toFixed(1)} ${LOSS.top}V${BOTTOM}`);
-    const rest = [`loss ${showValue(view.y[i])}, smoothed ${showValue(kept.calm[i])}`];
-    if (near?.accuracy != null) rest.push(`validation accuracy ${showAccuracy(near.accuracy)} (step ${near.tick})`);
-    place(sx(at), [[`step ${at}`, ...rest]]);
+  watch(plot, {
+    ground: () => scene && { left: LEFT, right: LEFT + scene.frame.width, shown: [scene.frame.x0, scene.frame.x1], whole: whole(scene) },
+    point: look,
+    range: (px) => {
+      put(drawn, "hidden", px === null);
+      if (px) put(drawn, "style", `left:${px[0].toFixed(1)}px;width:${(px[1] - px[0]).toFixed(1)}px`);
+    },
+    show,
   });
-  const leave = () => {
-    put(hair, "d", "");
-    hideTip();
-  };
-  picture.addEventListener("pointerleave", leave);
   return { el, draw };
 }
 
-/** @type {Record<string, string>} */
-const FLAG = { freeze: "snow", unfreeze: "drop", augment: "waves", pause: "pause", resume: "play", stop: "stop" };
+/** The last step that was ever taken. @param {{view: View, lines: Scene["lines"]}} what */
+function taken({ view, lines }) {
+  return Math.max(tipNow(view, lines), ...view.order.map((name) => farthest(view.streams[name])), 1);
+}
 
-/** @param {number} x @param {number} y @param {string} text @param {string} anchor */
-function label(x, y, text, anchor) {
-  return s("text", { x: x.toFixed(1), y: y.toFixed(1), "text-anchor": anchor, text });
+/** The last step that was ever taken on a timeline: its end, or that of a part given up.
+ * @param {import("./streams.js").Stream} stream */
+function farthest(stream) {
+  let most = stream.n ? stream.x[stream.n - 1] : 0;
+  for (const cut of stream.cuts) if (cut.index > 0 && cut.index <= stream.n) most = Math.max(most, stream.x[cut.index - 1]);
+  return most;
 }

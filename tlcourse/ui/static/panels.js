@@ -1,0 +1,257 @@
+// What the panels of loss, accuracy and difference show: from a view to paths, rows and words. Pure.
+
+import { ceiling, exits, extent, path } from "./curve.js";
+import { along, leadOf, roleOf, tipNow, valueAt } from "./lines.js";
+import { rowsOf, share } from "./scale.js";
+import { showAccuracy, showValue } from "./format.js";
+
+/** @typedef {import("./reduce.js").View} View
+ *  @typedef {import("./reduce.js").Evaluation} Evaluation
+ *  @typedef {import("./lines.js").Timelines} Timelines
+ *  @typedef {import("./lines.js").Line} Line
+ *  @typedef {import("./scale.js").Axis} Axis
+ *  @typedef {{view: View, lines: Timelines, calm: Record<string, Float32Array>, raw: Record<string, Float32Array>,
+ *   apart: ReturnType<typeof import("./lines.js").difference>, whole: boolean, hidden: Set<string>,
+ *   frame: {x0: number, x1: number, left: number, width: number}}} Scene  whole: not zoomed
+ *  @typedef {"line"|"raw"|"area"|"dots"|"rings"|"band"} Kind
+ *  @typedef {{key: string, kind: Kind, role: string, d: string, hue?: number, dense?: boolean}} Series
+ *  @typedef {{key: string, text: string, role: string, hue?: number}} Entry  of the legend
+ *  @typedef {[string, string]} Told  what, and its value
+ *  @typedef {{key: string, title: string, said: string, beside?: string, height: number,
+ *   rows: [number, string][], series: Series[], legend: Entry[], off?: number[],
+ *   labels?: {x: number, y: number, text: string, hue?: number, end?: boolean}[],
+ *   tip?: [number, number]|null, tells: (step: number) => Told[]}} Plan  places in px from the panel's top */
+
+/** Room above and below a panel's frame, px. */
+export const PAD = 7;
+
+/** Where a value lies in a panel. @param {Axis} axis @param {number} height */
+export function yOf(axis, height) {
+  return (/** @type {number} */ value) => PAD + height * Math.max(-0.2, 1 - share(axis, value));
+}
+
+/** @param {Axis} axis @param {number} height @param {number} count @returns {[number, string][]} */
+export function rowsAt(axis, height, count) {
+  const sy = yOf(axis, height);
+  return rowsOf(axis, count).map(([value, text]) => [sy(value), text]);
+}
+
+/** The lines that can be seen: all but what the legend has switched off. @param {Scene} scene */
+function seen({ lines, hidden }) {
+  return lines.lines.filter((line) => !hidden.has(line.role === "gone" ? "gone" : `line:${line.name}`));
+}
+
+/** @param {Scene} scene @returns {Plan} */
+export function lossPanel(scene) {
+  const { view, lines, calm, raw, hidden, frame, whole } = scene;
+  const height = 132;
+  const now = hidden.has(`line:${lines.now}`) ? [] : lines.path;
+  const others = seen(scene);
+  const axis = lossAxis(scene, now, others);
+  const sy = yOf(axis, height);
+  /** @type {Series[]} */
+  const series = others.map((line, i) => ({
+    key: `${line.role}:${line.name}:${i}`, kind: "line", role: line.role,
+    d: line.ranges.map((range, k) => path([range], calm, frame, sy, k ? [] : leadOf(view, line, calm))).join(""),
+  }));
+  if (!hidden.has("raw")) {
+    const dense = now.reduce((n, r) => n + r.to - r.from, 0) > 3 * frame.width;
+    series.unshift({ key: "raw", kind: "raw", role: "now", d: path(now, raw, frame, sy), dense });
+  }
+  series.push({ key: "now", kind: "line", role: "now", d: path(now, calm, frame, sy) });
+  const x = (/** @type {number} */ step) => frame.left + (frame.width * (step - frame.x0)) / (frame.x1 - frame.x0);
+  const tip = tipNow(view, lines);
+  const last = valueAt(lines.path, calm, tip);
+  const running = view.now.status === "running" && now.length > 0 && Number.isFinite(last) && tip <= frame.x1 && tip >= frame.x0;
+  return {
+    key: "loss", title: "training loss", said: lines.path.length ? showValue(last) : "", height,
+    rows: rowsAt(axis, height, 4), series, legend: legendOf(scene),
+    off: now.length ? exits(now, calm, axis.high).map(x).filter((at) => at >= frame.left - 1 && at <= frame.left + frame.width + 1) : [],
+    tip: running ? [x(tip), Math.max(PAD, sy(last))] : null,
+    tells(step) {
+      /** @type {Told[]} */
+      const told = [];
+      const stale = Math.max(1, (frame.x1 - frame.x0) / 100);
+      const at = valueAt(lines.path, calm, step, stale);
+      if (now.length && !Number.isNaN(at)) {
+        const exact = valueAt(lines.path, raw, step, stale);
+        told.push(["loss", hidden.has("raw") ? showValue(at) : `${showValue(exact)}, smoothed ${showValue(at)}`]);
+      }
+      for (const line of others) {
+        const there = line.role === "gone" ? NaN : valueAt(line.ranges, calm, step, stale);
+        if (!Number.isNaN(there)) told.push([`loss of ${line.name}`, showValue(there)]);
+      }
+      return told;
+    },
+  };
+
+  /** @param {Scene} s @param {import("./curve.js").Range[]} main @param {Line[]} rest @returns {Axis} */
+  function lossAxis(s, main, rest) {
+    const alive = [...main, ...rest.filter((l) => l.role !== "gone").flatMap((l) => l.ranges)];
+    const [, most] = extent(alive, raw, frame.x0, frame.x1);
+    let [least, calmMost] = extent(alive, calm, frame.x0, frame.x1);
+    const first = s.lines.path.length ? raw[s.lines.path[0].stream.name][s.lines.path[0].from] : NaN;
+    const high = ceiling(most, calmMost, first) * 1.05;
+    if (whole || !(least < calmMost)) return { low: 0, high };
+    const room = Math.max(calmMost - least, 1e-6) * 0.35;
+    least = Math.max(0, least - room);
+    return { low: least, high: Math.max(least + 1e-6, Math.min(high, calmMost + room)) };
+  }
+}
+
+/** Which lines there are, to switch them. @param {Scene} scene @returns {Entry[]} */
+function legendOf({ view, lines }) {
+  const names = view.order.filter((name) => lines.lines.some((l) => l.name === name && l.role !== "gone" && name !== lines.now));
+  const many = names.length > 0 || lines.lines.length > 0;
+  /** @type {Entry[]} */
+  const entries = [
+    { key: "raw", text: "each step", role: "raw" },
+    { key: `line:${lines.now}`, text: many ? `${lines.now} (now)` : "smoothed", role: "now" },
+  ];
+  for (const name of names) {
+    const role = name === lines.twin ? "twin" : "other";
+    entries.push({ key: `line:${name}`, text: nameOf(name, role), role });
+  }
+  if (lines.lines.some((line) => line.role === "gone")) entries.push({ key: "gone", text: "given up", role: "gone" });
+  return lines.path.length ? entries : [];
+}
+
+/** @param {string} name @param {string} role */
+export function nameOf(name, role) {
+  return role === "twin" ? "twin (without)" : name;
+}
+
+/** @param {Scene} scene @returns {Plan} */
+export function accuracyPanel(scene) {
+  const { view, lines, hidden, frame, whole } = scene;
+  const height = 92;
+  const known = view.evals.filter((e) => e.accuracy != null);
+  const valid = known.filter((e) => e.split === "valid");
+  const now = along(view, lines, valid);
+  const axis = accuracyAxis(valid);
+  const sy = yOf(axis, height);
+  const x = (/** @type {number} */ step) => frame.left + (frame.width * (step - frame.x0)) / (frame.x1 - frame.x0);
+  const point = (/** @type {Evaluation} */ e) => `${round(x(e.step))} ${round(sy(Number(e.accuracy)))}`;
+  const line = (/** @type {Evaluation[]} */ some) => (some.length > 1 ? `M${some.map(point).join("L")}` : "");
+  const dots = (/** @type {Evaluation[]} */ some) => some.map((e) => `M${point(e)}h0`).join("");
+  /** @type {Series[]} */
+  const series = [];
+  const twin = hidden.has(`line:${lines.twin}`) ? [] : along(view, lines, valid, "twin");
+  const shown = hidden.has(`line:${lines.now}`) ? [] : now;
+  const since = (/** @type {string|null} */ name) => {
+    const stream = name == null ? undefined : view.streams[name];
+    return stream ? now.filter((e) => e.step <= stream.start).slice(-1) : [];
+  };
+  for (const name of view.order) {
+    const kept = valid.filter((e) => e.branch === name && roleOf(view, lines, e) === "other");
+    if (!kept.length || hidden.has(`line:${name}`)) continue;
+    const others = [...kept].sort((a, b) => a.step - b.step);
+    const before = now.filter((e) => e.step <= others[0].step).slice(-1);
+    series.push({ key: `other:${name}`, kind: "line", role: "other", d: line([...before, ...others]) });
+  }
+  if (!hidden.has("gone")) {
+    const lost = valid.filter((e) => roleOf(view, lines, e) === "gone");
+    const runs = stretches(lost).map((run) => line([...now.filter((e) => e.step <= run[0].step).slice(-1), ...run]));
+    series.push({ key: "gone", kind: "line", role: "gone", d: runs.join("") });
+  }
+  if (twin.length) {
+    const both = [...since(lines.twin), ...twin];
+    const last = both[both.length - 1].step;
+    const beside = shown.filter((e) => e.step >= both[0].step && e.step <= last);
+    if (both.length > 1 && beside.length > 1) {
+      series.push({ key: "band", kind: "band", role: "twin", d: `M${both.map(point).join("L")}L${[...beside].reverse().map(point).join("L")}Z` });
+    }
+    series.push({ key: "twin", kind: "line", role: "twin", d: line(both) });
+    series.push({ key: "twin-dots", kind: "dots", role: "twin", d: dots(twin) });
+  }
+  series.push({ key: "now", kind: "line", role: "now", d: line(shown) });
+  series.push({ key: "dots", kind: "dots", role: "now", d: shown.length > 80 ? "" : dots(shown) });
+  const others = Object.keys(SPLITS).filter((split) => split !== "valid")
+    .map((split) => along(view, lines, known.filter((e) => e.split === split)));
+  series.push({ key: "rings", kind: "rings", role: "now", d: others.flat().map((e) => `M${point(e)}m0 -4.5l4.5 4.5l-4.5 4.5l-4.5 -4.5z`).join("") });
+  return {
+    key: "accuracy", title: "validation accuracy", said: now.length ? showAccuracy(now[now.length - 1].accuracy) : "", height,
+    beside: others.map((some) => some.at(-1)).map((e) => (e ? `◇ ${SPLITS[e.split]}\u00a0${showAccuracy(e.accuracy)}` : "")).filter(Boolean).join(" "),
+    rows: axis.low === 0 && axis.high === 1 ? [0, 0.5, 1].map((v) => [sy(v), `${100 * v} %`])
+      : rowsOf({ low: 100 * axis.low, high: 100 * axis.high }, 3).map(([v, text]) => [sy(v / 100), `${text} %`]),
+    series, legend: [],
+    tells(step) {
+      /** @type {Told[]} */
+      const told = [];
+      const near = shown.filter((e) => e.step <= step).at(-1);
+      if (near) told.push(["validation accuracy", `${showAccuracy(near.accuracy)}${near.step === step ? "" : ` (step ${near.step})`}`]);
+      const beside = twin.filter((e) => e.step <= step).at(-1);
+      if (beside) told.push([`accuracy of ${lines.twin}`, showAccuracy(beside.accuracy)]);
+      return told;
+    },
+  };
+
+  /** @param {Evaluation[]} some @returns {Axis} */
+  function accuracyAxis(some) {
+    const inside = some.filter((e) => e.step >= frame.x0 && e.step <= frame.x1).map((e) => Number(e.accuracy));
+    if (whole || !inside.length) return { low: 0, high: 1 };
+    const [low, high] = [Math.min(...inside), Math.max(...inside)];
+    const room = Math.max(0.02, 0.2 * (high - low));
+    return { low: Math.max(0, low - room), high: Math.min(1, high + room) };
+  }
+}
+
+/** @type {Record<string, string>} */
+const SPLITS = { valid: "validation", train: "training", test: "test" };
+
+/** Runs of rising steps on one timeline. @param {Evaluation[]} evals */
+function stretches(evals) {
+  /** @type {Evaluation[][]} */
+  const runs = [];
+  for (const e of evals) {
+    const last = runs.at(-1)?.at(-1);
+    if (last && last.branch === e.branch && last.step < e.step) runs[runs.length - 1].push(e);
+    else runs.push([e]);
+  }
+  return runs;
+}
+
+/** The present timeline's loss minus the twin's, filled from zero; null without a twin. @param {Scene} scene @returns {Plan|null} */
+export function differencePanel({ lines, apart, frame, hidden }) {
+  if (!apart || hidden.has(`line:${lines.twin}`)) return null;
+  const height = 44;
+  const [least, most] = extent(apart.ranges, apart.values, frame.x0, frame.x1);
+  const reach = Math.max(Math.abs(least || 0), Math.abs(most || 0), 1e-3) * 1.1;
+  const axis = { low: -reach, high: reach };
+  const sy = yOf(axis, height);
+  const d = path(apart.ranges, apart.values, frame, sy);
+  const zero = round(sy(0));
+  const filled = d.split("M").slice(1).map((part) => {
+    const last = part.slice(part.lastIndexOf("L") + 1);
+    return `M${part.split(" ")[0]} ${zero}L${part}L${last.split(" ")[0]} ${zero}Z`;
+  }).join("");
+  return {
+    key: "difference", title: "with − without", said: differenceWords(apart.last, apart.accuracy), height,
+    rows: [[sy(reach / 1.1), showValue(reach / 1.1, 2)], [sy(0), "0"], [sy(-reach / 1.1), `−${showValue(reach / 1.1, 2)}`]],
+    series: [{ key: "area", kind: "area", role: "twin", d: filled }, { key: "line", kind: "line", role: "apart", d }],
+    legend: [],
+    tells(step) {
+      const at = valueAt(apart.ranges, apart.values, step);
+      return Number.isNaN(at) ? [] : [["with − without", `${showSigned(at)} loss`]];
+    },
+  };
+}
+
+/** @param {number} value */
+function showSigned(value) {
+  return `${value < 0 ? "−" : "+"}${showValue(Math.abs(value), 2)}`;
+}
+
+/** "0.12 lower loss, +3.1 points than without". @param {number} loss @param {number|null} accuracy */
+export function differenceWords(loss, accuracy) {
+  const size = Math.abs(loss);
+  const first = size < 0.0005 ? "the same loss" : `${showValue(size, 2)} ${loss < 0 ? "lower" : "higher"} loss`;
+  if (size < 0.0005 && Math.abs(accuracy ?? 0) < 0.0005) return `the same loss${accuracy == null ? "" : " and accuracy"} as without`;
+  const points = accuracy == null ? "" : Math.abs(accuracy) < 0.0005 ? ", equal accuracy" : `, ${accuracy < 0 ? "−" : "+"}${Number((100 * Math.abs(accuracy)).toFixed(1))} points`;
+  return `${first}${points} than without`;
+}
+
+/** @param {number} value */
+export function round(value) {
+  return Math.round(value * 10) / 10;
+}
