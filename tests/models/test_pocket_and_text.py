@@ -81,3 +81,10 @@ def test_an_encoder_that_lacks_a_weight_is_refused(tmp_path):
     body = load_model("minilm", classes=2, pretrained=False).body
     with pytest.raises(ModelError, match="m.safetensors does not fit minilm: embeddings.LayerNorm"):
         text.load_weights(body, tmp_path / "m.safetensors")
+
+
+def test_a_matrix_of_token_ids_gives_what_its_texts_give():
+    model = load_model("minilm", classes=("a", "b")).eval()
+    texts = ["a refund, please", "the printer on the second floor does not print"]
+    with torch.no_grad():
+        assert torch.equal(model(model.tokens(texts)["input_ids"]), model(texts))

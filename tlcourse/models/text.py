@@ -14,7 +14,8 @@ from tlcourse.models.classifier import fold, new_head, seeded, views
 
 LONGEST = 256  # tokens; what the encoder was trained with
 
-Texts = Sequence[str] | Mapping[str, Tensor]
+Texts = Sequence[str] | Mapping[str, Tensor] | Tensor
+"""Texts, their tokens, or only the tokens' ids: (B, T) int64, padded with the tokenizer's pad token."""
 
 
 class TextClassifier(nn.Module):
@@ -58,7 +59,10 @@ class TextClassifier(nn.Module):
 
     def features(self, x: Texts) -> Tensor:
         """(B, 384), what the head sees: the mean over the tokens of each text, padding left out."""
-        given = dict(x) if isinstance(x, Mapping) else self.tokens(x)
+        if isinstance(x, Tensor):
+            given = {"input_ids": x, "attention_mask": (x != self.tokenizer.pad_token_id).long()}
+        else:
+            given = dict(x) if isinstance(x, Mapping) else self.tokens(x)
         states = self.body(**given).last_hidden_state
         mask = given["attention_mask"][:, :, None].to(states.dtype)
         return (states * mask).sum(1) / mask.sum(1).clamp(min=1)

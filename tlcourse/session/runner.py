@@ -26,6 +26,10 @@ class Runner:
     def over(self) -> bool:
         return self._over.is_set()
 
+    def finish(self) -> None:
+        """Wait for the last lines of a run whose inbox is shut already."""
+        self._over.wait(timeout=10)
+
     def again(self) -> bool:
         """Ready to be started once more, after the end. False if it was not over."""
         with self._lock:

@@ -37,6 +37,8 @@ class Session:
     terms, weights: further terms of the loss, (model, Batch) → scalar, and what each counts (1 unless
     told; `SetWeight` turns them).
     keep_mb: 10⁶ bytes that the snapshots for going back may hold together.
+    workers: processes that read the training data ahead; 0 for data held in memory. `Split.x` may be any
+    sequence of (3, H, W) uint8 pictures with len() and [i], which then are read batch by batch.
     pace: steps a second at most, so that a hand can follow a small model; None is as fast as it goes.
     It changes nothing but the time that the run takes, and is no part of its record.
     loss: (logits, targets) → scalar; device: "auto" is the first GPU, else the CPU.
@@ -65,6 +67,7 @@ class Session:
         eval_every: int | None = None,
         precision: str = "float32",
         layout: str = "auto",
+        workers: int = 0,
         keep_mb: float = 512,
         pace: float | None = None,
         loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
@@ -78,7 +81,7 @@ class Session:
             steps=steps, lr=lr, freeze=freeze, freeze_stats=freeze_stats, batch_size=batch_size,
             accumulate=accumulate, optimizer=optimizer, weight_decay=weight_decay, augment=augment,
             terms=terms, weights=weights, eval_every=eval_every, precision=precision, layout=layout,
-            keep_mb=keep_mb, pace=pace, seed=seed,
+            workers=workers, keep_mb=keep_mb, pace=pace, seed=seed,
         )  # fmt: skip
         for module in groups.values():  # from here on, `freeze` alone says what is frozen
             module.requires_grad_(True)
@@ -107,8 +110,10 @@ class Session:
         self._check(command)
         if self._inbox.put(Envelope(command, id)):
             return
-        if not isinstance(command, Rewind | Branch) or not self._reopen(Envelope(command, id)):
+        if not isinstance(command, Rewind | Branch) or not self._open_again():
             raise self._too_late(command)
+        self._inbox.put(Envelope(command, id))
+        self.start()
 
     def at(self, step: int, command: Command) -> None:
         """Apply `command` when `step` steps are done (0 … steps - 1). It is applied once, also if a
@@ -181,15 +186,17 @@ class Session:
             tell(Failed(t.tick, t.step, t.branch, line, traceback.format_exc()))
             if not isinstance(error, Exception):  # Ctrl-C in run(): say so to whoever called
                 raise
+        finally:
+            t.batches.close()
 
-    def _reopen(self, envelope: Envelope) -> bool:
-        """Go on after the end. False for a run that failed."""
-        if isinstance(self.events[-1], Failed) or not self._runner.again():
+    def _open_again(self) -> bool:
+        """Ready to go on after the end. False for a run that failed."""
+        self._runner.finish()
+        if isinstance(self.events[-1], Failed):
             return False
-        self._training.ending = None
-        self._inbox.reopen()
-        self._inbox.put(envelope)
-        self.start()
+        if self._runner.again():
+            self._training.ending = None
+            self._inbox.reopen()
         return True
 
     # -- to look -------------------------------------------------------------------------------
