@@ -3,8 +3,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ceiling, exits, indexAt, path, smooth } from "../../tlcourse/ui/static/curve.js";
-import { marksOf } from "../../tlcourse/ui/static/chart.js";
 import { nextLr, readLr, showAccuracy, showCount, showLr, showMoved, showReason, showShare, showTime, showValue, ticks } from "../../tlcourse/ui/static/format.js";
 import { HEARTBEAT_MS, SILENCE_MS, divergence, emptyView, reduce, steerable, takes } from "../../tlcourse/ui/static/reduce.js";
 
@@ -223,60 +221,6 @@ test("what a run takes is what it can, and after its end only what opens it agai
   }
   assert.equal(takes(view("failed", ["rewind"]), "rewind"), false);
   assert.equal(takes(reduce(view("running", ["rewind"]), { type: "unlink" }), "rewind"), false);
-});
-
-test("marks that would touch are one mark; evaluations and refusals are none", () => {
-  const notes = [note({ tick: 10 }), note({ tick: 12 }), note({ tick: 40 }), note({ tick: 60, kind: "evaluate" }), note({ tick: 70, ok: false })];
-  assert.deepEqual(marksOf(notes, 5).map((m) => [m.tick, m.notes.length]), [[10, 2], [40, 1]]);
-});
-
-test("smoothing keeps a constant, follows gaps and starts at the first value", () => {
-  const flat = smooth(new Float32Array(50).fill(2), 50);
-  assert.ok(flat.every((v) => Math.abs(v - 2) < 1e-5));
-  const gap = smooth(Float32Array.from([4, NaN, 4]), 3);
-  assert.deepEqual([gap[0], Number.isNaN(gap[1]), gap[2]], [4, true, 4]);
-});
-
-test("100,000 points become at most two per half pixel and keep the one spike", () => {
-  const n = 100000;
-  const y = new Float32Array(n).fill(1);
-  y[54321] = 9;
-  const x = Float32Array.from({ length: n }, (_, i) => i + 1);
-  const drawn = path(x, y, n, (t) => (t / n) * 800, (v) => 100 - 10 * v);
-  const points = drawn.split(/[ML]/).length - 1;
-  assert.ok(points <= 2 * 1602, `${points} points`);
-  assert.ok(drawn.includes(" 10.0"), "the spike is drawn");
-});
-
-test("a gap in the curve lifts the pen", () => {
-  const drawn = path(Float32Array.from([1, 2, 3, 4]), Float32Array.from([1, 1, NaN, 1]), 4, (t) => 10 * t, (v) => v);
-  assert.equal(drawn.split("M").length - 1, 2);
-});
-
-test("a spike does not squeeze the curve", () => {
-  const y = new Float32Array(200).fill(1);
-  y[100] = 1000;
-  assert.ok(ceiling(y, new Float32Array(200).fill(1), 200) < 2);
-});
-
-test("a run that explodes leaves the scale and does not press its past flat", () => {
-  const y = Float32Array.from({ length: 200 }, (_, i) => (i < 100 ? 2 : Math.min(3e38, 2 * 3 ** (i - 99))));
-  const calm = smooth(y, 200);
-  const top = ceiling(y, calm, 200);
-  assert.equal(top, 5);
-  const [leaves, ...more] = exits(calm, 200, top);
-  assert.ok(leaves > 100 && leaves < 104 && calm[leaves - 1] <= top);
-  assert.deepEqual(more, []);
-});
-
-test("a run within the scale never leaves it", () => {
-  const y = Float32Array.from({ length: 200 }, (_, i) => 2.3 * 0.99 ** i);
-  assert.deepEqual(exits(smooth(y, 200), 200, ceiling(y, smooth(y, 200), 200)), []);
-});
-
-test("indexAt finds the last tick not after", () => {
-  const x = Float32Array.from([1, 5, 9]);
-  assert.deepEqual([0, 1, 4, 5, 100].map((t) => indexAt(x, 3, t)), [-1, 0, 0, 1, 2]);
 });
 
 test("learning rates read and print as people write them", () => {

@@ -19,7 +19,7 @@ from .story import Story
 
 _SHOWN: weakref.WeakSet["Cockpit"] = weakref.WeakSet()
 PLAYS = ("play", "pause", "seek", "speed")
-NEEDED = ("events", "groups", "status", "step", "send", "start")
+NEEDED = ("events", "groups", "status", "step", "steps", "can", "send", "start")
 
 
 def _before_cell(info: Any) -> None:
@@ -82,7 +82,7 @@ class Cockpit(anywidget.AnyWidget):
             shell.events.register("post_run_cell", _after_cell)
 
     def __repr__(self) -> str:
-        steps = getattr(self._run, "steps", None) or getattr(self._run, "recipe", self._run).steps
+        steps = self._run.steps
         return "Cockpit of a run" + (f" of {steps} steps" if steps else "")
 
     def _ipython_display_(self, **_: Any) -> None:

@@ -124,6 +124,8 @@ class Messenger:
         story = self.story
         if message["type"] == "hello":
             self._viewed = True
+            if message in self._inbox:  # said again while the kernel was busy: answered once
+                return
             content, losses = story.snapshot()
             self._speak({**content, "view": message["view"]}, losses)
         elif message["type"] == "expect":

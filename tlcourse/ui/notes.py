@@ -4,23 +4,32 @@ import math
 from typing import Any
 
 from tlcourse.session.commands import Rewind
-from tlcourse.session.events import Applied, Evaluated, Moved, Norms, Refused
+from tlcourse.session.events import Applied, Evaluated, Moved, Norms, Refused, Warned
 
 from .words import asked, code, done
 
 Note = dict[str, Any]
 
 
-def applied(event: Applied, from_step: int) -> Note:
-    """from_step: where the run was; a rewind went back from there."""
+def applied(event: Applied, from_step: int, from_branch: str) -> Note:
+    """from_…: where the run was; a rewind went back from there."""
     note = _note(event, done(event), True, from_step)
     note |= {"before": event.trainable_before, "after": event.trainable_after}
-    return note | ({"from_step": from_step} if isinstance(event.command, Rewind) else {})
+    if isinstance(event.command, Rewind):
+        note |= {"from_step": from_step, "from_branch": from_branch}
+    return note
 
 
 def refused(event: Refused) -> Note:
     text = asked(event.command.to_json())
     return _note(event, text, False, event.step) | {"reason": event.reason}
+
+
+def warned(event: Warned) -> Note:
+    return {
+        "tick": event.tick, "step": event.step, "branch": event.branch, "ok": True, "kind": "warned",
+        "group": None, "command": {}, "code": "", "text": event.text, "id": None,
+    }  # fmt: skip
 
 
 def _note(event: Applied | Refused, text: str, ok: bool, at: int) -> Note:

@@ -22,6 +22,7 @@ from tlcourse.session.events import (
     Refused,
     Saved,
     StepDone,
+    Warned,
 )
 from tlcourse.session.steerable import Steerable
 
@@ -177,22 +178,22 @@ class Story:
         lost: the step since which the loss is no number; terms: their last values."""
         run = self.run
         status = status or run.status
-        total, step = _look(run, "steps"), run.step
+        total, step = run.steps, run.step
         speed = self._speed() if status == "running" else None
         seconds = self._seconds
         if seconds is None:
             seconds = 0.0 if status == "ready" else perf_counter() - self._began
         return {
             "status": status, "step": step, "tick": self.tick, "total": total,
-            "branch": _look(run, "branch"), "twin": _look(run, "twin"),
+            "branch": run.branch, "twin": run.twin,
             "speed": speed, "eta": (total - step) / speed if speed and total else None,
-            "seconds": seconds, "memory": self._weigh(), "augment": _look(run, "augment"),
-            "weights": _look(run, "weights"), "terms": _finite(self._terms), "lost": self._lost,
+            "seconds": seconds, "memory": self._weigh(), "augment": run.augment,
+            "weights": run.weights, "terms": _finite(self._terms), "lost": self._lost,
         }  # fmt: skip
 
     def _all(self) -> dict[str, Any]:
         return {
-            "now": self.now(), "can": sorted(_look(self.run, "can")), "player": _player(self.run),
+            "now": self.now(), "can": sorted(self.run.can), "player": _player(self.run),
             "hint": self.hint, "groups": self.groups, "bookmarks": self.bookmarks,
             "evals": self.evals, "notes": self.notes, "rates": self.rates, "norms": self.norms,
             "movement": self.movement, "error": self.error,
@@ -216,7 +217,7 @@ class Story:
     def _take(self, event: Event) -> None:
         """All but steps and measurements of weights."""
         if isinstance(event, Applied):
-            self.notes.append(notes.applied(event, self._step))
+            self.notes.append(notes.applied(event, self._step, self._now.name))
             if isinstance(event.command, Rewind):
                 self._stream(event.branch).cut(event.step)
             if isinstance(event.command, Rewind | Branch):
@@ -232,10 +233,12 @@ class Story:
             self.notes.append(notes.refused(event))
         elif isinstance(event, Evaluated):
             self.evals.append(notes.evaluated(event))
+        elif isinstance(event, Warned):
+            self.notes.append(notes.warned(event))
         elif isinstance(event, Branched):
-            self.streams[event.branch] = Stream(
-                event.branch, event.parent, event.step, event.control
-            )
+            stream = self._stream(event.branch)
+            stream.parent, stream.start = event.parent, event.step
+            stream.control = event.control
         elif isinstance(event, Finished):
             self._seconds = event.seconds
         elif isinstance(event, Failed):
@@ -273,7 +276,7 @@ class Story:
     def _weigh(self) -> dict[str, float]:
         when, memory = self._memory
         if perf_counter() - when > MEMORY_S:
-            memory = _look(self.run, "memory")
+            memory = self.run.memory
             self._memory = (perf_counter(), memory)
         return memory
 
@@ -281,24 +284,9 @@ class Story:
 _STEERS = tuple(command.kind for command in STEERING)  # what `Moved` can answer
 
 
-def _look(run: Any, name: str) -> Any:
-    """What a run shows of itself, or what an engine that does not show it yet would say."""
-    if name == "steps" and not hasattr(run, name):
-        return run.recipe.steps
-    if name == "augment" and not hasattr(run, "can"):
-        return run.augment if run.data.train.x.ndim == 4 else None
-    return getattr(run, name, _NOT_YET.get(name))
-
-
-_NOT_YET: dict[str, Any] = {
-    "branch": "main", "bookmarks": (), "weights": {}, "twin": None, "memory": {},
-    "can": frozenset("set_lr freeze unfreeze augment evaluate pause resume stop".split()),
-}  # fmt: skip
-
-
 def _seen(run: Steerable) -> dict[str, Any]:
     """What can change without an event."""
-    return {"status": run.status, "twin": _look(run, "twin"), "player": _player(run)}
+    return {"status": run.status, "twin": run.twin, "player": _player(run)}
 
 
 def _player(run: Any) -> dict[str, Any] | None:
@@ -311,8 +299,7 @@ def _groups(run: Steerable) -> list[dict[str, Any]]:
     return [
         {
             "name": g.name, "parameters": g.parameters, "trainable": g.trainable, "lr": g.lr,
-            "kind": getattr(g, "kind", "layers"), "stats": getattr(g, "stats", True),
-            "scale": getattr(g, "scale", None),
+            "kind": g.kind, "stats": g.stats, "scale": g.scale,
         }
         for g in run.groups
     ]  # fmt: skip
@@ -321,12 +308,12 @@ def _groups(run: Steerable) -> list[dict[str, Any]]:
 def _bookmarks(run: Steerable) -> list[dict[str, Any]]:
     return [
         {"name": mark.name, "branch": mark.branch, "step": mark.step, "mb": mark.mb}
-        for mark in _look(run, "bookmarks")
+        for mark in run.bookmarks
     ]
 
 
 def _first_branch(run: Steerable) -> str:
-    return run.events[0].branch if run.events else _look(run, "branch")
+    return run.events[0].branch if run.events else run.branch
 
 
 def _first_rates(run: Any) -> dict[str, float]:

@@ -1,90 +1,23 @@
 // The view: says hello, hears what happens, draws it, and sends what a hand asks for.
 
-import { showReason, showSpeed, showTime } from "./format.js";
-import { divergence, emptyView, present, reduce, steerable } from "./reduce.js";
-import { changeIcon, h, icon, put } from "./dom.js";
+import { showReason } from "./format.js";
+import { emptyView, present, reduce, takes } from "./reduce.js";
+import { h, put } from "./dom.js";
 import { makeChart } from "./chart.js";
+import { linkNote, makeHeader, stateWord } from "./header.js";
+import { makeTimeline } from "./timeline.js";
 import { makeGroups } from "./groups.js";
 import { makeError, makeLog } from "./log.js";
 
 /** @typedef {import("./reduce.js").View} View */
 
-/** @type {Record<string, [string, string]>} */
-const STATES = {
-  ready: ["Ready", "clock"], running: ["Running", "play"], paused: ["Paused", "pause"],
-  finished: ["Finished", "check"], stopped: ["Stopped", "stop"], failed: ["Failed", "cross"],
-};
-
-/** What makes a run that can be steered again: its model and data are gone with the kernel, too. */
-const AGAIN = "Run the notebook from the top (Run ▸ Run All Above Selected Cell), then this cell.";
-
-/** What to say about the connection. @param {View} view */
-export function linkNote(view) {
-  const going = ["ready", "running", "paused"].includes(view.now.status);
-  if (view.link === "recorded") {
-    return `Recorded: this is ${going ? "where the run was when the notebook was saved" : "how the run ended"}. ${AGAIN}`;
-  }
-  if (view.link === "gone") return `The kernel of this run is gone, so nothing here can be steered. ${AGAIN}`;
-  if (view.link === "silent") return "No answer from the kernel for some seconds: it may be busy with a cell, or gone. Clicks wait until it answers.";
-  return "";
-}
-
-/** @param {(key: string, command: object) => void} steer */
-function makeHeader(steer) {
-  const word = h("span");
-  const pill = h("span", { class: "tlc-pill" }, icon("clock"), word);
-  const where = h("span", { class: "tlc-where" });
-  const pace = h("span", { class: "tlc-pace" });
-  const hold = h("button", { type: "button", class: "tlc-button", "data-control": "hold" }, icon("pause"), h("span", { class: "tlc-text" }));
-  const look = h("button", { type: "button", class: "tlc-button", "data-control": "evaluate", title: "Measure validation accuracy now", onclick: () => steer("evaluate", { kind: "evaluate", split: "valid" }) },
-    icon("gauge"), h("span", { class: "tlc-text" }, "Evaluate"));
-  const stop = h("button", { type: "button", class: "tlc-button tlc-stop", "data-control": "stop", title: "End this run here", onclick: () => steer("stop", { kind: "stop" }) },
-    icon("stop"), h("span", { class: "tlc-text" }, "Stop"));
-  const fill = h("i");
-  const progress = h("div", { class: "tlc-progress", role: "progressbar", "aria-label": "Steps done", "aria-valuemin": 0 }, fill);
-  const note = h("p", { class: "tlc-note", hidden: true });
-  const lost = h("p", { class: "tlc-note tlc-lost", role: "alert", hidden: true });
-  let paused = false;
-  hold.addEventListener("click", () => steer("hold", { kind: paused ? "resume" : "pause" }));
-  const el = h("header", { class: "tlc-head" },
-    h("div", { class: "tlc-bar-top" }, pill, h("span", { class: "tlc-clock" }, where, pace,
-      h("span", { class: "tlc-say", "data-say": "hold evaluate stop" })),
-      h("span", { class: "tlc-buttons" }, hold, look, stop)),
-    progress, note, lost);
-
-  /** @param {View} view */
-  function draw(view) {
-    const { status, step, total, speed, eta, seconds } = view.now;
-    const dead = view.link === "gone" || view.link === "recorded";
-    const going = ["ready", "running", "paused"].includes(status);
-    const over = status === "finished" || status === "stopped";
-    const ill = divergence(view);
-    const [name, sign] = ill && over ? [`${STATES[status][0]}, diverged`, "alert"] : dead && going ? [view.link === "gone" ? "Kernel gone" : "Recorded", "plug"] : STATES[status] ?? STATES.ready;
-    put(pill, "data-state", dead && going ? "dead" : ill && over ? "diverged" : status);
-    put(word, "text", name);
-    changeIcon(pill, sign);
-    put(where, "text", `step ${step} of ${total}`);
-    put(pace, "text", dead || !going ? (seconds ? `in ${showTime(seconds)}` : "")
-      : status === "running" && speed ? `${showSpeed(speed)} steps/s · ${showTime(eta)} left` : "");
-    paused = status === "paused";
-    put(hold.querySelector(".tlc-text"), "text", paused ? "Resume" : "Pause");
-    changeIcon(hold, paused ? "play" : "pause");
-    for (const button of [hold, look, stop]) put(button, "disabled", !steerable(view));
-    put(fill, "style", `width:${total ? (100 * step) / total : 0}%`);
-    put(progress, "aria-valuenow", step);
-    put(progress, "aria-valuemax", total);
-    put(note, "text", linkNote(view));
-    put(note, "hidden", linkNote(view) === "");
-    put(lost, "text", ill);
-    put(lost, "hidden", ill === "");
-  }
-  return { el, draw };
-}
+/** How long to wait for an answer to a hello before it is said again: a hello can be lost while a kernel starts. */
+const HELLO_AGAIN_MS = [1000, 2000, 4000, 8000];
 
 /** What a screen reader hears: the state, and answers to what was done here. @param {View} view */
 export function announce(view) {
   const answers = Object.values(view.answers).map((a) => (a.ok ? "applied" : `refused: ${showReason(a.reason)}`));
-  const state = linkNote(view) || (STATES[view.now.status] ?? STATES.ready)[0];
+  const state = linkNote(view) || stateWord(view);
   return [state, ...answers].join(". ");
 }
 
@@ -99,7 +32,7 @@ function drawAnswers(root, view) {
     put(node, "text", waits ? (waits.late ? "no answer yet: the kernel is busy, or gone" : "…") : said ? (said.ok ? "✓ applied" : showReason(said.reason)) : "");
   }
   for (const node of root.querySelectorAll("[data-control]")) {
-    const key = node.getAttribute("data-control")?.replace(/^(lower|raise):/, "lr:");
+    const key = node.getAttribute("data-control")?.replace(/^rate:/, "lr:");
     const waits = view.pending.some((p) => p.key === key);
     put(node, "data-pending", waits);
     put(node, "aria-busy", waits ? "true" : null);
@@ -133,28 +66,35 @@ function render({ model, el }) {
   let count = 0;
   let view = emptyView();
   let scheduled = 0;
-  let asked = performance.now(); // when the last hello was sent
+  let asked = 0; // hellos since the last answer
+  let again = 0; // the timer of the next
   let dead = false;
 
   const chart = makeChart();
-  const header = makeHeader(steer);
+  const header = makeHeader(steer, play);
+  const time = makeTimeline(steer);
   const groups = makeGroups(steer, typed);
-  const log = makeLog();
+  const log = makeLog(steer);
   const error = makeError();
   const live = h("div", { class: "tlc-hidden", "aria-live": "polite", role: "status" });
   const root = h("div", { class: "tlc", role: "region", "aria-label": "Training cockpit", "data-lm-suppress-shortcuts": "true" },
-    header.el, error.el, chart.el, h("div", { class: "tlc-below" }, groups.el, log.el), live);
+    header.el, error.el, time.el, chart.el, h("div", { class: "tlc-below" }, groups.el, log.el), live);
   el.append(root);
   el.classList.add("tlc-host");
   // JupyterLab's shortcuts (a b d d …) must not hear what is typed here.
   for (const type of ["keydown", "keypress", "keyup"]) root.addEventListener(type, (/** @type {Event} */ e) => e.stopPropagation());
 
-  /** @param {string} key @param {object} command */
+  /** @param {string} key @param {any} command */
   function steer(key, command) {
-    if (!steerable(view)) return;
+    if (!takes(view, command.kind)) return;
     const id = `${me}:${++count}`;
     hear({ type: "sent", key, id, now: performance.now() });
     model.send({ type: "command", id, command });
+  }
+
+  /** @param {string} action @param {number} [value] */
+  function play(action, value) {
+    model.send({ type: "player", action, value: value ?? null });
   }
 
   /** @param {string} key */
@@ -163,24 +103,27 @@ function render({ model, el }) {
     if (!scheduled) scheduled = requestAnimationFrame(draw);
   }
 
+  /** Introduce this view, and again until it is answered. */
   function hello() {
-    asked = performance.now();
-    hear({ type: "hello", now: asked });
+    clearTimeout(again);
+    if (dead) return;
+    hear({ type: "hello", now: performance.now() });
     model.send({ type: "hello", view: me });
+    again = window.setTimeout(hello, HELLO_AGAIN_MS[Math.min(asked++, HELLO_AGAIN_MS.length - 1)]);
   }
 
   /** @param {any} message */
   function hear(message) {
     const before = view;
     view = reduce(view, message);
-    if (!dead && view.behind && performance.now() - asked > 5000) hello();
+    if (view.behind && !before.behind && before.link === "live") hello(); // one was missed
     if (view === before) return;
     if (!scheduled) scheduled = requestAnimationFrame(draw);
   }
 
   function draw() {
     scheduled = 0;
-    for (const part of [header, error, groups, log]) part.draw(view);
+    for (const part of [header, error, time, groups, log]) part.draw(view);
     const { x, y, n } = present(view) ?? { x: new Float32Array(0), y: new Float32Array(0), n: 0 };
     chart.draw(/** @type {any} */ ({ ...view, x, y, n }));
     drawAnswers(root, view);
@@ -192,6 +135,10 @@ function render({ model, el }) {
   /** @param {any} content @param {any[]} buffers */
   function onMessage(content, buffers) {
     if (content.type === "snapshot" && content.view != null && content.view !== me && !view.behind && view.link === "live") return;
+    if (content.type === "snapshot") {
+      clearTimeout(again);
+      asked = 0;
+    }
     if (content.type === "snapshot" || content.type === "delta") hear({ ...content, losses: (buffers ?? []).map(floats), now: performance.now() });
   }
 
@@ -207,6 +154,7 @@ function render({ model, el }) {
     const own = await ownModel(model);
     if (dead || !(marked || (own && (own.comm_live === false || lost.has(own))))) return;
     dead = true;
+    clearTimeout(again);
     if (own) lost.add(own);
     hear({ type: "unlink" });
     keepInNotebook(own, model);
@@ -224,6 +172,7 @@ function render({ model, el }) {
   draw();
   return () => {
     clearInterval(beat);
+    clearTimeout(again);
     resize.disconnect();
     cancelAnimationFrame(scheduled);
     model.off("msg:custom", onMessage);

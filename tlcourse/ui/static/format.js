@@ -91,3 +91,19 @@ export function ticks(low, high, count) {
   const last = Math.floor(high / step + 1e-9);
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
+
+/** 1234 → "1.23 GB". @param {number} mb in 10⁶ bytes */
+export function showMemory(mb) {
+  const [size, unit] = mb >= 1000 ? [mb / 1000, "GB"] : [mb, "MB"];
+  return `${Number(size.toPrecision(size < 10 ? 2 : 3))}\u00a0${unit}`;
+}
+
+/** A learning rate on a slider's scale of tens, and back, at two digits. @param {number|null} lr */
+export function logLr(lr) {
+  return lr && lr > 0 ? Math.log10(lr) : -3;
+}
+
+/** @param {number} power */
+export function expLr(power) {
+  return Number((10 ** power).toPrecision(2));
+}

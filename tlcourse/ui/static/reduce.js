@@ -23,7 +23,7 @@ import { extend, restore } from "./streams.js";
  *   loss: number|null}} Evaluation
  *  @typedef {{tick: number, step: number, branch: string, ok: boolean, kind: string, group: string|null,
  *   command: any, code: string, text: string, id?: string|null, reason?: string, before?: number,
- *   after?: number, from_step?: number, moved?: Record<string, number|null>}} Note
+ *   after?: number, from_step?: number, from_branch?: string, moved?: Record<string, number|null>}} Note
  *  @typedef {{since: number, tick: number, moved: Record<string, number|null>}} Movement
  *  @typedef {{tick: number, step: number, branch: string, grad: Record<string, number|null>,
  *   moved: Record<string, number|null>}} Norms
