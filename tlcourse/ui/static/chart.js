@@ -97,14 +97,13 @@ export function makeChart() {
     view = next;
     width = el.clientWidth;
     if (!width) return; // not on the page at present; its next size draws it
-    const lines = timelinesOf(view);
-    const calm = smoothed(view.streams, view.order);
-    const raw = Object.fromEntries(view.order.map((name) => [name, next.streams[name].y]));
-    const all = whole({ view, lines });
+    const known = scene?.view === view ? scene : learn(view); // a zoom changes nothing of this
+    const { lines } = known;
+    const all = whole(known);
     if (window) window = fit(window, all);
     const [x0, x1] = window ?? all;
     const frame = { x0, x1, left: LEFT, width: Math.max(40, width - LEFT - RIGHT) };
-    scene = { view, lines, calm, raw, apart: difference(view, lines, calm), whole: window === null, hidden, frame };
+    scene = { ...known, whole: window === null, hidden, frame };
     plans = [lossPanel(scene), accuracyPanel(scene), differencePanel(scene), measure && measurePanel(scene, measure)].filter((plan) => plan !== null);
     const sx = (/** @type {number} */ step) => LEFT + (frame.width * (step - x0)) / (x1 - x0);
     const marks = marksOf(view, lines, (24 * (x1 - x0)) / frame.width);
@@ -120,6 +119,14 @@ export function makeChart() {
     put(empty, "hidden", lines.path.length > 0 || view.evals.length > 0 || view.error !== null);
     speak();
     if (looked !== null) look(looked);
+  }
+
+  /** What a view says, whatever part of it is shown. @param {View} from */
+  function learn(from) {
+    const lines = timelinesOf(from);
+    const calm = smoothed(from.streams, from.order);
+    const raw = Object.fromEntries(from.order.map((name) => [name, from.streams[name].y]));
+    return { view: from, lines, calm, raw, apart: difference(from, lines, calm) };
   }
 
   /** @param {{width: number, right: number, at: number[]}} frame */

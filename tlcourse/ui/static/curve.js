@@ -4,7 +4,11 @@ import { tipOf } from "./streams.js";
 
 /** @typedef {import("./streams.js").Stream} Stream
  *  @typedef {{from: number, to: number, gone: boolean}} Piece  points from … to - 1; steps rise in it
- *  @typedef {{stream: Stream, from: number, to: number}} Range */
+ *  @typedef {{stream: Stream, from: number, to: number}} Range
+ *  @typedef {{x0: number, x1: number, left: number, width: number}} Frame  steps x0 … x1 lie at left … left + width px */
+
+/** px of height that nobody sees in a line of two. */
+const HAIR = 1.5;
 
 /** How much of the past stays in the mean, for a run that came so far. The window grows with the run, so
  * that a long curve is as calm as a short one, and stays near a hundredth of it, so that the curve does
@@ -152,18 +156,18 @@ export function indexAt(x, from, to, at) {
  * @param {Range[]} ranges @param {Record<string, Float32Array>} values @param {number} low @param {number} high
  * @returns {[number, number]} */
 export function extent(ranges, values, low, high) {
-  let least = NaN;
-  let most = NaN;
+  let least = Infinity;
+  let most = -Infinity;
   for (const { stream, from, to } of ranges) {
     const y = values[stream.name];
     const end = indexAt(stream.x, from, to, high) + 1;
     for (let i = Math.max(from, indexAt(stream.x, from, to, low)); i < end; i++) {
       const value = y[i];
-      if (!(value <= most)) most = Number.isFinite(value) ? value : most;
-      if (!(value >= least)) least = Number.isFinite(value) ? value : least;
+      if (value < least && value > -Infinity) least = value;
+      if (value > most && value < Infinity) most = value;
     }
   }
-  return [least, most];
+  return least > most ? [NaN, NaN] : [least, most];
 }
 
 /** The highest loss worth showing. Spikes that the smooth curve does not follow may leave the frame, and
@@ -190,49 +194,92 @@ export function exits(ranges, values, top) {
   return found;
 }
 
-/** An SVG path through ranges of points. Where they are denser than pixels, each pixel column keeps its
- * lowest and highest value, so that no spike is lost: 100,000 points become two per column.
+/** An SVG path through ranges of points. Where they are denser than half pixels, each pixel column keeps
+ * its lowest and highest value, so that no spike is lost: 100,000 points become two per column. What is
+ * no higher than a hair becomes one point, which costs a browser half as much.
  * @param {Range[]} ranges one after another in one line @param {Record<string, Float32Array>} values
- * @param {{x0: number, x1: number, left: number, width: number}} frame steps x0 … x1 lie at left … left + width px
- * @param {(y: number) => number} sy @param {[number, number][]} [lead] points (step, value) to begin with */
-export function path(ranges, values, frame, sy, lead = []) {
-  const { x0, x1, left, width } = frame;
-  const scale = width / (x1 - x0);
+ * @param {Frame} frame @param {(y: number) => number} sy @param {[number, number][]} [lead] points (step, value) to begin with
+ * @param {number} [grain] px of a column: 2 is enough for a smooth curve */
+export function path(ranges, values, frame, sy, lead = [], grain = 1) {
   let d = "";
   let open = false;
-  const point = (/** @type {number} */ px, /** @type {number} */ value) => {
-    d += `${open ? "L" : "M"}${Math.round(px * 10) / 10} ${Math.round(sy(value) * 10) / 10}`;
+  const point = (/** @type {number} */ px, /** @type {number} */ py) => {
+    d += `${open ? "L" : "M"}${Math.round(px * 10) / 10} ${Math.round(py * 10) / 10}`;
     open = true;
   };
-  for (const [step, value] of lead) if (Number.isFinite(value)) point(left + (step - x0) * scale, value);
+  for (const [step, value] of lead) if (Number.isFinite(value)) point(frame.left + ((step - frame.x0) * frame.width) / (frame.x1 - frame.x0), sy(value));
+  columns(ranges, values, frame, grain, (px, low, high) => {
+    if (Number.isNaN(low)) {
+      open = false;
+      return;
+    }
+    const bottom = sy(low);
+    const top = low === high ? bottom : sy(high);
+    if (bottom - top < HAIR) point(px, (bottom + top) / 2);
+    else {
+      point(px, bottom);
+      point(px, top);
+    }
+  });
+  return d;
+}
+
+/** The same as a closed shape between the lowest and the highest of each column: for very dense, noisy
+ * points, where a line would go up and down in each and cost ten times as much to draw.
+ * @param {Range[]} ranges @param {Record<string, Float32Array>} values @param {Frame} frame @param {(y: number) => number} sy */
+export function cloud(ranges, values, frame, sy) {
+  let d = "";
+  let roof = "";
+  const close = () => {
+    if (roof) d += `${roof}Z`;
+    roof = "";
+  };
+  columns(ranges, values, frame, 1, (px, low, high) => {
+    if (Number.isNaN(low)) return close();
+    const at = Math.round(px * 10) / 10;
+    d += `${roof ? "L" : "M"}${at} ${Math.round(sy(low) * 10 + 4) / 10}`;
+    roof = `L${at} ${Math.round(sy(high) * 10 - 4) / 10}${roof}`;
+  });
+  close();
+  return d;
+}
+
+/** Are these so many points that they are a cloud? @param {Range[]} ranges @param {Frame} frame */
+export function isDense(ranges, { x0, x1, width }) {
+  let n = 0;
+  for (const { stream, from, to } of ranges) n += indexAt(stream.x, from, to, x1) - indexAt(stream.x, from, to, x0);
+  return n > 4 * width;
+}
+
+/** Low and high of each pixel column, or each point where there is room; NaN where there is a gap.
+ * @param {Range[]} ranges @param {Record<string, Float32Array>} values @param {Frame} frame
+ * @param {number} grain px of a column @param {(px: number, low: number, high: number) => void} tell */
+function columns(ranges, values, { x0, x1, left, width }, grain, tell) {
+  const scale = width / (x1 - x0);
   for (const { stream, from, to } of ranges) {
     const { x } = stream;
     const y = values[stream.name];
     const first = Math.max(from, indexAt(x, from, to, x0)); // one more on each side: lines leave the frame
     const last = Math.min(to, indexAt(x, from, to, x1) + 2);
-    if (last - first <= 2 * width) {
+    if ((last - first) * grain <= 2 * width) {
       for (let i = first; i < last; i++) {
-        if (Number.isFinite(y[i])) point(left + (x[i] - x0) * scale, y[i]);
-        else open = false;
+        const value = Number.isFinite(y[i]) ? y[i] : NaN;
+        tell(left + (x[i] - x0) * scale, value, value);
       }
       continue;
     }
     for (let i = first; i < last;) {
-      const column = Math.floor((x[i] - x0) * scale);
-      const end = Math.max(i + 1, Math.min(last, indexAt(x, i, last, x0 + (column + 1) / scale - 1e-6) + 1));
-      let low = NaN;
-      let high = NaN;
+      const column = grain * Math.floor(((x[i] - x0) * scale) / grain);
+      const end = Math.max(i + 1, Math.min(last, indexAt(x, i, last, x0 + (column + grain) / scale - 1e-6) + 1));
+      let low = Infinity;
+      let high = -Infinity;
       for (; i < end; i++) {
         const value = y[i];
-        if (!(value >= low) && Number.isFinite(value)) low = value;
-        if (!(value <= high) && Number.isFinite(value)) high = value;
+        if (value < low && value > -Infinity) low = value;
+        if (value > high && value < Infinity) high = value;
       }
-      if (Number.isNaN(low)) open = false;
-      else {
-        point(left + column + 0.5, low);
-        if (high !== low) point(left + column + 0.5, high);
-      }
+      if (low > high) low = high = NaN;
+      tell(left + column + grain / 2, low, high);
     }
   }
-  return d;
 }

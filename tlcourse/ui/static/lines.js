@@ -124,19 +124,20 @@ export function difference(view, lines, calm) {
   if (!name || !line || !lines.path.length) return null;
   const twin = view.streams[name];
   const values = new Float32Array(twin.n).fill(NaN);
+  const beside = calm[name];
   let last = NaN;
   for (const { stream, from, to } of lines.path) {
     const y = calm[stream.name];
     for (const range of line.ranges) {
       const low = Math.max(stream.x[from], twin.x[range.from]);
       const high = Math.min(stream.x[to - 1], twin.x[range.to - 1]);
-      const length = high - low + 1;
-      const i = indexAt(twin.x, range.from, range.to, low);
-      const j = indexAt(stream.x, from, to, low);
-      for (let k = 0; k < length; k++) {
-        if (i + k >= range.to || j + k >= to) break;
-        if (twin.x[i + k] !== stream.x[j + k]) continue;
-        values[i + k] = y[j + k] - calm[name][i + k];
+      let i = Math.max(range.from, indexAt(twin.x, range.from, range.to, low));
+      let j = Math.max(from, indexAt(stream.x, from, to, low));
+      while (i < range.to && j < to && twin.x[i] <= high) { // a saved curve is thinned: not each step is there
+        const ahead = twin.x[i] - stream.x[j];
+        if (ahead === 0) values[i] = y[j] - beside[i];
+        if (ahead <= 0) i += 1;
+        if (ahead >= 0) j += 1;
       }
     }
   }

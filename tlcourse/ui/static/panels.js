@@ -1,6 +1,6 @@
 // What the panels of loss, accuracy and difference show: from a view to paths, rows and words. Pure.
 
-import { ceiling, exits, extent, path } from "./curve.js";
+import { ceiling, cloud, exits, extent, isDense, path } from "./curve.js";
 import { along, leadOf, roleOf, tipNow, valueAt } from "./lines.js";
 import { rowsOf, share } from "./scale.js";
 import { showAccuracy, showValue } from "./format.js";
@@ -12,7 +12,7 @@ import { showAccuracy, showValue } from "./format.js";
  *  @typedef {import("./scale.js").Axis} Axis
  *  @typedef {{view: View, lines: Timelines, calm: Record<string, Float32Array>, raw: Record<string, Float32Array>,
  *   apart: ReturnType<typeof import("./lines.js").difference>, whole: boolean, hidden: Set<string>,
- *   frame: {x0: number, x1: number, left: number, width: number}}} Scene  whole: not zoomed
+ *   frame: import("./curve.js").Frame}} Scene  whole: not zoomed
  *  @typedef {"line"|"raw"|"area"|"dots"|"rings"|"band"} Kind
  *  @typedef {{key: string, kind: Kind, role: string, d: string, hue?: number, dense?: boolean}} Series
  *  @typedef {{key: string, text: string, role: string, hue?: number}} Entry  of the legend
@@ -52,13 +52,13 @@ export function lossPanel(scene) {
   /** @type {Series[]} */
   const series = others.map((line, i) => ({
     key: `${line.role}:${line.name}:${i}`, kind: "line", role: line.role,
-    d: line.ranges.map((range, k) => path([range], calm, frame, sy, k ? [] : leadOf(view, line, calm))).join(""),
+    d: line.ranges.map((range, k) => path([range], calm, frame, sy, k ? [] : leadOf(view, line, calm), 2)).join(""),
   }));
   if (!hidden.has("raw")) {
-    const dense = now.reduce((n, r) => n + r.to - r.from, 0) > 3 * frame.width;
-    series.unshift({ key: "raw", kind: "raw", role: "now", d: path(now, raw, frame, sy), dense });
+    const dense = isDense(now, frame);
+    series.unshift({ key: "raw", kind: "raw", role: "now", d: (dense ? cloud : path)(now, raw, frame, sy), dense });
   }
-  series.push({ key: "now", kind: "line", role: "now", d: path(now, calm, frame, sy) });
+  series.push({ key: "now", kind: "line", role: "now", d: path(now, calm, frame, sy, [], 2) });
   const x = (/** @type {number} */ step) => frame.left + (frame.width * (step - frame.x0)) / (frame.x1 - frame.x0);
   const tip = tipNow(view, lines);
   const last = valueAt(lines.path, calm, tip);
@@ -88,7 +88,7 @@ export function lossPanel(scene) {
   /** @param {Scene} s @param {import("./curve.js").Range[]} main @param {Line[]} rest @returns {Axis} */
   function lossAxis(s, main, rest) {
     const alive = [...main, ...rest.filter((l) => l.role !== "gone").flatMap((l) => l.ranges)];
-    const [, most] = extent(alive, raw, frame.x0, frame.x1);
+    const [, most] = extent(main.length ? main : alive, raw, frame.x0, frame.x1);
     let [least, calmMost] = extent(alive, calm, frame.x0, frame.x1);
     const first = s.lines.path.length ? raw[s.lines.path[0].stream.name][s.lines.path[0].from] : NaN;
     const high = ceiling(most, calmMost, first) * 1.05;
@@ -219,7 +219,7 @@ export function differencePanel({ lines, apart, frame, hidden }) {
   const reach = Math.max(Math.abs(least || 0), Math.abs(most || 0), 1e-3) * 1.1;
   const axis = { low: -reach, high: reach };
   const sy = yOf(axis, height);
-  const d = path(apart.ranges, apart.values, frame, sy);
+  const d = path(apart.ranges, apart.values, frame, sy, [], 2);
   const zero = round(sy(0));
   const filled = d.split("M").slice(1).map((part) => {
     const last = part.slice(part.lastIndexOf("L") + 1);
