@@ -34,12 +34,12 @@ MEASURE = """async ({points, timelines, seconds, scene}) => {
     const room = points + 400 * seconds;
     const streams = Array.from({ length: timelines }, (_, i) => {
         const all = views.falling(1, room, { pace: points / 5, seed: i + 1 });
-        const name = ["main", "twin"][i] ?? `branch ${i}`;
-        return { ...views.stream(name, all, { parent: i ? "main" : null, control: i === 1 }), n: points };
+        const born = { parent: i ? "main" : null, control: i === 1 };
+        return { ...views.stream(["main", "twin"][i] ?? `branch ${i}`, all, born), n: points };
     });
-    const evals = Array.from({ length: 400 }, (_, i) => views.evaluation(i * Math.floor(points / 400), 0.5 + i / 900));
-    const more = { evals, now: { step: points, total: room } };
-    let view = views.viewOf(streams, more);
+    const evals = Array.from({ length: 400 }, (_, i) =>
+        views.evaluation(i * Math.floor(points / 400), 0.5 + i / 900));
+    let view = views.viewOf(streams, { evals, now: { step: points, total: room } });
     const plot = document.querySelector(".tlc-plot");
     const box = plot.getBoundingClientRect();
     let script = 0;
@@ -47,24 +47,26 @@ MEASURE = """async ({points, timelines, seconds, scene}) => {
     const timed = (f) => { const t = performance.now(); f(); script += performance.now() - t; };
     window.requestAnimationFrame = (f) => next((t) => timed(() => f(t)));
     chart.draw(view);
-    const wheel = (i) => plot.dispatchEvent(new WheelEvent("wheel", { ctrlKey: true, bubbles: true, cancelable: true,
-        deltaY: i % 120 < 60 ? -12 : 12, clientX: box.left + 600, clientY: box.top + 90 }));
-    const pointer = (i) => plot.dispatchEvent(new PointerEvent("pointermove", { bubbles: true,
-        clientX: box.left + 100 + 800 * Math.abs(Math.sin(i / 50)), clientY: box.top + 90 }));
+    const longer = (all) => Object.fromEntries(Object.entries(all).map(([name, s]) =>
+        [name, { ...s, n: Math.min(room, s.n + 40) }]));
     let told = 0;
-    const deed = {
+    const deeds = {
         idle: () => {},
-        streaming: (i, now) => {
+        streaming: (i, now) => { // ten messages a second, of 400 steps each second
             if (now - told < 100) return;
             told = now;
-            view = { ...view, streams: Object.fromEntries(Object.entries(view.streams).map(([k, s]) => [k, { ...s, n: Math.min(room, s.n + 40) }])),
-                now: { ...view.now, step: view.now.step + 40, tick: view.now.tick + 40 } };
+            const step = view.now.step + 40;
+            view = { ...view, streams: longer(view.streams), now: { ...view.now, step, tick: step } };
             chart.draw(view);
         },
-        hovering: pointer,
-        zooming: wheel,
+        hovering: (i) => plot.dispatchEvent(new PointerEvent("pointermove", { bubbles: true,
+            clientX: box.left + 100 + 800 * Math.abs(Math.sin(i / 50)), clientY: box.top + 90 })),
+        zooming: (i) => plot.dispatchEvent(new WheelEvent("wheel", { ctrlKey: true, bubbles: true,
+            cancelable: true, deltaY: i % 120 < 60 ? -12 : 12,
+            clientX: box.left + 600, clientY: box.top + 90 })),
+        "all at once": (i, now) =>
+            ["streaming", "hovering", "zooming"].forEach((name) => deeds[name](i, now)),
     };
-    const does = (i, now) => scene === "all at once" ? ["streaming", "hovering", "zooming"].forEach((k) => deed[k](i, now)) : deed[scene](i, now);
     const frames = [], scripts = [];
     await new Promise((done) => {
         let i = 0, last = 0, began = 0;
@@ -73,15 +75,17 @@ MEASURE = """async ({points, timelines, seconds, scene}) => {
             if (last) { frames.push(now - last); scripts.push(script); }
             last = now;
             script = 0;
-            timed(() => does(i++, now));
+            timed(() => deeds[scene](i++, now));
             if (now - began < 1000 * seconds) next(frame); else done();
         };
         setTimeout(() => next(frame), 300);
     });
     window.requestAnimationFrame = next;
     const busy = scripts.filter((ms) => ms > 0.3);
-    const rank = (all, q) => [...all].sort((a, b) => a - b)[Math.min(all.length - 1, Math.floor(q * all.length))] ?? 0;
-    return { fps: 1000 * frames.length / frames.reduce((a, b) => a + b, 0), frame95: rank(frames, 0.95), worst: rank(frames, 1),
+    const rank = (all, q) =>
+        [...all].sort((a, b) => a - b)[Math.min(all.length - 1, Math.floor(q * all.length))] ?? 0;
+    const fps = 1000 * frames.length / frames.reduce((a, b) => a + b, 0);
+    return { fps, frame95: rank(frames, 0.95), worst: rank(frames, 1),
         script: rank(busy, 0.5), script95: rank(busy, 0.95), drawn: busy.length };
 }"""
 
@@ -110,7 +114,7 @@ def main() -> None:
     parser.add_argument("--timelines", type=int, default=3)
     given = parser.parse_args()
     print(f"{given.timelines} timelines of {given.points:,} points, {os.cpu_count()} cores, no GPU")
-    print(f"{'':12} {'fps':>6} {'frame p95':>10} {'worst':>7} {'script':>7} {'p95':>6}  frames with work")
+    print(f"{'':12} {'fps':>6} {'frame p95':>10} {'worst':>7} {'script':>7} {'p95':>6} drawn")
     with driver.chromium() as browser:
         page = browser.new_page(viewport={"width": 1000, "height": 700})
         page.on("pageerror", lambda error: sys.exit(f"The page failed: {error}"))
@@ -121,7 +125,7 @@ def main() -> None:
             got = page.evaluate(MEASURE, {**vars(given), "scene": scene})
             print(
                 f"{scene:12} {got['fps']:6.1f} {got['frame95']:10.1f} {got['worst']:7.1f} "
-                f"{got['script']:7.2f} {got['script95']:6.2f}  {got['drawn']}"
+                f"{got['script']:7.2f} {got['script95']:6.2f} {got['drawn']:5}"
             )
 
 
