@@ -9,6 +9,7 @@ from torch import nn
 from tlcourse.data import Data
 from tlcourse.errors import CommandError
 
+from .loader import holds_pictures
 from .recipe import (
     LAYOUTS,
     OPTIMIZERS,
@@ -48,6 +49,9 @@ def plan(
         check_count(name, rest[name])
     eval_every = max(1, rest["steps"] // 20) if eval_every is None else eval_every
     check_count("eval_every", eval_every)
+    workers = rest["workers"]
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        raise CommandError(f"workers is a number of processes from 0 on, not {workers!r}.")
     check_choice("optimizer", rest["optimizer"], OPTIMIZERS)
     check_choice("precision", rest["precision"], (*PRECISIONS, "auto"))
     check_choice("layout", rest["layout"], (*LAYOUTS, "auto"))
@@ -94,7 +98,7 @@ def layout_of(asked: str, model: nn.Module, data: Data) -> str:
     if asked != "auto":
         return asked
     convolves = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    return "channels_last" if convolves and data.train.x.ndim == 4 else "contiguous"
+    return "channels_last" if convolves and holds_pictures(data.train.x) else "contiguous"
 
 
 def _cpu_flags() -> str:
@@ -128,5 +132,5 @@ def _check_data(model: nn.Module, data: Data, augment: float) -> None:
         )
     if len(data.train.y) == 0:
         raise CommandError("The training split is empty; ask load_data for at least one label.")
-    if augment and data.train.x.ndim != 4:
+    if augment and not holds_pictures(data.train.x):
         raise CommandError("These are numbers, not pictures: there is nothing to augment.")

@@ -31,6 +31,7 @@ class Recipe:
     precision: str = "float32"
     layout: str = "contiguous"
     weights: tuple[tuple[str, float], ...] = ()  # of the loss's further terms, as the run begins
+    workers: int = 0  # processes that read the data ahead; they change no bit
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"freeze": list(self.freeze), "weights": dict(self.weights)}

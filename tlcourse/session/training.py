@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tlcourse.data import Data, Split
 
-from .batches import Batches, to_float
+from .batches import Batches
 from .keys import fold_in
 from .levers import Levers
 from .optimizers import OwnOptimizer
@@ -71,6 +71,9 @@ class Training:
             self.device,
             flips=getattr(data, "flips", False),
             layout=recipe.layout,
+            ids=data.train.ids,
+            workers=recipe.workers,
+            kept=recipe.accumulate,
         )
         self.batches.strength = recipe.augment
         self._noise_key = fold_in(recipe.seed, "noise")
@@ -144,11 +147,10 @@ class Training:
         self.model.eval()
         try:
             with torch.no_grad(), self._cast():
-                for x, y in zip(split.x.split(batch_size), split.y.split(batch_size), strict=True):
-                    logits = self.model(self.batches.laid_out(to_float(x.to(self.device))))
-                    target = y.to(self.device)
-                    correct += int((logits.argmax(1) == target).sum())
-                    total += float(self.loss(logits, target)) * len(y)
+                for x, y in self.batches.all_of(split, batch_size):
+                    logits = self.model(x)
+                    correct += int((logits.argmax(1) == y).sum())
+                    total += float(self.loss(logits, y)) * len(y)
         finally:
             self.levers.set_modes()
         return correct / len(split.y), total / len(split.y)
