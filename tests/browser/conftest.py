@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,14 +12,18 @@ import pytest
 
 from . import driver
 
+expect = pytest.importorskip("playwright.sync_api").expect
+
 REPO = Path(__file__).parents[2]
 SETUP = f"""import sys, warnings
 warnings.filterwarnings("ignore")
 sys.path.insert(0, {str(REPO)!r})
 import ipykernel, tlcourse as tl
-from tests.browser.runs import digits_run
-from tlcourse.session import Applied, Refused
-def applied(): return [event.command.to_json() for event in run.events if isinstance(event, Applied)]
+from tests.browser.runs import digits_run, small_weights
+from tlcourse.session import Applied
+def applied():
+    given = [event.command.to_json() for event in run.events if isinstance(event, Applied)]
+    return [{{k: v for k, v in command.items() if v is not None}} for command in given]
 print(ipykernel.__version__)
 """
 
@@ -28,6 +33,8 @@ def kernel_of(version: str, folder: Path) -> str:
     if importlib.metadata.version("ipykernel") == version:
         return "python3"
     overlay = folder / f"ipykernel-{version}"
+    if overlay.exists():
+        return overlay.name
     pip = [sys.executable, "-m", "pip"] if importlib.util.find_spec("pip") else ["uv", "pip"]
     if pip[0] == "uv" and not shutil.which("uv"):
         pytest.skip(f"neither pip nor uv is here to bring ipykernel {version}")
@@ -61,6 +68,28 @@ def server(tmp_path_factory):
         yield server
 
 
+def begin(book: driver.Notebook, arguments: str = ""):
+    """Start a run; its cockpit, once the view hears from the kernel."""
+    book.run(book.add(f"run = digits_run({arguments})\ntl.Cockpit(run)"))
+    cockpit = book.cockpit()
+    expect(cockpit).to_have_attribute("data-link", "live")
+    expect(cockpit).to_have_attribute("data-status", re.compile("running|failed"))
+    return cockpit
+
+
+def control(cockpit, name: str):
+    return cockpit.locator(f'[data-control="{name}"]')
+
+
+def answer(cockpit, name: str):
+    return cockpit.locator(f'[data-say~="{name}"]')
+
+
+def stop(cockpit) -> None:
+    control(cockpit, "stop").click()
+    expect(cockpit).to_have_attribute("data-status", "stopped")
+
+
 @pytest.fixture(scope="session")
 def context(server):
     with driver.chromium() as browser:
@@ -73,15 +102,16 @@ def open_book(server, context):
     kept for the next test unless `open_book.books` forgets it."""
     books: dict[str, driver.Notebook] = {}
 
-    def open_one(version: str) -> driver.Notebook:
-        if version not in books:
-            name = f"steer-{version}.ipynb"
+    def open_one(version: str, app: str = "lab") -> driver.Notebook:
+        key = version if app == "lab" else f"{version}-{app}"
+        if key not in books:
+            name = f"steer-{key}.ipynb"
             kernel = kernel_of(version, server.folder)
             driver.write_notebook(server.folder / name, [SETUP], kernel)
-            books[version] = driver.Notebook(context, server, name)
-            assert books[version].run(0).strip() == version
-        books[version].page.bring_to_front()
-        return books[version]
+            books[key] = driver.Notebook(context, server, name, app=app)
+            assert books[key].run(0).strip() == version
+        books[key].page.bring_to_front()
+        return books[key]
 
     open_one.books = books
     yield open_one

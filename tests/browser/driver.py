@@ -63,6 +63,7 @@ def lab(folder: Path, *, extra: dict[str, str] | None = None) -> Iterator[Server
         sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser",
         "--ip=127.0.0.1", f"--port={port}", f"--ServerApp.root_dir={folder}",
         f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]  # fmt: skip
     log = (home / "server.log").open("w")
@@ -115,14 +116,23 @@ def write_notebook(path: Path, cells: list[str], kernel: str = "python3") -> Non
 
 
 class Notebook:
-    """An open notebook: run a cell, read what it printed, find its cockpit."""
+    """An open notebook: run a cell, read what it printed, find its cockpit. app: "lab", or "notebooks"
+    for Notebook 7, which the same server has."""
 
-    def __init__(self, context: Any, server: Server, name: str, kernel: bool = True) -> None:
+    def __init__(
+        self, context: Any, server: Server, name: str, kernel: bool = True, app: str = "lab"
+    ) -> None:
         self.page = context.new_page()
         self.page.set_default_timeout(30_000)
         self.complaints: list[str] = []
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(f"{server.url}/lab/tree/{name}?token={server.token}&reset")
+        # Notebook 7 has errors of its own on an empty page; ours come from the widget's module.
+        ours = "" if app == "lab" else "blob:"
+        self.page.on(
+            "pageerror",
+            lambda e: self.complaints.append(f"{e} {e.stack}") if ours in (e.stack or "") else None,
+        )
+        place = "lab/tree" if app == "lab" else app
+        self.page.goto(f"{server.url}/{place}/{name}?token={server.token}&reset")
         self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.content?.model")
         self.page.evaluate(
             """async kernel => {
@@ -132,7 +142,7 @@ class Notebook:
                     await panel.sessionContext.ready;
                     await panel.sessionContext.session.kernel.info;
                 }
-                if (!jupyterapp.shell.leftCollapsed)
+                if (jupyterapp.shell.leftCollapsed === false && location.pathname.includes('/lab'))
                     await jupyterapp.commands.execute('application:toggle-left-area');
             }""",
             kernel,

@@ -9,7 +9,9 @@ from torch import nn
 import tlcourse as tl
 
 
-def digits_run(steps: int = 2000, *, pace_s: float = 0.0, fail_at: int | None = None) -> tl.Session:
+def digits_run(
+    steps: int = 2000, *, pace_s: float = 0.0, fail_at: int | None = None, **options
+) -> tl.Session:
     """pace_s: what each step waits besides. fail_at: the step at which training raises."""
     data = tl.load_data("digits", labels_per_class=20, seed=0)
     calls = []
@@ -22,7 +24,14 @@ def digits_run(steps: int = 2000, *, pace_s: float = 0.0, fail_at: int | None = 
                 raise ValueError("the loss fell off the table")
         return nn.functional.cross_entropy(logits, target)
 
-    return tl.Session(net(), data, steps=steps, lr=3e-3, freeze="backbone", loss=loss, seed=0)
+    return tl.Session(
+        net(), data, steps=steps, lr=3e-3, freeze="backbone", loss=loss, seed=0, **options
+    )
+
+
+def small_weights(model, batch):
+    """A further term of the loss: the mean square of the head's weights."""
+    return sum(weight.square().mean() for weight in model.head.parameters())
 
 
 def net() -> nn.Module:

@@ -1,9 +1,9 @@
 """A hand in a real Chromium steers a real run in a real JupyterLab."""
 
-import re
-
 import pytest
 from playwright.sync_api import expect
+
+from .conftest import answer, begin, control, stop
 
 pytestmark = pytest.mark.browser
 
@@ -20,28 +20,6 @@ def book74(open_book):
     return open_book("7.4.0")
 
 
-def begin(book, arguments=""):
-    """Start a run; its cockpit, once the view hears from the kernel."""
-    book.run(book.add(f"run = digits_run({arguments})\ntl.Cockpit(run)"))
-    cockpit = book.cockpit()
-    expect(cockpit).to_have_attribute("data-link", "live")
-    expect(cockpit).to_have_attribute("data-status", re.compile("running|failed"))
-    return cockpit
-
-
-def control(cockpit, name):
-    return cockpit.locator(f'[data-control="{name}"]')
-
-
-def answer(cockpit, name):
-    return cockpit.locator(f'[data-say~="{name}"]')
-
-
-def stop(cockpit):
-    control(cockpit, "stop").click()
-    expect(cockpit).to_have_attribute("data-status", "stopped")
-
-
 def test_every_control_reaches_the_loop_and_is_acknowledged(book):
     cockpit = begin(book)
     assert book.ask("run.status") == "running"  # the cell has returned
@@ -54,8 +32,8 @@ def test_every_control_reaches_the_loop_and_is_acknowledged(book):
     control(cockpit, "lr:head").press("Enter")
     expect(answer(cockpit, "lr:head")).to_have_attribute("data-answer", "applied")
     expect(control(cockpit, "lr:head")).to_have_value("5e-4")
-    control(cockpit, "raise:head").click()
-    expect(control(cockpit, "lr:head")).to_have_value("0.0015")
+    drag(control(cockpit, "rate:head"), -2)
+    expect(control(cockpit, "lr:head")).to_have_value("0.01")
 
     control(cockpit, "evaluate").click()
     control(cockpit, "augment").fill("0.5")
@@ -63,6 +41,12 @@ def test_every_control_reaches_the_loop_and_is_acknowledged(book):
 
     control(cockpit, "switch:stage2").click()
     expect(control(cockpit, "switch:stage2")).to_have_attribute("aria-checked", "false")
+    control(cockpit, "stats:stage2").click()
+    expect(control(cockpit, "stats:stage2")).to_have_attribute("aria-pressed", "true")
+    control(cockpit, "train-backbone").click()
+    expect(control(cockpit, "switch:stem")).to_have_attribute("aria-checked", "true")
+    control(cockpit, "freeze-backbone").click()
+    expect(control(cockpit, "switch:stem")).to_have_attribute("aria-checked", "false")
 
     control(cockpit, "hold").click()
     expect(cockpit.locator(".tlc-pill")).to_have_text("Paused")
@@ -74,17 +58,20 @@ def test_every_control_reaches_the_loop_and_is_acknowledged(book):
     assert book.ask("run.step") > before
     stop(cockpit)
     assert book.ask("applied()") == [
-        {"kind": "unfreeze", "group": "stage2", "lr": None},
+        {"kind": "unfreeze", "group": "stage2"},
         {"kind": "set_lr", "group": "head", "lr": 5e-4},
-        {"kind": "set_lr", "group": "head", "lr": 0.0015},
+        {"kind": "set_lr", "group": "head", "lr": 0.01},
         {"kind": "evaluate", "split": "valid"},
         {"kind": "augment", "strength": 0.5},
         {"kind": "freeze", "group": "stage2", "stats": True},
+        {"kind": "freeze", "group": "stage2", "stats": False},
+        {"kind": "unfreeze", "group": "backbone"},
+        {"kind": "freeze", "group": "backbone", "stats": True},
         {"kind": "pause"},
         {"kind": "resume"},
         {"kind": "stop"},
     ]
-    expect(cockpit.locator(".tlc-log li")).to_have_count(9)
+    expect(cockpit.locator(".tlc-log li")).to_have_count(12)
     marks = cockpit.locator(".tlc-flag")
     assert marks.count() >= 1
     assert "unfroze stage2" in " ".join(marks.evaluate_all("all => all.map(m => m.ariaLabel)"))
@@ -100,7 +87,7 @@ def test_clicks_work_while_a_cell_awaits_the_run(book):
     )
     control(cockpit, "switch:stage1").click()
     expect(control(cockpit, "switch:stage1")).to_have_attribute("aria-checked", "true")
-    control(cockpit, "lower:head").click()
+    drag(control(cockpit, "rate:head"), -3)
     expect(control(cockpit, "lr:head")).to_have_value("0.001")
     control(cockpit, "hold").click()
     expect(cockpit).to_have_attribute("data-status", "paused")
@@ -113,6 +100,36 @@ def test_clicks_work_while_a_cell_awaits_the_run(book):
     assert [c["kind"] for c in book.ask("applied()")] == [
         "unfreeze", "set_lr", "pause", "resume", "stop",
     ]  # fmt: skip
+
+
+def test_adapters_heads_and_loss_weights(book74):
+    cockpit = begin(book74, "terms={'small': small_weights}")
+    cockpit.locator(".tlc-more summary").click()
+    control(cockpit, "lora-group").select_option("stage2")
+    control(cockpit, "lora-rank").select_option("4")
+    control(cockpit, "lora").click()
+    # The first adapter imports peft, which takes seconds.
+    expect(answer(cockpit, "lora")).to_have_attribute("data-answer", "applied", timeout=60_000)
+    expect(control(cockpit, "switch:lora")).to_have_attribute("aria-checked", "true")
+    control(cockpit, "scale:lora").fill("0.5")
+    expect(answer(cockpit, "scale:lora")).to_have_attribute("data-answer", "applied")
+    control(cockpit, "head:mlp").click()
+    expect(answer(cockpit, "head:mlp")).to_have_attribute("data-answer", "applied")
+    control(cockpit, "head:linear").click()
+    expect(cockpit.locator(".tlc-log li").first).to_contain_text("fresh linear head")
+    control(cockpit, "weight:small").fill("1.5")
+    expect(answer(cockpit, "weight:small")).to_have_attribute("data-answer", "applied")
+    stop(cockpit)
+    assert book74.ask("applied()") == [
+        {"kind": "add_lora", "group": "stage2", "rank": 4, "name": "lora"},
+        {"kind": "set_scale", "adapter": "lora", "value": 0.5},
+        {"kind": "swap_head", "head": "mlp"},
+        {"kind": "swap_head", "head": "linear"},
+        {"kind": "set_weight", "term": "small", "value": 1.5},
+        {"kind": "stop"},
+    ]
+    assert book74.ask("run.weights") == {"small": 1.5}
+    assert book74.ask("[g.scale for g in run.groups if g.kind == 'adapter']") == [0.5]
 
 
 def test_what_would_not_bite_is_refused_beside_the_control(book74):
@@ -144,13 +161,14 @@ def test_by_keyboard_alone_and_nothing_leaks_to_the_notebook(book74):
     expect(cockpit).to_have_attribute("data-status", "running")
 
     order = []
-    for _ in range(20):
+    for _ in range(30):
         order.append(page.evaluate("() => document.activeElement.dataset.control ?? ''"))
         if order[-1] == "lr:stem":
             break
         keys.press("Tab")
     named = [name for name in order if name]
-    assert named == ["hold", "evaluate", "stop", "switch:stem", "lower:stem", "lr:stem"]
+    assert named[:7] == ["hold", "evaluate", "stop", "save", "branch", "twin", "rewind"]
+    assert named[-3:] == ["switch:stem", "rate:stem", "lr:stem"]
     outline = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"  # one can see where one is
 
@@ -172,7 +190,7 @@ def test_by_keyboard_alone_and_nothing_leaks_to_the_notebook(book74):
     cockpit.locator(".tlc-flag[tabindex='0']").focus()
     expect(cockpit.locator(".tlc-tip")).to_be_visible()
     keys.press("Home")
-    expect(cockpit.locator(".tlc-tip")).to_contain_text("paused")
+    expect(cockpit.locator(".tlc-tip")).to_contain_text("unfroze stage2")
     control(cockpit, "stop").focus()
     keys.press("Enter")
     expect(cockpit).to_have_attribute("data-status", "stopped")
@@ -213,6 +231,27 @@ def test_readable_in_both_themes_and_at_every_width(book74):
         )
         assert overflow == 0, width
     stop(cockpit)
+
+
+def drag(slider, power):
+    """With the mouse, to where the slider stands for ten to the power."""
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    thumb = 16  # px, Chromium's
+    low, high, now = (
+        float(slider.evaluate(f"node => node.{part}")) for part in ("min", "max", "value")
+    )
+
+    def at(value):
+        share = (value - low) / (high - low)
+        return box["x"] + thumb / 2 + share * (box["width"] - thumb), box["y"] + box["height"] / 2
+
+    mouse = slider.page.mouse
+    mouse.move(*at(now))
+    mouse.down()
+    mouse.move(*at((now + power) / 2))
+    mouse.move(*at(power))
+    mouse.up()
 
 
 # The lowest contrast of a text in the cockpit with the ground it stands on (WCAG 2.2, 1.4.3).

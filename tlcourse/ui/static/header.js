@@ -50,7 +50,7 @@ export function makeHeader(steer, play) {
   const fill = h("i");
   const progress = h("div", { class: "tlc-progress", role: "progressbar", "aria-label": "Steps done", "aria-valuemin": 0 }, fill);
   const note = h("p", { class: "tlc-note", hidden: true });
-  const hint = h("p", { class: "tlc-note tlc-hint", hidden: true });
+  const hint = h("p", { class: "tlc-note tlc-place", hidden: true });
   const lost = h("p", { class: "tlc-note tlc-lost", role: "alert", hidden: true });
   let paused = false;
   const el = h("header", { class: "tlc-head" },

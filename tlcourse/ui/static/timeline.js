@@ -35,7 +35,7 @@ export function makeTimeline(steer) {
     type: "button", role: "switch", class: "tlc-switch", "data-control": "twin", title: "The next intervention gets an untouched control that trains beside, on the same batches",
     onclick: () => steer("twin", { kind: "twin", on: view?.now.twin == null }),
   }, h("span", { class: "tlc-knob" }), twinWord);
-  const tools = h("span", { class: "tlc-tools" }, mark.el, fork.el, twin);
+  const tools = h("span", { class: "tlc-timetools" }, mark.el, fork.el, twin);
   const say = h("span", { class: "tlc-say", "data-say": "save branch twin rewind" });
 
   const picture = s("svg", { class: "tlc-lanes", "aria-hidden": "true" });

@@ -1,0 +1,86 @@
+"""Other places: Notebook 7, ipykernel 6, a hello that is lost, two views of one run."""
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from .conftest import answer, begin, control, stop
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("version", ["7.4.0", "7.3.0"])
+def test_in_notebook_7(open_book, version):
+    book = open_book(version, "notebooks")
+    assert book.page.evaluate("() => jupyterapp.name") == "Jupyter Notebook"
+    cockpit = begin(book)
+    control(cockpit, "switch:stage2").click()
+    expect(answer(cockpit, "switch:stage2")).to_have_attribute("data-answer", "applied")
+    expect(cockpit.locator(".tlc-place")).to_be_hidden()
+    stop(cockpit)
+    assert [c["kind"] for c in book.ask("applied()")] == ["unfreeze", "stop"]
+
+
+def test_on_ipykernel_6_it_works_while_no_cell_runs_and_says_so(open_book):
+    book = open_book("6.31.0")
+    cockpit = begin(book, "steps=4000")
+    expect(cockpit.locator(".tlc-place")).to_contain_text("clicks wait while a cell runs")
+    control(cockpit, "switch:stage2").click()
+    expect(answer(cockpit, "switch:stage2")).to_have_attribute("data-answer", "applied")
+
+    book.start(book.add("import time; time.sleep(2)"))
+    began = time.monotonic()
+    control(cockpit, "switch:stage1").click()
+    expect(answer(cockpit, "switch:stage1")).to_have_attribute("data-answer", "pending")
+    before = int(cockpit.locator(".tlc-progress").get_attribute("aria-valuenow"))
+    book.page.wait_for_timeout(400)
+    after = int(cockpit.locator(".tlc-progress").get_attribute("aria-valuenow"))
+    assert after > before  # what it shows goes on
+    expect(answer(cockpit, "switch:stage1")).to_have_attribute("data-answer", "applied")
+    assert time.monotonic() - began > 1
+    stop(cockpit)
+    assert [c["kind"] for c in book.ask("applied()")] == ["unfreeze", "unfreeze", "stop"]
+
+
+LOSSY = """
+lost = []
+def losing(self, widget, content, buffers, hear=tl.Cockpit._hear):
+    if content["type"] == "hello" and len(lost) < 2:
+        lost.append(content)
+    else:
+        hear(self, widget, content, buffers)
+kept, tl.Cockpit._hear = tl.Cockpit._hear, losing
+run = digits_run(4000)
+shown = tl.Cockpit(run)
+tl.Cockpit._hear = kept
+shown
+"""
+
+
+def test_a_hello_that_is_lost_is_said_again(open_book):
+    book = open_book("7.4.0")
+    book.run(book.add(LOSSY))
+    cockpit = book.cockpit()
+    expect(cockpit).to_have_attribute("data-link", "live", timeout=8000)
+    assert book.ask("len(lost)") == 2
+    expect(cockpit.locator(".tlc-where")).to_have_text(re.compile(r"step [1-9]\d* of 4000"))
+    stop(cockpit)
+
+
+def test_two_views_of_one_run_show_the_same(open_book):
+    book = open_book("7.4.0")
+    first = begin(book, "steps=4000")
+    at = book.page.locator(".tlc").count() - 1
+    book.run(book.add("tl.Cockpit(run)"))
+    first, second = book.cockpit(at), book.cockpit(at + 1)
+    expect(second).to_have_attribute("data-link", "live")
+    control(second, "switch:stage2").click()
+    expect(control(first, "switch:stage2")).to_have_attribute("aria-checked", "true")
+    expect(answer(first, "switch:stage2")).to_have_text("")  # the answer is for the hand that asked
+    control(first, "hold").click()
+    expect(second).to_have_attribute("data-status", "paused")
+    for part in (".tlc-log li .tlc-what", ".tlc-where", ".tlc-lr"):
+        assert first.locator(part).all_inner_texts() == second.locator(part).all_inner_texts()
+    stop(second)
