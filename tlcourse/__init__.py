@@ -15,6 +15,9 @@ _HOME = {
     "Session": "session",
     "replay": "session",
     "Record": "session",
+    "steer": "session",
+    "steer_trainer": "session",
+    "beside": "session",
     "SetLR": "session",
     "Freeze": "session",
     "Unfreeze": "session",
@@ -87,6 +90,9 @@ if TYPE_CHECKING:
         SwapHead,
         Twin,
         Unfreeze,
+        beside,
         replay,
+        steer,
+        steer_trainer,
     )
     from tlcourse.ui import Cockpit

@@ -9,9 +9,12 @@ timelines          branches, twins, rewind    snapshot  one moment, bit for bit
 session            the run as its user sees it          plan, recipe    what determines it
 record, replay     doing it again, and comparing        result          what came out
 steerable          what a cockpit may use of a run      runner, threads where the work is done
+steer, trainers    a loop of one's own, a trainer's     beside  anyone's training in a thread
+steering, loop     how that is steered, within limits   given, resumed, parts  its optimizer, its model
 keys               randomness as an argument            thrift, memory  what looking on may cost
 """
 
+from .beside import beside
 from .commands import (
     STEERING,
     AddLoRA,
@@ -55,7 +58,9 @@ from .replay import Replay, replay
 from .result import Result
 from .session import Session
 from .steerable import Bookmark, GroupState, Steerable, TimelineState
+from .steer import steer
 from .threads import CORES
+from .trainers import steer_trainer
 from .training import Batch, Term
 
 __all__ = [
@@ -101,8 +106,11 @@ __all__ = [
     "Twin",
     "Unfreeze",
     "Warned",
+    "beside",
     "event_from_json",
     "from_json",
     "kinds",
     "replay",
+    "steer",
+    "steer_trainer",
 ]

@@ -1,0 +1,151 @@
+"""A folder of saved states: each written whole or not at all, hashed, the last two kept.
+
+    FOLDER/save-000012/   state.safetensors  state.json  events.jsonl  record.jsonl  SHA256SUMS
+    FOLDER/.save-000013.part/   one that was being written when its process was killed
+
+`sha256sum -c SHA256SUMS` in such a folder says the same as `read` here.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tlcourse.errors import RecordError
+
+SUMS = "SHA256SUMS"
+TENSORS = "state.safetensors"
+_NAME = re.compile(r"save-(\d{6,})")
+_DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
+    torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+
+
+def saves(folder: Path) -> list[Path]:
+    """Those in the folder, the newest first, whether good or not."""
+    found = [(int(m[1]), p) for p in _listed(folder) if (m := _NAME.fullmatch(p.name))]
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def write(folder: Path, texts: Mapping[str, Iterable[str]], tensors: Mapping[str, Tensor]) -> Path:
+    """One more save. texts: file name → its lines. Raises OSError, and leaves what was there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 1 + max((int(path.name.split("-")[1]) for path in saves(folder)), default=0)
+    name = f"save-{number:06d}"
+    partial = folder / f".{name}.part"
+    try:
+        partial.mkdir()
+        sums = [_write_tensors(partial / TENSORS, tensors)]
+        for file, lines in texts.items():
+            sums.append(_write(partial / file, (f"{line}\n".encode() for line in lines)))
+        _write(partial / SUMS, (f"{line}\n".encode() for line in sums))
+        _sync(partial)
+        partial.rename(folder / name)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)  # room for others
+        raise
+    _sync(folder)
+    return folder / name
+
+
+def clean(folder: Path, keep: Iterable[Path]) -> None:
+    """Remove every other save, and what was left half written."""
+    kept = {path.name for path in keep}
+    for path in _listed(folder):
+        if path.name not in kept and (_NAME.fullmatch(path.name) or _is_partial(path)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def read(save: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Its texts by file name, and its tensors. Raises RecordError that names the file at fault."""
+    from safetensors.torch import load
+
+    try:
+        rows = [line.split("  ", 1) for line in _bytes(save / SUMS).decode().splitlines()]
+        sums = {name: sha256 for sha256, name in rows}
+    except ValueError:
+        raise RecordError(f"{save / SUMS} is not a list of hashes.") from None
+    if TENSORS not in sums:
+        raise RecordError(f"{save / SUMS} is cut short: it does not name {TENSORS}.")
+    contents = {}
+    for name, sha256 in sums.items():
+        contents[name] = _bytes(save / name)
+        if hashlib.sha256(contents[name]).hexdigest() != sha256:
+            raise RecordError(
+                f"{save / name} is damaged: its {len(contents[name]):,} bytes are not those that were "
+                "written (another SHA-256)."
+            )
+    tensors = load(contents.pop(TENSORS))
+    return {name: content.decode() for name, content in contents.items()}, tensors
+
+
+def raw(tensor: Tensor) -> memoryview:
+    """The bytes of a contiguous tensor on the CPU."""
+    return memoryview(tensor.view(-1).view(torch.uint8).numpy())
+
+
+def _write(path: Path, parts: Iterable[bytes | memoryview]) -> str:
+    """Returns the file's line for SHA256SUMS."""
+    digest = hashlib.sha256()
+    with open(path, "xb") as file:
+        for part in parts:
+            digest.update(part)
+            file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
+    return f"{digest.hexdigest()}  {path.name}"
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """The safetensors format (huggingface.co/docs/safetensors), one tensor in memory at a time."""
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
+    header, at = {}, 0
+    for name, tensor in ordered:
+        place = [at, at := at + tensor.nbytes]
+        shape = list(tensor.shape)
+        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": shape, "data_offsets": place}
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    plain = (tensor.detach().cpu().contiguous() for _, tensor in ordered)
+    flat = (raw(t) for t in plain if t.numel())
+    return _write(
+        path, (part for parts in ([len(head).to_bytes(8, "little"), head], flat) for part in parts)
+    )
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise RecordError(f"{path} is missing.") from None
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _is_partial(path: Path) -> bool:
+    return path.name.startswith(".save-") and path.name.endswith(".part")
+
+
+def _sync(folder: Path) -> None:
+    """That a name in this folder is on the disk; Windows knows no such thing."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
