@@ -18,8 +18,9 @@ from tlcourse import plots
 from tlcourse.errors import CommandError, DataError
 from tlcourse.measure import confusion, interval
 from tlcourse.methods import nearest
-from tlcourse.plots.curves import _smoothed
-from tlcourse.session.events import StepDone
+from tlcourse.plots.timelines import course_of
+from tlcourse.session.commands import Branch, Rewind
+from tlcourse.session.events import Applied, Branched, Evaluated, StepDone
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,10 @@ def test_curves_draw_the_events(run):
     assert "step 25: learning rate of head set to 0.0001" in picture.alt
 
 
+def _smoothed(losses):
+    return course_of(steps_of(losses)).lines[0].smooth
+
+
 def test_a_smoothed_loss_never_looks_ahead_and_has_no_kink():
     losses = np.r_[np.ones(50), np.zeros(50)]
     assert _smoothed(losses)[:50] == pytest.approx(1)
@@ -177,6 +182,90 @@ def test_a_run_that_ends_in_an_explosion_does_not_flatten_its_start():
 
 def steps_of(losses):
     return [StepDone(step, step, "main", float(loss)) for step, loss in enumerate(losses, 1)]
+
+
+@pytest.fixture(scope="module")
+def storied():
+    """A rewind from 30 to 20, a branch at 25 that is left for main at 28, a twin since 40."""
+    told, tick = [], 0
+
+    def steps(first, last, loss, branch="main", *, alone=False, measured=None):
+        nonlocal tick
+        for step in range(first, last + 1):
+            tick += not alone
+            told.append(StepDone(tick, step, branch, loss(step)))
+            if measured and step % 5 == 0:
+                told.append(Evaluated(tick, step, branch, "valid", measured(step), 1.0))
+
+    def done(command, step, branch="main"):
+        told.append(Applied(tick, step, branch, command, None, 1, 1, {"head": 1e-3}, ()))
+
+    steps(1, 30, lambda s: 1.0 if s <= 20 else 9.0, measured=lambda s: 0.5 if s <= 20 else 0.1)
+    done(tl.SetLR("head", 1.0), 30)
+    done(Rewind(20), 20)
+    steps(21, 28, lambda s: 1.0, measured=lambda s: 0.6)
+    done(Branch("bold", at=25), 25, "bold")
+    told.append(Branched(tick, 25, "bold", "main", False))
+    steps(26, 32, lambda s: 2.0, "bold", measured=lambda s: 0.3)
+    done(Rewind(28, branch="main"), 28)
+    steps(29, 40, lambda s: 1.0, measured=lambda s: 0.7)
+    done(tl.SetLR("head", 1e-2), 40)
+    told.append(Branched(tick, 40, "twin", "main", True))
+    steps(41, 60, lambda s: 0.5, measured=lambda s: 0.9)
+    steps(41, 60, lambda s: 1.0, "twin", alone=True, measured=lambda s: 0.7)
+    return told
+
+
+def test_every_step_belongs_to_one_line(storied):
+    course = course_of(storied)
+    assert course.now == "main" and course.rewinds == ((30, 20, "main"), (32, 28, "main"))
+    lines = [(line.name, line.role, list(line.steps)) for line in course.lines]
+    assert lines == [
+        ("main", "now", list(range(1, 61))),
+        ("main", "gone", list(range(21, 31))),
+        ("bold", "other", list(range(26, 33))),
+        ("twin", "twin", list(range(41, 61))),
+    ]
+    assert sum(len(steps) for *_, steps in lines) == sum(type(e) is StepDone for e in storied)
+    measured = {
+        (line.name, line.role): [e.accuracy for e in line.evaluations] for line in course.lines
+    }
+    assert measured["main", "gone"] == [0.1, 0.1]
+    assert measured["main", "now"] == [0.5] * 4 + [0.6] + [0.7] * 3 + [0.9] * 4
+    assert measured["bold", "other"] == [0.3] and measured["twin", "twin"] == [0.7] * 4
+    assert [role for _, role in course.hands] == ["gone", "now", "other", "now", "now"]
+
+
+def test_the_present_line_is_the_branch_that_trained_last_with_its_past(storied):
+    inside = course_of(storied[: 1 + max(i for i, e in enumerate(storied) if e.branch == "bold")])
+    assert [(line.name, line.role, len(line.steps)) for line in inside.lines] == [
+        ("bold", "now", 32), ("main", "gone", 10), ("main", "other", 3)
+    ]  # fmt: skip
+    assert inside.lines[0].losses[25:].tolist() == [2.0] * 7
+
+
+def test_smoothed_curves_go_on_from_where_they_leave(storied):
+    now, gone, bold, twin = course_of(storied).lines
+    assert now.smooth[:40] == pytest.approx(1.0), "what was given up left no trace"
+    assert twin.smooth == pytest.approx(1.0) and twin.start == (40.0, pytest.approx(1.0))
+    assert gone.start[0] == 20 and bold.start[0] == 25
+    assert bold.smooth[0] == pytest.approx(1.25, abs=1e-3), "a quarter of the new, three of what was"
+
+
+def test_curves_show_the_ways_that_were_not_gone(storied):
+    picture = plots.curves(storied)
+    loss, accuracy = picture.figure.axes
+    drawn = [line for line in loss.lines if len(line.get_xdata()) > 2]
+    assert list(drawn[1].get_xdata()) == list(range(1, 61))
+    assert [line.get_xdata()[0] for line in drawn[2:]] == [20, 25, 40]
+    texts = [text.get_text() for text in accuracy.get_legend().get_texts()]
+    assert texts == ["main (last)", "given up", "bold", "without (twin)"]
+    assert "in the twin without" in picture.alt and "beside bold" in picture.alt
+    assert loss.get_ylim()[1] < 5, "what was given up does not set the scale"
+    listing = picture.figure._supxlabel.get_text()
+    assert "1  step 30: learning rate of head set to 1  (given up)" in listing
+    assert "2  step 30: rewound to step 20\n" in listing
+    assert "3  step 25: branch bold begun at 25  (on another timeline)" in listing
 
 
 def test_runs_are_told_apart_by_name(run):

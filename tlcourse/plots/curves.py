@@ -1,6 +1,6 @@
-"""A run as it went: loss, accuracy, and every hand that was laid on it."""
+"""A run as it went: loss, accuracy, every hand that was laid on it, and the ways that it did not go."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from tlcourse.errors import DataError
 from tlcourse.plots.style import (
+    GRID,
     INK,
     MARKERS,
     MUTED,
@@ -19,14 +20,29 @@ from tlcourse.plots.style import (
     sheet,
     styled,
 )
-from tlcourse.session import Augment, Freeze, SetLR, Stop, Unfreeze
-from tlcourse.session.events import Applied, Evaluated, StepDone
+from tlcourse.plots.timelines import Course, Line, course_of
+from tlcourse.session.commands import (
+    AddLoRA,
+    Augment,
+    Branch,
+    Freeze,
+    Rewind,
+    SetLR,
+    SetScale,
+    SetWeight,
+    Stop,
+    SwapHead,
+    Unfreeze,
+)
+from tlcourse.session.events import StepDone
 
 if TYPE_CHECKING:
     from tlcourse.session import Session
     from tlcourse.session.events import Event
 
 _LINES = ("-", "--", "-.", ":")
+TWIN = "#A3417C"  # Okabe & Ito's purple, darker: as in the cockpit
+PALE = "#6B7680"
 
 
 def curves(
@@ -38,24 +54,35 @@ def curves(
     """Training loss and accuracy over the steps, interventions marked and listed below.
 
     runs: a session, its events, or several by name, to be laid over each other. split: whose
-    accuracy. The thin line is each step's loss, the thick one its moving average. An explosion may
-    leave the loss's scale; the figure then says how far it went.
+    accuracy. The thin line is each step's loss, the thick one its moving average. Of a run with several
+    timelines the last one is drawn like that; others are grey, a twin (the same without the
+    intervention) is dashed, and what a rewind gave up is dotted. An explosion may leave the loss's
+    scale; the figure then says how far it went.
     """
     named = runs if isinstance(runs, Mapping) else {"": runs}
     events = {name: list(getattr(run, "events", run)) for name, run in named.items()}
     if not any(isinstance(event, StepDone) for some in events.values() for event in some):
         raise DataError("There is nothing to draw yet: no step was taken. Run the session first.")
-    hands = {name: _interventions(some) for name, some in events.items()}
+    courses = {name: course_of(some) for name, some in events.items()}
+    hands = {name: _interventions(course) for name, course in courses.items()}
     listed = [(name, *hand) for name, some in hands.items() for hand in some]
-    losses = {name: _losses(some) for name, some in events.items()}
-    top = _ceiling(list(losses.values()))
+    losses = {name: course.lines[0].losses for name, course in courses.items()}
+    beside = [
+        line.losses
+        for course in courses.values()
+        for line in course.lines[1:]
+        if line.role != "gone"
+    ]
+    top = _ceiling([*losses.values(), *beside])
+    # Beyond the scale only "beyond" counts: one 1e30 would otherwise lift a whole run out of sight.
+    courses = {name: course_of(some, limit=2 * top) for name, some in events.items()}
     with styled():
         figure = sheet(3.3 + (0.36 if title else 0) + 0.2 * len(listed), title=title)
         loss, accuracy = figure.subplots(1, 2)
-        for at, (name, some) in enumerate(events.items()):
+        for at, (name, course) in enumerate(courses.items()):
             look = {"color": PALETTE[at % len(PALETTE)], "linestyle": _LINES[at % len(_LINES)]}
-            _draw_loss(loss, some, top, name, look)
-            _draw_accuracy(accuracy, some, split, name, MARKERS[at % len(MARKERS)], look)
+            _draw_loss(loss, course, name, look)
+            _draw_accuracy(accuracy, course, split, name, MARKERS[at % len(MARKERS)], look)
         loss.set_title("training loss", pad=14)
         loss.set(xlabel="step", ylim=(0, 1.05 * top))
         if beyond := _beyond(losses, top):
@@ -65,52 +92,86 @@ def curves(
         accuracy.set_title(f"{_SPLITS.get(split, split)} accuracy", pad=14)
         accuracy.set(xlabel="step", xlim=loss.get_xlim())
         percent_axis(accuracy.yaxis)
-        for step in dict.fromkeys(step for _, step, _ in listed):
-            numbers = [str(n) for n, (_, other, _) in enumerate(listed, 1) if other == step]
-            _mark(loss, step, ", ".join(numbers))
-            _mark(accuracy, step, ", ".join(numbers))
-        if len(events) > 1:
+        low, high = loss.get_xlim()
+        for marks in _grouped(listed, gap=(high - low) / 25):
+            for axes in (loss, accuracy):
+                _mark(axes, marks)
+        if len(events) > 1 or any(len(course.lines) > 1 for course in courses.values()):
             accuracy.legend(loc="lower right")
         if listed:
             figure.supxlabel(_listing(listed), x=0.02, ha="left", fontsize=9.5, color=INK)
     gone = {name for name, some in losses.items() if _beyond({name: some}, top)}
-    return Picture(figure, _alt(events, hands, gone, split, title))
+    return Picture(figure, _alt(courses, hands, gone, split, title))
 
 
-def _losses(events: list) -> np.ndarray:
-    return np.array([event.loss for event in events if isinstance(event, StepDone)], dtype=float)
+# -- lines -----------------------------------------------------------------------------------------
+
+_LOOKS: dict[str, dict[str, Any]] = {
+    "other": {"color": PALE, "linestyle": "-", "linewidth": 1.4},
+    "twin": {"color": TWIN, "linestyle": (0, (5, 2.5)), "linewidth": 1.8},
+    "gone": {"color": PALE, "linestyle": (0, (1, 2)), "linewidth": 1.3},
+}
 
 
-def _draw_loss(axes: Axes, events: list, top: float, name: str, look: dict[str, Any]) -> None:
-    steps = [event.step for event in events if isinstance(event, StepDone)]
-    losses = _losses(events)
-    axes.plot(steps, losses, linewidth=0.8, alpha=0.35, color=look["color"])
-    # Beyond the scale only "beyond" counts: one 1e30 would otherwise lift a whole run out of sight.
-    axes.plot(steps, _smoothed(np.minimum(losses, 2 * top)), label=name, **look)
+def _draw_loss(axes: Axes, course: Course, name: str, look: dict[str, Any]) -> None:
+    now, *others = course.lines
+    axes.plot(now.steps, now.losses, linewidth=0.8, alpha=0.35, color=look["color"])
+    axes.plot(now.steps, now.smooth, label=name, **look)
+    for line in others:
+        axes.plot(*line.drawn(), zorder=1.8, **_LOOKS[line.role])
 
 
 def _draw_accuracy(
-    axes: Axes, events: list, split: str, name: str, marker: str, look: dict[str, Any]
+    axes: Axes, course: Course, split: str, name: str, marker: str, look: dict[str, Any]
 ) -> None:
-    seen = [event for event in events if isinstance(event, Evaluated) and event.split == split]
-    points = [event.step for event in seen], [event.accuracy for event in seen]
-    axes.plot(*points, label=name, marker=marker, markersize=4.5, **look)
+    now, *others = course.lines
+    many = bool(others)
+    points = _points(now.evaluations, split)
+    axes.plot(
+        *points,
+        label=name or (f"{course.now} (last)" if many else ""),
+        marker=marker,
+        markersize=4.5,
+        **look,
+    )
+    called: set[str] = set()
+    for line in others:
+        label = _called(line, name)
+        axes.plot(
+            *_from(now, line, split),
+            label=None if label in called else label,
+            zorder=1.8,
+            marker=marker if line.role == "twin" else None,
+            markersize=3.5,
+            **_LOOKS[line.role],
+        )
+        called.add(label)
 
 
-def _smoothed(losses: np.ndarray) -> np.ndarray:
-    """Exponential mean of the finite losses so far; NaN where a loss is not finite.
+def _points(evaluations: Iterable[Any], split: str) -> tuple[list[int], list[float]]:
+    seen = [event for event in evaluations if event.split == split]
+    return [event.step for event in seen], [event.accuracy for event in seen]
 
-    Looking back only: a centred mean would show an intervention's effect before the intervention.
-    Divided by the weights given so far, so it starts on the first loss. As calm as the cockpit's.
-    """
-    keep = 1 - 1 / min(max(len(losses) / 80, 4), 100)
-    smoothed = np.full(len(losses), np.nan)
-    total = weight = 0.0
-    for at, loss in enumerate(losses):
-        if np.isfinite(loss):
-            total, weight = keep * total + (1 - keep) * loss, keep * weight + (1 - keep)
-            smoothed[at] = total / weight
-    return smoothed
+
+def _from(now: Line, line: Line, split: str) -> tuple[list[int], list[float]]:
+    """A line's accuracies, from the last one that it shares with the present timeline."""
+    steps, values = _points(line.evaluations, split)
+    begins = line.start[0] if line.start else 0
+    shared = [e for e in now.evaluations if e.split == split and e.step <= begins]
+    if not steps or not shared or shared[-1].step >= steps[0]:
+        return steps, values
+    return [shared[-1].step, *steps], [shared[-1].accuracy, *values]
+
+
+def _called(line: Line, run: str) -> str:
+    word = (
+        "given up"
+        if line.role == "gone"
+        else "without (twin)"
+        if line.role == "twin"
+        else line.name
+    )
+    return f"{run}: {word}" if run else word
 
 
 _GUESSING = 10.0  # above the cross-entropy of a guess among 1000 classes (6.9)
@@ -141,47 +202,81 @@ def _beyond(runs: Mapping[str, np.ndarray], top: float) -> str:
     return "\n".join(lines)
 
 
-def _interventions(events: list) -> list[tuple[int, str]]:
-    """(step, words) of every applied command that changed the training."""
-    return [
-        (event.step, _WORDS[type(event.command)](event.command))
-        for event in events
-        if isinstance(event, Applied) and type(event.command) in _WORDS
-    ]
+# -- hands -----------------------------------------------------------------------------------------
 
 
-def _mark(axes: Axes, step: int, numbers: str) -> None:
-    axes.axvline(step, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), zorder=0.5)
+def _interventions(course: Course) -> list[tuple[int, str, str]]:
+    """(step, words, role) of every applied command that changed the training. A rewind stands where the
+    run was when it was wound back."""
+    went = iter(course.rewinds)
+    found = []
+    for event, role in course.hands:
+        words = _WORDS.get(type(event.command))
+        step = next(went)[0] if isinstance(event.command, Rewind) else event.step
+        if words is not None:
+            found.append((step, words(event.command), role))
+    return found
+
+
+def _grouped(listed: list, gap: float) -> list[list[tuple[int, int, bool]]]:
+    """(step, number, pale) of what is listed, those together whose numbers would lie on each other."""
+    marks = sorted(
+        (step, number, role in ("gone", "other"))
+        for number, (_, step, _, role) in enumerate(listed, 1)
+    )
+    groups: list[list[tuple[int, int, bool]]] = []
+    for mark in marks:
+        if groups and mark[0] - groups[-1][-1][0] < gap:
+            groups[-1].append(mark)
+        else:
+            groups.append([mark])
+    return groups
+
+
+def _mark(axes: Axes, marks: list[tuple[int, int, bool]]) -> None:
+    for step in {step for step, _, pale in marks if not pale} or {step for step, *_ in marks}:
+        axes.axvline(step, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), zorder=0.5)
+    pale = all(pale for *_, pale in marks)
     axes.annotate(
-        numbers,
-        (step, 1),
+        ", ".join(str(number) for number in sorted(number for _, number, _ in marks)),
+        (sum(step for step, *_ in marks) / len(marks), 1),
         xycoords=("data", "axes fraction"),
         ha="center",
         va="center",
         fontsize=8.5,
-        color="white",
+        color=INK if pale else "white",
         weight="bold",
-        bbox={"boxstyle": "round,pad=0.25,rounding_size=0.6", "facecolor": MUTED, "linewidth": 0},
-    )
+        bbox={"boxstyle": "round,pad=0.25,rounding_size=0.6", "facecolor": GRID if pale else MUTED,
+              "linewidth": 0},
+    )  # fmt: skip
 
 
-def _listing(listed: list[tuple[str, int, str]]) -> str:
-    return "\n".join(
-        f"{number}  step {step}: {words}" + (f"  ({name})" if name else "")
-        for number, (name, step, words) in enumerate(listed, 1)
-    )
+def _listing(listed: list[tuple[str, int, str, str]]) -> str:
+    lines = []
+    for number, (name, step, words, role) in enumerate(listed, 1):
+        beside = [
+            name,
+            "given up" if role == "gone" else "on another timeline" if role == "other" else "",
+        ]
+        told = ", ".join(filter(None, beside))
+        lines.append(f"{number}  step {step}: {words}" + (f"  ({told})" if told else ""))
+    return "\n".join(lines)
 
 
-def _alt(events: dict, hands: dict, gone: set[str], split: str, title: str | None) -> str:
+def _alt(courses: dict, hands: dict, gone: set[str], split: str, title: str | None) -> str:
     ends = []
-    for name, some in events.items():
-        last = [e.accuracy for e in some if isinstance(e, Evaluated) and e.split == split]
-        words = [f"step {step}: {what}" for step, what in hands[name]]
+    for name, course in courses.items():
+        _, last = _points(course.lines[0].evaluations, split)
+        words = [f"step {step}: {what}" for step, what, _ in hands[name]]
+        twin = [_points(line.evaluations, split)[1] for line in course.of("twin")]
+        others = list(dict.fromkeys(line.name for line in course.of("other")))
         ends.append(
             (f"{name}: " if name else "")
             + (f"{split} accuracy ⟨{last[-1] * 100:.1f} %⟩ at the end" if last else "not evaluated")
+            + (f", ⟨{twin[0][-1] * 100:.1f} %⟩ in the twin without" if twin and twin[0] else "")
             + (", ⟨its loss off the scale for a while⟩" if name in gone else "")
             + (f", after {enumerated(words)}" if words else "")
+            + (f", beside {enumerated(others)}" if others else "")
         )
     return f"{title or 'Training'}: loss and accuracy over the steps. {'; '.join(ends)}."
 
@@ -195,6 +290,15 @@ _WORDS = {
     Unfreeze: lambda c: (
         f"{c.group} unfrozen" + ("" if c.lr is None else f", learning rate {c.lr:g}")
     ),
+    AddLoRA: lambda c: f"LoRA of rank {c.rank} added to {c.group}",
+    SetScale: lambda c: f"scale of {c.adapter} set to {c.value:g}",
+    SwapHead: lambda c: f"a fresh {c.head} head put in",
+    SetWeight: lambda c: f"weight of {c.term} set to {c.value:g}",
     Augment: lambda c: f"augmentation {c.strength:g}",
+    Rewind: lambda c: (
+        f"rewound to {'step ' if isinstance(c.to, int) else ''}{c.to}"
+        + (f" of {c.branch}" if c.branch else "")
+    ),
+    Branch: lambda c: f"branch {c.name} begun" + ("" if c.at is None else f" at {c.at}"),
     Stop: lambda c: "stopped",
 }
