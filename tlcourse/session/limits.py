@@ -1,0 +1,74 @@
+"""What a loop of one's own takes, and what it refuses, with the reason."""
+
+from collections.abc import Iterable
+
+import torch
+
+from tlcourse.errors import CommandError, SessionError
+
+from .commands import AddLoRA, Command, SetLR, SwapHead, Unfreeze, members
+from .inbox import Envelope
+from .levers import Levers
+
+CAN = frozenset(
+    "set_lr freeze unfreeze add_lora set_scale swap_head save rewind pause resume stop".split()
+)
+CANNOT = {
+    "branch": "Branch would train another past again, and your loop cannot be made to repeat itself.",
+    "twin": "Twin would take every step twice, and the steps are yours.",
+    "augment": "Augment would change the batches, and they come from your loader.",
+    "set_weight": "SetWeight would change the loss, and that is computed by your own code.",
+    "evaluate": "Evaluate needs data to measure on; measure in your loop and tell it with "
+    "steering.log(accuracy=…).",
+}
+
+
+def check(command: object, levers: Levers, waiting: Iterable[Envelope]) -> None:
+    """Raises CommandError for what can be seen to be wrong before the loop comes to it."""
+    if not isinstance(command, Command):
+        raise CommandError(
+            f"{command!r} is not a command. Write for instance steering.send(tl.Freeze('backbone'))."
+        )
+    if command.kind not in CAN:
+        reason = CANNOT.get(command.kind, f"Your loop cannot {type(command).__name__}.")
+        raise CommandError(f"{reason} A Session can do it.")
+    command.check()
+    group = getattr(command, "group", None)
+    coming = {e.command.name for e in waiting if isinstance(e.command, AddLoRA)}
+    if group and group not in coming:
+        members(group, levers.names, levers.scales)
+
+
+def why_not(command: Command, levers: Levers) -> str | None:
+    """What the schedule refuses: a rate cannot be set while it multiplies by 0."""
+    if not isinstance(command, SetLR | Unfreeze | AddLoRA | SwapHead) or command.lr is None:
+        return None
+    group = levers.names[-1] if isinstance(command, SwapHead) else command.group
+    try:
+        asked = members(group, levers.names, levers.scales)
+    except CommandError as unknown:
+        return str(unknown)
+    still = [name for name in asked if not levers.optimizer.base(name)]
+    if not still:
+        return None
+    later = "" if isinstance(command, SetLR) else ", or without lr"
+    return (
+        f"Your schedule holds the rate of {', '.join(still)} at 0 at this step (in a warm-up, or at "
+        f"its end), and no factor makes {command.lr:g} of 0. Send it again some steps later{later}."
+    )
+
+
+def too_late(command: Command, status: str) -> CommandError:
+    return CommandError(
+        f"The loop is {status}, so {type(command).__name__} comes too late; run it again and it takes "
+        "commands."
+    )
+
+
+def refuse_several() -> None:
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if several and torch.distributed.get_world_size() > 1:
+        raise SessionError(
+            "A loop of your own is steered in one process: in several, a layer that is unfrozen live "
+            "would not be averaged between them. A Session can be steered under accelerate launch."
+        )
