@@ -4,23 +4,28 @@ Between two steps: apply what is due. Then one step, and whatever that makes due
 events; a generator makes the order of things the order of the lines.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter
 
 from .answers import has, measured, moved, norms, obey, refused
 from .commands import STEERING, Branch, Rewind
 from .events import Applied, Event, Finished, StepDone
 from .inbox import Inbox
+from .ranks import SharedInbox, SharedThrift
 from .thrift import Thrift
 from .training import Training
 
 BITE_STEPS = 5  # after so many steps, say how far the weights moved since an intervention
 
 
-def engine(t: Training, inbox: Inbox) -> Iterator[Event]:
+def engine(
+    t: Training,
+    inbox: Inbox | SharedInbox,
+    thrift: Callable[[], Thrift | SharedThrift] = Thrift,
+) -> Iterator[Event]:
     began, spent = perf_counter(), t.seconds
     steps, eval_every = t.recipe.steps, t.recipe.eval_every
-    keeping, looking = Thrift(), Thrift()
+    keeping, looking = thrift(), thrift()
     watch = None  # (tick, weights) of an intervention
 
     while t.ending is None:

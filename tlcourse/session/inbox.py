@@ -65,14 +65,15 @@ class Inbox:
             if isinstance(envelope.command, Stop):
                 return  # what still waits is answered when the inbox is shut
 
-    def wait(self, step: int, tick: int) -> bool:
-        """Sleep until something is due. False if nothing can come any more."""
+    def wait(self, step: int, tick: int, timeout_s: float | None = None) -> bool:
+        """Sleep until something is due, or for so long. False if nothing can come any more."""
         now = tick if self.alone else step
         with self._change:
             while not self.sent and not (self.planned and self.planned[0][0] <= now):
                 if self.alone:
                     return False
-                self._change.wait()
+                if not self._change.wait(timeout_s):
+                    break
         return True
 
     def linger(self, seconds: float) -> None:

@@ -48,6 +48,11 @@ class OwnOptimizer:
             | {"params": [p for name in names for p in training[name]]}
             for rate, names in by_rate.items()
         ]
+        if "momentum" in self._options:  # fused SGD takes a group only if all of it has begun, or none
+            for parameters in training.values():
+                for p in parameters:
+                    if self.torch.state[p].get("momentum_buffer") is None:
+                        self.torch.state[p]["momentum_buffer"] = torch.zeros_like(p)
 
     @property
     def state(self) -> dict[Parameter, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """`Session`: one training run that can be steered while it runs."""
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from .events import Event, Failed, Finished
 from .inbox import Envelope, Inbox
 from .memory import memory_of
 from .plan import device_of, plan
+from .ranks import SharedInbox, ranks_here
 from .record import Record, commands_of, environment, outcome_of, weights_sha256
 from .result import Result, result_of
 from .runner import Runner
@@ -46,6 +47,10 @@ class Session:
     `start()` trains in a thread of its own, `run()` in this one; `await run.wait()` waits for the
     thread. Everything random is drawn from `seed`, so the same session repeats itself bit for bit on
     the same CPU build with the same number of threads.
+
+    Under `torchrun` or `accelerate launch` every process makes the same Session and calls the same
+    methods. batch_size is then each process's own, so that n of them train on n times as many samples a
+    step. Commands are heard on rank 0 and applied on all at the same step.
     """
 
     def __init__(
@@ -75,7 +80,9 @@ class Session:
         seed: int = 0,
     ):
         groups = groups_of(model)
-        device = device_of(device)
+        device, ranks = device_of(device), ranks_here()
+        if ranks:
+            device = ranks.device(device)
         recipe = plan(
             model, groups, data, device,
             steps=steps, lr=lr, freeze=freeze, freeze_stats=freeze_stats, batch_size=batch_size,
@@ -83,6 +90,9 @@ class Session:
             terms=terms, weights=weights, eval_every=eval_every, precision=precision, layout=layout,
             workers=workers, keep_mb=keep_mb, pace=pace, seed=seed,
         )  # fmt: skip
+        if ranks:
+            ranks.agree({"groups": list(groups)} | recipe.to_json(), len(data.train.y))
+            ranks.copy_from_first(model)
         for module in groups.values():  # from here on, `freeze` alone says what is frozen
             module.requires_grad_(True)
         self.recipe = recipe
@@ -92,9 +102,9 @@ class Session:
             "data": getattr(data, "recipe", None),
             "recipe": recipe.to_json(),
             "weights_sha256": weights_sha256(model),
-        }
-        self._training = Training(model, groups, data, recipe, loss, device, terms, keep_mb)
-        self._training.pace = pace
+        } | ({"ranks": ranks.size} if ranks else {})
+        self._training = Training(model, groups, data, recipe, loss, device, terms, keep_mb, ranks)
+        self.pace = pace
         self._inbox = Inbox()
         self._runner = Runner(self._train)
         self._error: BaseException | None = None
@@ -172,7 +182,7 @@ class Session:
         tell, t = self.events.append, self._training
         try:
             while True:
-                for event in engine(t, self._inbox):
+                for event in self._engine():
                     tell(event)
                 if not (self._inbox.alone and self._inbox.planned):
                     break
@@ -183,11 +193,20 @@ class Session:
             for left in self._inbox.shut_down():
                 tell(refused(t, left, "Training has failed; start a new Session."))
             self._error = error
+            if t.ranks:
+                t.ranks.leave()
             tell(Failed(t.tick, t.step, t.branch, line, traceback.format_exc()))
             if not isinstance(error, Exception):  # Ctrl-C in run(): say so to whoever called
                 raise
         finally:
             t.batches.close()
+
+    def _engine(self) -> Iterator[Event]:
+        t = self._training
+        if t.ranks is None:
+            return engine(t, self._inbox)
+        shared = SharedInbox(t.ranks, self._inbox)
+        return engine(t, shared, shared.thrift)
 
     def _open_again(self) -> bool:
         """Ready to go on after the end. False for a run that failed."""
@@ -241,7 +260,9 @@ class Session:
 
     @pace.setter
     def pace(self, steps_per_s: float | None) -> None:
-        self._training.pace = steps_per_s
+        ranks = self._training.ranks
+        if ranks is None or ranks.leads:  # the others wait for it anyway
+            self._training.pace = steps_per_s
 
     @property
     def can(self) -> frozenset[str]:

@@ -19,6 +19,7 @@ from .batches import Batches
 from .keys import fold_in
 from .levers import Levers
 from .optimizers import OwnOptimizer
+from .ranks import Ranks
 from .recipe import Recipe
 from .timelines import Timelines
 
@@ -53,8 +54,9 @@ class Training:
         device: torch.device | str = "cpu",
         terms: Mapping[str, Term] | None = None,
         keep_mb: float = 512,
+        ranks: Ranks | None = None,
     ):
-        self.device = torch.device(device)
+        self.device, self.ranks = torch.device(device), ranks
         self.data, self.recipe, self.loss = data, recipe, loss
         self.terms, self.weights = dict(terms or {}), dict(recipe.weights)
         self.tick = self.step = 0
@@ -74,9 +76,12 @@ class Training:
             ids=data.train.ids,
             workers=recipe.workers,
             kept=recipe.accumulate,
+            rank=ranks.rank if ranks else 0,
+            ranks=ranks.size if ranks else 1,
         )
         self.batches.strength = recipe.augment
-        self._noise_key = fold_in(recipe.seed, "noise")
+        mine = (ranks.rank,) if ranks and ranks.rank else ()  # each rank drops out other units
+        self._noise_key = fold_in(recipe.seed, "noise", *mine)
         self._noise = [torch.default_generator]
         if self.device.type == "cuda":
             torch.cuda.init()
@@ -117,6 +122,8 @@ class Training:
             for part in range(parts):
                 loss, terms = self._backward(self.step * parts + part, 1 / parts)
                 value += loss.item() / parts
+        if self.ranks:
+            value, terms = self._averaged(value, terms or {})
         optimizer.step()
         self.tick += 1
         self.step += 1
@@ -135,6 +142,22 @@ class Training:
                     terms = (terms or {}) | {name: float(value)}
         (total if share == 1.0 else total * share).backward()
         return loss.detach(), terms
+
+    def _averaged(
+        self, value: float, terms: Mapping[str, float]
+    ) -> tuple[float, dict[str, float] | None]:
+        """Gradients, loss and terms of the whole batch, which all ranks share."""
+        levers = self.levers
+        training = [p for n, ps in levers.groups.items() if n not in levers.frozen for p in ps]
+        moving = (
+            buffer
+            for module in self.model.modules()
+            if module.training
+            for buffer in module.buffers(recurse=False)
+            if buffer.is_floating_point()
+        )
+        value, *means = self.ranks.average(training, moving, [value, *terms.values()])
+        return value, dict(zip(terms, means, strict=True)) or None
 
     def _cast(self) -> torch.autocast | nullcontext:
         if self.recipe.precision == "bf16":
