@@ -8,7 +8,6 @@ import pytest
 
 import tlcourse as tl
 from tlcourse.session import Applied, Evaluated, Moved, Refused, StepDone
-from tlcourse.ui.still import still
 from tlcourse.ui.story import Story
 from tlcourse.ui.stream import thin
 from tlcourse.ui.words import say, show
@@ -151,36 +150,6 @@ def test_thinning_keeps_both_ends_and_the_spike():
     assert (kept[0], kept[-1]) == (0, 99_999)
     assert 54_321 in kept
     assert thin(np.arange(5, dtype=np.float32), 800).tolist() == [0, 1, 2, 3, 4]
-
-
-def test_the_picture_shows_curve_marks_and_outcome(steered):
-    story = Story(steered)
-    story.read()
-    svg = still(story)
-    assert svg.startswith("<svg") and svg.endswith("</svg>")
-    assert "finished after 60 of 60 steps" in svg
-    assert svg.count("stroke-dasharray") == 2  # two applied interventions, not the refused one
-    assert "unfroze body at lr 0.001" in svg
-    assert len(svg) < 30_000
-
-
-def test_the_picture_of_a_run_that_explodes_still_shows_how_it_began():
-    calls = []
-
-    def exploding(logits, target):
-        calls.extend([1] if logits.requires_grad else [])
-        return logits.square().mean() * 0 + (2.0 if len(calls) <= 20 else 1e30)
-
-    run = make_run(steps=40, loss=exploding, eval_every=40)
-    run.run()
-    story = Story(run)
-    story.read()
-    curve = still(story).split('<polyline points="')[1].split('"')[0]
-    heights = [float(point.split(",")[1]) for point in curve.split()]
-    assert heights[0] == pytest.approx(
-        34 + 150 * (1 - 2 / 5), abs=0.1
-    )  # 2 on a scale that ends at 5
-    assert heights[-1] == pytest.approx(34 - 15, abs=0.1)  # just above the frame
 
 
 def test_movement_is_credited_once_to_a_command_that_can_have_caused_it():

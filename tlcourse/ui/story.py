@@ -1,11 +1,12 @@
 """What a view must know of a run, folded from its events: once, a little at a time, cheaply.
 
-A step costs three comparisons and an append. Everything is JSON (no NaN, which is not JSON) but the
+A step costs a few comparisons and an append. Everything is JSON (no NaN, which is not JSON) but the
 losses, which travel as float32, a buffer for each timeline that grew.
 """
 
 import math
 from collections import deque
+from itertools import islice
 from time import perf_counter
 from typing import Any
 
@@ -86,19 +87,12 @@ class Story:
         norms: dict[str, dict[str, Any]] = {}  # the last of each timeline: a beat shows no more
         moved: list[dict[str, Any]] = []
         touched = False
-        now = self._now
-        for event in new:
-            if type(event) is StepDone:  # first: nearly all are
-                if event.branch == now.name:
-                    now.add(event.step, event.loss)
-                    if not math.isfinite(event.loss):
-                        self._lost = event.step if self._lost is None else self._lost
-                    elif self._lost is not None:
-                        self._lost = None
-                    self.tick, self._step, self._terms = event.tick, event.step, event.terms
-                else:
-                    self._other(event)
-                    now = self._now
+        at = 0
+        while (at := self._steps(new, at)) < len(new):
+            event = new[at]
+            at += 1
+            if isinstance(event, StepDone):
+                self._other(event)
             elif isinstance(event, Norms):
                 norms[event.branch] = notes.norms(event)
             elif isinstance(event, Moved):
@@ -106,7 +100,6 @@ class Story:
             else:
                 touched |= isinstance(event, Applied | Saved | Branched)
                 self._take(event)
-                now = self._now
         for movement in moved:
             self._fasten(movement)
         self._keep(norms)
@@ -205,6 +198,31 @@ class Story:
         if name not in self.streams:
             self.streams[name] = Stream(name)
         return self.streams[name]
+
+    def _steps(self, new: list[Event], at: int) -> int:
+        """Take in the steps of the present timeline that come next, as nearly all events are; the index
+        of the first event that is something else."""
+        stream = self._now
+        name, last, add, finite = stream.name, stream.last, stream.losses.append, math.isfinite
+        done = None
+        for event in islice(new, at, None):
+            if type(event) is not StepDone or event.branch != name:
+                break
+            at += 1
+            step, loss = event.step, event.loss
+            if step != last + 1 or last < 0:
+                stream.jumps.append((len(stream.losses), step))
+            last = step
+            add(loss)
+            if not finite(loss):
+                self._lost = step if self._lost is None else self._lost
+            elif self._lost is not None:
+                self._lost = None
+            done = event
+        if done is not None:
+            stream.last = last
+            self.tick, self._step, self._terms = done.tick, done.step, done.terms
+        return at
 
     def _other(self, event: StepDone) -> None:
         """A step in another timeline than the last: a twin's, or the first after a branching."""

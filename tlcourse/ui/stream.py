@@ -23,7 +23,7 @@ class Stream:
     last: int = -1
 
     def add(self, step: int, loss: float) -> None:
-        if step != self.last + 1 or not self.losses:
+        if step != self.last + 1 or self.last < 0:
             self.jumps.append((len(self.losses), step))
         self.losses.append(loss)
         self.last = step

@@ -123,7 +123,7 @@ function makePlayer(play) {
   const el = h("span", { class: "tlc-player", role: "group", "aria-label": "Player" }, go, place, at, speed);
   const say = () => {
     put(at, "text", place.value);
-    put(place, "aria-valuetext", `step ${place.value}`);
+    put(place, "aria-valuetext", `${place.value} steps taken`);
   };
 
   /** @param {View} view */
@@ -134,7 +134,7 @@ function makePlayer(play) {
     put(go.querySelector(".tlc-text"), "text", playing ? "Pause" : "Play");
     changeIcon(go, playing ? "pause" : "play");
     put(place, "max", view.player.length);
-    if (!held) place.value = String(view.player.at);
+    if (!held) place.value = String(Math.round(view.player.at));
     if (document.activeElement !== speed) speed.value = String(view.player.speed);
     say();
     for (const control of [go, speed, place]) put(control, "disabled", !linked(view));

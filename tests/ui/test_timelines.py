@@ -1,0 +1,165 @@
+"""What views are told of time turned back: timelines, twins, what was given up, bookmarks."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+
+import tlcourse as tl
+from tlcourse.session.events import Applied, Branched, Norms, StepDone
+from tlcourse.ui.messenger import Messenger
+from tlcourse.ui.story import Story
+from tlcourse.ui.stream import Stream
+
+from .conftest import eventually, make_run
+from .test_story import events, in_pieces
+
+
+@pytest.fixture(scope="module")
+def travelled():
+    """60 steps of main with a twin from 20, back from 40 to 30, a branch at 50 that is left at 55."""
+    run = make_run(steps=60)
+    run.at(10, tl.Save("early"))
+    run.at(20, tl.Twin())
+    run.at(20, tl.Unfreeze("body", lr=1e-3))
+    run.at(40, tl.Rewind(30))
+    run.at(50, tl.Branch("other"))
+    run.at(55, tl.Rewind(45, branch="main"))
+    run.run()
+    return run
+
+
+def told(run):
+    story = Story(run)
+    story.read()
+    return story
+
+
+def test_each_timeline_has_its_own_losses_in_order_of_arrival(travelled):
+    story = told(travelled)
+    begun = [e.branch for e in events(travelled, Branched)]
+    assert list(story.streams) == ["main", *begun] and "twin" in begun and "other" in begun
+    for name, stream in story.streams.items():
+        steps = [(e.step, e.loss) for e in events(travelled, StepDone) if e.branch == name]
+        x, y = stream.curve()
+        assert x.tolist() == [step for step, _ in steps]
+        assert np.allclose(y, [loss for _, loss in steps])
+    twin, other = story.streams["twin"], story.streams["other"]
+    assert (twin.parent, twin.start, twin.control) == ("main", 20, True)
+    assert (other.parent, other.start, other.control) == ("main", 50, False)
+
+
+def test_a_cut_says_from_where_on_the_past_is_given_up(travelled):
+    main = told(travelled).streams["main"]
+    x, _ = main.curve()
+    assert [step for _, step in main.cuts] == [31, 46]
+    for index, step in main.cuts:
+        assert x[index] == step and x[index - 1] > step
+
+
+def test_told_in_pieces_it_is_the_same(travelled):
+    whole, pieces = told(travelled), in_pieces(travelled, 5)
+    for name, stream in whole.streams.items():
+        assert pieces.streams[name] == stream
+    assert (pieces.notes, pieces.rates, pieces.evals) == (whole.notes, whole.rates, whole.evals)
+
+
+def test_a_rewind_says_where_the_run_was(travelled):
+    back = [n for n in told(travelled).notes if n["kind"] == "rewind"]
+    assert [(n["from_branch"], n["from_step"], n["branch"], n["step"]) for n in back] == [
+        ("main", 40, "main", 30),
+        ("other", 55, "main", 45),
+    ]
+    assert [n["code"] for n in back] == [
+        "run.at(40, tl.Rewind(30))",
+        "run.at(55, tl.Rewind(45, branch='main'))",
+    ]
+
+
+def test_a_view_has_what_the_run_shows_of_itself(travelled):
+    state = told(travelled).snapshot()[0]["state"]
+    assert state["can"] == sorted(travelled.can) and "rewind" in state["can"]
+    assert [b["name"] for b in state["bookmarks"]] == ["start", "early"]
+    assert state["now"]["branch"] == "main" and state["now"]["step"] == 60
+    assert state["now"]["memory"]["process"] > 50 and state["now"]["memory"]["snapshots"] > 0
+    measured = events(travelled, Norms)
+    assert measured and state["norms"][-1]["moved"] == measured[-1].moved
+    json.dumps(state, allow_nan=False)
+
+
+def test_the_copied_code_makes_the_same_run(travelled):
+    again = make_run(steps=60)
+    for note in told(travelled).notes:
+        eval(note["code"], {"run": again, "tl": tl})
+    again.run()
+    assert [e.command for e in events(again, Applied)] == [
+        e.command for e in events(travelled, Applied)
+    ]
+    assert [e.loss for e in events(again, StepDone)] == [
+        e.loss for e in events(travelled, StepDone)
+    ]
+
+
+def test_the_saved_state_keeps_given_up_stretches_apart():
+    stream = Stream("main")
+    for step in range(1, 1001):
+        stream.add(step, 1.0)
+    stream.cut(500)
+    for step in range(501, 2001):
+        stream.add(step, 2.0)
+    kept = stream.compact(100)
+    ((cut),) = kept["cuts"]
+    assert len(kept["x"]) <= 110
+    assert cut["step"] == 501
+    assert set(kept["y"][: cut["index"]]) == {1.0} and kept["x"][cut["index"] - 1] == 1000
+    assert set(kept["y"][cut["index"] :]) == {2.0} and kept["x"][cut["index"]] == 501
+
+
+def test_events_that_begin_anew_are_told_from_the_beginning(travelled):
+    part = type("Part", (), {"__getattr__": lambda _, name: getattr(travelled, name)})()
+    part.events = list(travelled.events)
+    story = Story(part)
+    story.read()
+    part.events = part.events[:20]  # a recording was wound back
+    content, losses = story.read()
+    assert content["type"] == "snapshot"
+    steps = [e for e in part.events if isinstance(e, StepDone)]
+    assert len(np.frombuffer(losses[0], dtype=np.float32)) == len(steps) < 20
+    assert story.read() is None
+
+
+def test_a_finished_run_that_is_wound_back_is_told_of_again():
+    run = make_run(steps=30)
+    run.run()
+    sent, saved = [], []
+    messenger = Messenger(Story(run), lambda *m: sent.append(m), saved.append, lambda story: None)
+    messenger.post({"type": "hello", "view": "v"})
+    eventually(lambda: sent)
+    eventually(lambda: not [t for t in threading.enumerate() if t.name == "tlcourse-cockpit"])
+    messenger.attend(True)  # a cell begins
+    run.send(tl.Rewind(10))
+    eventually(
+        lambda: (
+            sum(len(part) // 4 for content, parts in sent[1:] for part in parts) == 20
+            and saved[-1]["now"]["status"] == "finished"
+        )
+    )
+    notes = [note["text"] for content, _ in sent[1:] for note in content["notes"]]
+    assert "rewound to 10" in notes
+    messenger.attend(False)  # and ends
+    eventually(lambda: not [t for t in threading.enumerate() if t.name == "tlcourse-cockpit"])
+
+
+def test_a_hello_said_several_times_while_the_kernel_was_busy_is_answered_once():
+    run = make_run(steps=30)
+    run.run()
+    sent = []
+    messenger = Messenger(
+        Story(run), lambda *m: sent.append(m), lambda state: None, lambda story: None
+    )
+    for _ in range(5):
+        messenger._inbox.append({"type": "hello", "view": "v"})
+    messenger.post({"type": "hello", "view": "w"})
+    eventually(lambda: not [t for t in threading.enumerate() if t.name == "tlcourse-cockpit"])
+    assert sorted(c["view"] for c, _ in sent if c["type"] == "snapshot") == ["v", "w"]
