@@ -1,95 +1,263 @@
-"""The cockpit as a picture, for readers of an executed notebook where no widget can run."""
+"""The cockpit as a picture, for readers of an executed notebook where no widget can run: GitHub,
+nbviewer, a PDF. An SVG without script, style sheet or font of its own, on its own white ground."""
 
+from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 import numpy as np
 
+from tlcourse.plots.timelines import Course, Line, course_of
+from tlcourse.session.commands import Evaluate, Pause, Resume, Rewind, Save, Twin
+
 from .story import Story
 from .stream import thin
+from .words import done
 
-WIDTH, LEFT, RIGHT = 720, 52, 12
-LOSS, ACCURACY = (34, 150), (182, 96)  # top and height of each panel, px
-INK, GRID, BLUE, ORANGE, PURPLE = "#57606a", "#d0d7de", "#0072b2", "#d55e00", "#8250df"
+WIDTH, LEFT, RIGHT = 720, 52, 14
+LOSS, ACCURACY = (56, 150), (238, 96)  # top and height of each panel, px
+BOTTOM = sum(ACCURACY)
+ROW, COLUMN = 15, (WIDTH - LEFT - RIGHT) / 2  # of the list below
+POINTS = 500  # of a curve
+INK, GRID = "#57606a", "#d0d7de"
+COLOURS = {"loss": "#0072b2", "accuracy": "#c25000", "twin": "#a3417c", "pale": "#6b7680"}
+DASHES = {"twin": "6 3.5", "gone": "1 3"}
+WIDTHS = {"now": 1.8, "twin": 1.6, "other": 1.3, "gone": 1.2}
+UNMARKED = (Evaluate, Save, Twin, Pause, Resume)
 
 
 def still(story: Story) -> str:
-    """SVG of loss, accuracy and interventions, readable on light and dark (it brings its ground)."""
+    """Loss, accuracy, timelines and interventions as they are now."""
     now = story.now()
-    total = max(now["total"] or 0, now["tick"], 1)
-    steps, losses = next(iter(story.streams.values())).curve()
-    kept = thin(losses, 600)
-    ticks, values = steps[kept], losses[kept]
-    finite = values[np.isfinite(values)]
-    # As in curve.js: a run that explodes leaves the frame and does not press its past flat.
-    top = min(float(finite.max()), max(2.5 * float(finite[0]), 3.0)) if len(finite) else 1.0
-    valid = [e for e in story.evals if e["split"] == "valid" and e["accuracy"] is not None]
-
-    def x(tick: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * tick / total
-
-    def y(panel: tuple[int, int], share: float) -> float:
-        return panel[0] + panel[1] * (1 - share)
-
-    loss_points = [
-        (x(t), y(LOSS, min(v / top, 1.1)))
-        for t, v in zip(ticks, values, strict=True)
-        if np.isfinite(v)
-    ]
-    accuracy_points = [(x(e["tick"]), y(ACCURACY, e["accuracy"])) for e in valid]
+    course = course_of(story.run.events)
+    total = max(now["total"] or 0, course.tip, now["step"], 1)
+    top = _ceiling(course)
+    listed = _listed(course)
+    marks = _marks(course, listed, total)
+    rows = (len(listed) + 1) // 2
+    height = BOTTOM + 40 + (ROW * rows + 6 if rows else 0)
+    loss, accuracy = _Panel(LOSS, total, top), _Panel(ACCURACY, total, 1.0)
     parts = [
-        f'<rect width="{WIDTH}" height="310" rx="6" fill="#ffffff"/>',
-        _text(LEFT, 20, _headline(now, valid), weight="600"),
-        _frame(LOSS, [(f"{top:.3g}", 1.0), ("0", 0.0)], "training loss"),
-        _frame(ACCURACY, [("100 %", 1.0), ("0 %", 0.0)], "validation accuracy"),
-        *(_mark(x(note["tick"]), note["text"]) for note in story.notes if _steers(note)),
-        _line(loss_points, BLUE, 1.2),
-        _line(accuracy_points, ORANGE, 2),
-        *(
-            f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.5" fill="{ORANGE}"/>'
-            for a, b in accuracy_points
-        ),
-        _text(LEFT, 298, "step 0"),
-        _text(WIDTH - RIGHT, 298, f"{total}", anchor="end"),
+        f'<rect width="{WIDTH}" height="{height}" rx="6" fill="#ffffff"/>',
+        f'<clipPath id="tlc-still"><rect x="{LEFT}" y="{LOSS[0] - 4}" width="{WIDTH - LEFT}" '
+        f'height="{LOSS[1] + 6}"/></clipPath>',
+        _text(LEFT, 20, _headline(now, course), weight="600"),
+        loss.frame([(f"{top:.3g}", top), ("0", 0.0)], "training loss"),
+        accuracy.frame([("100 %", 1.0), ("50 %", 0.5), ("0 %", 0.0)], "validation accuracy"),
+        *marks,
+        '<g clip-path="url(#tlc-still)">',
+        *(_curve(loss, line) for line in reversed(course.lines)),
+        "</g>",
+        *(_measured(accuracy, line, course.lines[0]) for line in reversed(course.lines)),
+        *_keys(course),
+        _text(LEFT, BOTTOM + 16, "step 0"),
+        _text(WIDTH - RIGHT, BOTTOM + 16, str(total), anchor="end"),
+        *_list(listed),
     ]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} 310" width="{WIDTH}" '
-        f'font-family="system-ui, sans-serif" font-size="11">{"".join(parts)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+        f'height="{height}" font-family="system-ui, sans-serif" font-size="11" role="img">'
+        f"<title>{escape(_headline(now, course))}</title>{''.join(parts)}</svg>"
     )
 
 
-def _headline(now: dict, valid: list[dict]) -> str:
-    reached = f" · validation accuracy {valid[-1]['accuracy']:.1%}" if valid else ""
-    return f"{now['status']} after {now['step']} of {now['total']} steps{reached}"
+def _headline(now: dict[str, Any], course: Course) -> str:
+    of = f" of {now['total']}" if now["total"] else ""
+    said = [f"{now['status']} after {now['step']}{of} steps"]
+    accuracies = [_valid(line) for line in (course.lines[0], *course.of("twin"))]
+    if accuracies[0]:
+        said.append(f"validation accuracy {accuracies[0][-1][1]:.1%}")
+    if len(accuracies) > 1 and accuracies[1]:
+        said.append(f"without the last intervention {accuracies[1][-1][1]:.1%}")
+    return " · ".join(said)
 
 
-def _steers(note: dict) -> bool:
-    return note["ok"] and note["kind"] != "evaluate"
+# -- curves ----------------------------------------------------------------------------------------
 
 
-def _frame(panel: tuple[int, int], labels: list[tuple[str, float]], title: str) -> str:
-    top, height = panel
-    lines = "".join(
-        f'<path d="M{LEFT} {top + height * (1 - at):.1f}H{WIDTH - RIGHT}" stroke="{GRID}"/>'
-        + _text(LEFT - 6, top + height * (1 - at) + 4, label, anchor="end")
-        for label, at in labels
+class _Panel:
+    def __init__(self, place: tuple[int, int], total: int, top: float) -> None:
+        self.place, self.total, self.top = place, total, top
+
+    def x(self, step: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * step / self.total
+
+    def y(self, value: float) -> float:
+        top, height = self.place
+        return top + height * (1 - min(value / self.top, 1.2))
+
+    def frame(self, labels: list[tuple[str, float]], title: str) -> str:
+        lines = (
+            f'<path d="M{LEFT} {self.y(value):.1f}H{WIDTH - RIGHT}" stroke="{GRID}"/>'
+            + _text(LEFT - 6, self.y(value) + 4, label, anchor="end")
+            for label, value in labels
+        )
+        return "".join(lines) + _text(LEFT, self.place[0] - 9, title)
+
+    def line(
+        self, points: Iterable[tuple[float, float]], colour: str, role: str, faint: bool = False
+    ) -> str:
+        """A line that breaks where a value is no number."""
+        parts, run = [], []
+        for step, value in [*points, (0, np.nan)]:
+            if np.isfinite(value):
+                run.append(f"{self.x(step):.1f},{self.y(value):.1f}")
+            elif run:
+                parts.append(run)
+                run = []
+        dash = f' stroke-dasharray="{DASHES[role]}"' if role in DASHES else ""
+        look = f'fill="none" stroke="{colour}" stroke-width="{0.8 if faint else WIDTHS[role]}"' + (
+            ' opacity="0.35"' if faint else dash
+        )
+        return "".join(f'<polyline points="{" ".join(run)}" {look}/>' for run in parts)
+
+
+def _curve(panel: _Panel, line: Line) -> str:
+    steps, smooth = line.drawn()
+    kept = thin(smooth, POINTS)
+    colour = COLOURS["loss"] if line.role == "now" else _colour(line)
+    drawn = panel.line(zip(steps[kept], smooth[kept], strict=True), colour, line.role)
+    if line.role != "now":
+        return drawn
+    raw = thin(line.losses, POINTS)
+    points = zip(line.steps[raw], line.losses[raw], strict=True)
+    return panel.line(points, colour, "now", faint=True) + drawn
+
+
+def _measured(panel: _Panel, line: Line, now: Line) -> str:
+    points = _valid(line)
+    if not points:
+        return ""
+    colour = COLOURS["accuracy"] if line.role == "now" else _colour(line)
+    begins = line.start[0] if line.start else 0
+    shared = [point for point in _valid(now) if point[0] <= begins] if line.role != "now" else []
+    if shared and shared[-1][0] < points[0][0]:
+        points = [shared[-1], *points]
+    if line.role not in ("now", "twin") or len(points) > 80:
+        return panel.line(points, colour, line.role)
+    dots = "".join(
+        f'<circle cx="{panel.x(step):.1f}" cy="{panel.y(value):.1f}" r="2.5" fill="{colour}"/>'
+        for step, value in points
     )
-    return lines + _text(WIDTH - RIGHT, top + 12, title, anchor="end")
+    return panel.line(points, colour, line.role) + dots
 
 
-def _mark(x: float, text: str) -> str:
+def _valid(line: Line) -> list[tuple[float, float]]:
+    seen = [e for e in line.evaluations if e.split == "valid" and np.isfinite(e.accuracy)]
+    return [(e.step, e.accuracy) for e in seen]
+
+
+def _colour(line: Line) -> str:
+    return COLOURS["twin" if line.role == "twin" else "pale"]
+
+
+def _ceiling(course: Course) -> float:
+    """As in the cockpit: a run that explodes leaves the frame and does not press its past flat."""
+    alive = [line for line in course.lines if line.role != "gone"]
+    losses = np.concatenate([line.losses for line in alive]) if alive else np.zeros(0)
+    finite = losses[np.isfinite(losses)]
+    first = course.lines[0].losses[np.isfinite(course.lines[0].losses)][:1]
+    if not len(finite):
+        return 1.0
+    return min(float(finite.max()), max(2.5 * float(first[0] if len(first) else 0), 3.0)) or 1.0
+
+
+def _keys(course: Course) -> list[str]:
+    """What the lines are, where there is more than one: to the right above the loss."""
+    roles = {line.role: line for line in reversed(course.lines)}
+    if len(course.lines) == 1:
+        return []
+    others = list(dict.fromkeys(line.name for line in course.of("other")))
+    named = {
+        "now": f"{course.now} (now)", "other": ", ".join(others), "twin": "twin: without",
+        "gone": "given up",
+    }  # fmt: skip
+    parts, x = [], float(WIDTH - RIGHT)
+    for role in ("gone", "twin", "other", "now"):
+        if role not in roles:
+            continue
+        text = named[role] if len(named[role]) < 34 else named[role][:32] + "…"
+        x -= 6.2 * len(text)
+        colour = COLOURS["loss"] if role == "now" else _colour(roles[role])
+        dash = f' stroke-dasharray="{DASHES[role]}"' if role in DASHES else ""
+        parts.append(_text(x, LOSS[0] - 9, text))
+        start = f"M{x - 24:.0f} {LOSS[0] - 13}h18"
+        parts.append(f'<path d="{start}" stroke="{colour}" stroke-width="2"{dash}/>')
+        x -= 42
+    return parts
+
+
+# -- hands -----------------------------------------------------------------------------------------
+
+Listed = list[tuple[float, str, str]]  # step, words, role; in order
+
+
+def _listed(course: Course) -> Listed:
+    """What was done, a rewind where the run was; and bookmarks."""
+    went = iter(course.rewinds)
+    found = []
+    for event, role in course.hands:
+        at = next(went)[0] if isinstance(event.command, Rewind) else event.step
+        if not isinstance(event.command, UNMARKED):
+            found.append((at, done(event), role))
+    return found
+
+
+def _marks(course: Course, listed: Listed, total: int) -> list[str]:
+    """A line where the present timeline was steered; the numbers of what is listed between the panels,
+    those together that would lie on each other; bookmarks under the axis."""
+    panel = _Panel(LOSS, total, 1.0)
+    parts: list[str] = []
+    groups: list[list[tuple[float, int, bool]]] = []
+    for step, number, role, words in sorted(
+        (step, number, role, words) for number, (step, words, role) in enumerate(listed, 1)
+    ):
+        x, pale = panel.x(step), role in ("gone", "other")
+        if not pale:
+            parts.append(
+                f'<path d="M{x:.1f} {LOSS[0]}V{BOTTOM}" stroke="{INK}" stroke-dasharray="3 3" '
+                f'opacity="0.6"><title>{escape(words)}</title></path>'
+            )
+        if groups and x - groups[-1][-1][0] < 18:
+            groups[-1].append((x, number, pale))
+        else:
+            groups.append([(x, number, pale)])
+    for group in groups:
+        x, pale = sum(x for x, *_ in group) / len(group), all(pale for *_, pale in group)
+        text = ", ".join(str(number) for number in sorted(number for _, number, _ in group))
+        y = sum(LOSS) + 9
+        wide = 8 + 5.2 * len(text)
+        parts.append(
+            f'<rect x="{x - wide / 2:.1f}" y="{y - 7}" width="{wide:.1f}" height="14" rx="7" '
+            f'fill="{"#ffffff" if pale else INK}" stroke="{INK}"/>'
+            + _text(x, y + 3.2, text, "middle", colour=INK if pale else "#ffffff", size=9)
+        )
+    for mark in course.bookmarks:
+        told = escape(f"bookmark {mark.name}, step {mark.step} of {mark.branch}")
+        x = panel.x(mark.step)
+        parts.append(
+            f'<path d="M{x - 3.5:.1f} {BOTTOM + 3}h7v10l-3.5 -3.5l-3.5 3.5z" fill="{INK}">'
+            f"<title>{told}</title></path>" + _text(x + 7, BOTTOM + 12, mark.name, size=9)
+        )
+    return parts
+
+
+def _list(listed: Listed) -> list[str]:
+    rows = (len(listed) + 1) // 2
+    parts = []
+    for i, (step, words, role) in enumerate(listed):
+        beside = {"gone": " (given up)", "other": " (another timeline)"}.get(role, "")
+        text = f"{i + 1}  step {step:g}: {words}{beside}"
+        x, y = LEFT + COLUMN * (i // rows), BOTTOM + 40 + ROW * (i % rows)
+        parts.append(_text(x, y, text if len(text) < 56 else text[:54] + "…"))
+    return parts
+
+
+def _text(
+    x: float, y: float, text: str, anchor: str = "start", weight: str = "400",
+    colour: str = INK, size: int = 11,
+) -> str:  # fmt: skip
     return (
-        f'<path d="M{x:.1f} {LOSS[0]}V{sum(ACCURACY)}" stroke="{PURPLE}" stroke-dasharray="3 3">'
-        f"<title>{escape(text)}</title></path>"
-    )
-
-
-def _line(points: list[tuple[float, float]], colour: str, width: float) -> str:
-    path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
-    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", weight: str = "400") -> str:
-    return (
-        f'<text x="{x}" y="{y:.0f}" text-anchor="{anchor}" font-weight="{weight}" '
-        f'fill="{INK}">{escape(text)}</text>'
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}" '
+        f'font-size="{size}" fill="{colour}">{escape(text)}</text>'
     )
