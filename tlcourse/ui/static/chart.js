@@ -197,7 +197,11 @@ export function makeChart() {
   }
 
   watch(plot, {
-    ground: () => scene && { left: LEFT, right: LEFT + scene.frame.width, shown: [scene.frame.x0, scene.frame.x1], whole: whole(scene) },
+    ground: () => {
+      if (!scene) return null;
+      const all = whole(scene);
+      return { left: LEFT, right: LEFT + scene.frame.width, shown: window ?? all, whole: all }; // what is asked for, if not drawn yet
+    },
     point: look,
     range: (px) => {
       put(drawn, "hidden", px === null);
