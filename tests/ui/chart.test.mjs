@@ -189,6 +189,7 @@ test("a spike does not squeeze the curve, and an explosion leaves the scale", ()
   const one = stream("main", steps([1, 1, 7, 8, 1, 1, 9]));
   assert.deepEqual(exits(ranges(one), { main: one.y }, 5), [3, 7]);
   assert.deepEqual(extent(ranges(one), { main: one.y }, 2, 4), [1, 8]);
+  assert.deepEqual(extent(ranges(one), { main: one.y }, 8, 9), [NaN, NaN]);
 });
 
 test("indexAt finds the last step not after", () => {

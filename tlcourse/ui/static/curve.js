@@ -161,7 +161,9 @@ export function extent(ranges, values, low, high) {
   for (const { stream, from, to } of ranges) {
     const y = values[stream.name];
     const end = indexAt(stream.x, from, to, high) + 1;
-    for (let i = Math.max(from, indexAt(stream.x, from, to, low)); i < end; i++) {
+    const first = indexAt(stream.x, from, to, low);
+    if (first === to - 1 && stream.x[first] < low) continue; // ended before
+    for (let i = Math.max(from, first); i < end; i++) {
       const value = y[i];
       if (value < least && value > -Infinity) least = value;
       if (value > most && value < Infinity) most = value;
