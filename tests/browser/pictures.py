@@ -17,7 +17,7 @@ CELLS = [
 import tlcourse as tl
 data = tl.load_data("digits", labels_per_class=10, seed=0)
 model = tl.load_model("pocket-resnet", classes=data.classes)""",
-    """run = tl.Session(model, data, steps=400, lr=1e-3, freeze="backbone", batch_size=16, seed=0)
+    """run = tl.Session(model, data, steps=400, lr=1e-3, freeze="backbone", batch_size=16, pace=40)
 tl.Cockpit(run)""",
 ]
 
@@ -35,20 +35,28 @@ def steer(cockpit, page) -> None:
     def control(name: str):
         return cockpit.locator(f'[data-control="{name}"]')
 
+    def named(kind: str, name: str) -> None:
+        control(kind).click()
+        control(f"{kind}-name").fill(name)
+        control(f"{kind}-set").click()
+
     at(60)
     control("switch:head").click()  # refused: nothing else trains
-    at(100)
-    control("raise:head").click()
-    at(160)
-    control("lr:stage4").fill("1e-4")
+    at(90)
+    named("save", "head only")
+    at(120)
+    control("lr:stage4").fill("0.3")  # far too high
     control("switch:stage4").click()
-    at(210)
+    at(200)
+    control("undo:2").click()  # back to before it
+    at(118)
+    control("twin").click()
+    page.wait_for_timeout(300)
+    control("lr:stage4").fill("3e-4")
+    control("switch:stage4").click()
+    at(240)
     control("augment").fill("0.4")
-    at(250)
-    control("switch:stage3").click()
-    at(262)
-    control("lower:stage3").click()
-    at(320)
+    at(300)
     cockpit.locator(".tlc-groups h3").click()  # nothing is focused
 
 
