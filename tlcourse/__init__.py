@@ -14,6 +14,7 @@ _HOME = {
     "load_model": "models",
     "Session": "session",
     "replay": "session",
+    "resume": "session",
     "Record": "session",
     "steer": "session",
     "steer_trainer": "session",
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
         Unfreeze,
         beside,
         replay,
+        resume,
         steer,
         steer_trainer,
     )

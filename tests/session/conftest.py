@@ -30,6 +30,10 @@ def numbers():
 
 @pytest.fixture(scope="session")
 def pictures():
+    return make_pictures()
+
+
+def make_pictures():
     generator = torch.Generator().manual_seed(1)
     y = torch.arange(240) % 3
     noise = torch.randint(0, 120, (240, 3, 12, 12), generator=generator, dtype=torch.uint8)

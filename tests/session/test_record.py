@@ -83,7 +83,7 @@ def test_another_model_is_not_replayed(run, numbers):
 
 def test_a_record_of_unnamed_data_asks_for_it(run):
     run.run()
-    with pytest.raises(RecordError, match="give it to replay"):
+    with pytest.raises(RecordError, match="give it yourself: model="):
         tl.replay(run.record)
 
 

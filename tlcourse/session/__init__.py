@@ -8,6 +8,7 @@ edits              adapters and new heads     batches   which samples come when
 timelines          branches, twins, rewind    snapshot  one moment, bit for bit
 session            the run as its user sees it          plan, recipe    what determines it
 record, replay     doing it again, and comparing        result          what came out
+autosave, resume   surviving a kill                     checkpoint, eventlog, disk  how
 steerable          what a cockpit may use of a run      runner, threads where the work is done
 steer, trainers    a loop of one's own, a trainer's     beside  anyone's training in a thread
 steering, loop     how that is steered, within limits   given, resumed, parts  its optimizer, its model
@@ -56,9 +57,10 @@ from .recipe import Recipe
 from .record import Record
 from .replay import Replay, replay
 from .result import Result
+from .resume import resume
 from .session import Session
-from .steerable import Bookmark, GroupState, Steerable, TimelineState
 from .steer import steer
+from .steerable import Bookmark, GroupState, Steerable, TimelineState
 from .threads import CORES
 from .trainers import steer_trainer
 from .training import Batch, Term
@@ -111,6 +113,7 @@ __all__ = [
     "from_json",
     "kinds",
     "replay",
+    "resume",
     "steer",
     "steer_trainer",
 ]

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 from torch import Tensor
@@ -19,10 +20,13 @@ from . import disk
 from .checkpoint import Checkpoint, gather
 from .command import Command
 from .eventlog import EventLog
-from .events import Event, Finished
+from .events import Event, Finished, Warned
 from .inbox import Inbox
 from .record import Record, commands_of, outcome_of
 from .training import Training
+
+if TYPE_CHECKING:
+    from .session import Session
 
 FORMAT = 1
 
@@ -40,7 +44,7 @@ class Autosave:
     """The training thread gathers (as cheap as a snapshot), another thread writes. If a save is still
     being written when the next is due, the next waits; training never does.
 
-    header, events: the run's own, as they grow. good: saves known to be good, oldest first.
+    header, events, inbox: the run's own, as they grow. good: saves known to be good, oldest first.
     """
 
     folder: Path
@@ -48,6 +52,7 @@ class Autosave:
     header: dict[str, Any]
     events: list[Event]
     data: Data
+    inbox: Inbox
     good: list[Path] = field(default_factory=list)
     _next: float = 0.0
     _seen: int = -1  # events at the last gathering
@@ -58,56 +63,59 @@ class Autosave:
     _data_sha256: str = ""
     _trouble: str | None = None
     _told: bool = False
-    _lock: FileLock | None = None
 
     # -- in the training thread ----------------------------------------------------------------
 
-    def begin(self) -> None:
-        """From here on the folder is this run's. Raises SessionError if another run writes there."""
+    def around(self, t: Training, events: Iterator[Event]) -> Iterator[Event]:
+        """The engine's events, while the folder is this run's. The last save is written before the last
+        event is told. Raises SessionError if another run saves itself there."""
         try:
-            self._lock = _locked(self.folder)
+            lock = _locked(self.folder)
         except Timeout:
             raise SessionError(_taken(self.folder)) from None
         except OSError as error:
-            self._trouble = _cannot(self.folder, error)
+            lock, self._trouble = None, _cannot(self.folder, error)
+        try:
+            for event in events:
+                if isinstance(event, Finished):
+                    self._put(t, event.seconds, event)
+                    self._drain()
+                    yield from self._news(t)
+                yield event
+        finally:
+            self._drain()
+            if lock:
+                lock.release()
 
-    def between(self, t: Training, inbox: Inbox) -> str | None:
-        """Between two steps: gather if it is time. Returns a warning that has not been told yet."""
+    def between(self, t: Training) -> Iterator[Warned]:
+        """Between two steps: gather if it is time."""
         now = perf_counter()
         held = t.paused and len(self.events) != self._seen  # nothing more may come for hours
         if held or (now >= self._next and self._job is None):
-            self._put(t, inbox, t.seconds + now - t.began)
+            self._put(t, t.seconds + now - t.began)
             self._next = now + self.every_s
-        return self._news()
+        yield from self._news(t)
 
-    def end(self, t: Training, inbox: Inbox, last: Finished) -> str | None:
-        """The last save, written before this returns; then the folder is free."""
-        self._put(t, inbox, last.seconds, last)
-        self.drain()
-        return self._news()
-
-    def drain(self) -> None:
-        """Wait until nothing is being written; then the folder is free."""
+    def _drain(self) -> None:
+        """Wait until nothing is being written."""
         with self._change:
             self._change.wait_for(lambda: not self._writing)
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
 
-    def _put(self, t: Training, inbox: Inbox, seconds: float, last: Finished | None = None) -> None:
+    def _put(self, t: Training, seconds: float, last: Finished | None = None) -> None:
         self._seen = len(self.events)
-        kept = gather(t, inbox, seconds, last and last.reason)
+        kept = gather(t, self.inbox, seconds, last and last.reason)
         with self._change:
             self._job = _Job(kept, dict(self.header), self._seen, last)
             if not self._writing:
                 self._writing = True
                 threading.Thread(target=self._work, name="tlcourse-autosave", daemon=True).start()
 
-    def _news(self) -> str | None:
+    def _news(self, t: Training) -> Iterator[Warned]:
         """What goes wrong, told once for as long as it lasts."""
         trouble, told = self._trouble, self._told
         self._told = trouble is not None
-        return None if told else trouble
+        if trouble and not told:
+            yield Warned(t.tick, t.step, t.branch, trouble)
 
     # -- in the writing thread -----------------------------------------------------------------
 
@@ -143,6 +151,14 @@ class Autosave:
         tensors = job.checkpoint.tensors | self._log.tensors()
         self.good = [*self.good[-1:], disk.write(self.folder, texts, tensors)]
         disk.clean(self.folder, keep=self.good)
+
+
+def save_to(run: "Session", folder: Path, every_s: float, *good: Path) -> None:
+    """From its next step on. Of several processes the first saves; the others are in the same state."""
+    t = run._training
+    if t.ranks is None or t.ranks.leads:
+        mine = (run._header, run.events, run.data, run._inbox)
+        t.autosave = Autosave(folder, every_s, *mine, list(good))
 
 
 def check_folder(folder: Path) -> None:

@@ -23,7 +23,7 @@ def engine(
     inbox: Inbox | SharedInbox,
     thrift: Callable[[], Thrift | SharedThrift] = Thrift,
 ) -> Iterator[Event]:
-    began, spent = perf_counter(), t.seconds
+    t.began = perf_counter()
     steps, eval_every = t.recipe.steps, t.recipe.eval_every
     keeping, looking = thrift(), thrift()
     watch = None  # (tick, weights) of an intervention
@@ -41,6 +41,8 @@ def engine(
                         watch = (t.tick, t.levers.weights())
                     elif isinstance(event.command, Rewind | Branch):
                         watch = None
+        if t.autosave and (t.paused or watch is None):
+            yield from t.autosave.between(t)
         if t.paused:
             if not inbox.wait(t.step, t.tick):
                 t.ending = "stopped"
@@ -74,7 +76,7 @@ def engine(
         if has(t, split):
             yield from measured(t, split)
     t.time.end_twin()
-    t.seconds = spent + perf_counter() - began
+    t.seconds += perf_counter() - t.began
     for envelope in inbox.shut_down():
         yield refused(
             t, envelope, "The run is over; Rewind or Branch goes on from an earlier step."

@@ -35,6 +35,7 @@ def plan(
     eval_every: int | None,
     keep_mb: float,
     pace: float | None,
+    autosave_s: float,
     **rest: Any,
 ) -> Recipe:
     """Raises CommandError with the choices for what cannot run."""
@@ -57,6 +58,7 @@ def plan(
     check_choice("layout", rest["layout"], (*LAYOUTS, "auto"))
     _check_range("augment goes from 0 (off) to 1", rest["augment"], 0, 1)
     _check_range("keep_mb is a number of megabytes from 0 on", keep_mb, 0, float("inf"))
+    _check_range("autosave_s is a number of seconds from 0 on", autosave_s, 0, float("inf"))
     if pace is not None and not (isinstance(pace, int | float) and pace > 0):
         raise CommandError(f"pace is a number of steps a second above 0, or None, not {pace!r}.")
     _check_data(model, data, rest["augment"])

@@ -22,7 +22,7 @@ from tlcourse import __version__
 from tlcourse.errors import CommandError, RecordError
 
 from .commands import Command, from_json
-from .events import Applied, Evaluated, Event, Finished, Moved, Refused, StepDone
+from .events import Applied, Evaluated, Event, Finished, Moved, Refused, StepDone, Warned
 
 FORMAT = 1
 LOSSES_KEPT = 1000  # a longer curve is thinned to about so many points
@@ -70,6 +70,11 @@ class Record:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise RecordError(f"{path} cannot be read as a record: {error}.") from None
+        return cls.read(text, str(path))
+
+    @classmethod
+    def read(cls, text: str, path: str) -> "Record":
+        """Of a record's text. path: where it stood, to name it."""
         rows = [line for line in text.splitlines() if line.strip()]
         record: Record | None = None
         for number, line in enumerate(rows, start=1):
@@ -135,7 +140,7 @@ def _without_endings_gone_on_from(events: list[Event]) -> list[Event]:
     kept: list[Event] = []
     for event in events[:-1]:
         if isinstance(event, Finished):
-            while kept and isinstance(kept[-1], Evaluated | Refused | Moved):
+            while kept and isinstance(kept[-1], Evaluated | Refused | Moved | Warned):
                 kept.pop()
         else:
             kept.append(event)

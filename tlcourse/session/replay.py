@@ -1,15 +1,16 @@
 """Run a record again, without a hand, and say whether the same comes out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from tlcourse.data import Data, load_data
-from tlcourse.errors import RecordError, TLCourseError
+from tlcourse.errors import CommandError, RecordError, TLCourseError
 from tlcourse.models import load_model
 
 from .inbox import Envelope
@@ -37,30 +38,20 @@ def replay(
     model: nn.Module | None = None,
     data: Data | None = None,
     terms: Mapping[str, Term] | None = None,
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
 ) -> Replay:
     """Do again what a record says and compare the outcome.
 
-    model, data, terms: what the run started from, for records of models or data that `load_model` and
-    `load_data` cannot make again. Raises RecordError when the record cannot be run.
+    model, data: what the run started from, for records of models or data that `load_model` and
+    `load_data` cannot make again; terms, loss: those that the session was given. Raises RecordError
+    when the record cannot be run.
     """
     if not isinstance(record, Record):
         record = Record.load(record)
-    header = record.header
-    model = _again(load_model, header, "model") if model is None else model
-    data = _again(load_data, header, "data") if data is None else data
-    told = header.get("recipe", {})
-    known = {f.name: told.get(f.name, f.default) for f in fields(Recipe)}
-    if missing := [name for name, value in known.items() if value is None or value is MISSING]:
-        raise RecordError(f"The record's recipe lacks {', '.join(missing)}; it cannot be replayed.")
     threads_before = torch.get_num_threads()
-    torch.set_num_threads(header.get("threads") or threads_before)
+    torch.set_num_threads(record.header.get("threads") or threads_before)
     try:
-        run = Session(model, data, device=_device(header), terms=terms, **known)
-        if run.record.header["weights_sha256"] != header.get("weights_sha256"):
-            raise RecordError(
-                "The model does not start from the recorded weights; give replay() the model as it "
-                "was before that run."
-            )
+        run = session_of(record.header, model=model, data=data, terms=terms, loss=loss)
         for tick, command in record.commands:
             run._inbox.plan(tick, Envelope(command))
         run._inbox.alone = True
@@ -70,7 +61,48 @@ def replay(
     return _compare(record, run)
 
 
-def _again(load: Any, header: dict[str, Any], what: str) -> Any:
+def session_of(
+    header: Mapping[str, Any],
+    *,
+    model: nn.Module | None = None,
+    data: Data | None = None,
+    terms: Mapping[str, Term] | None = None,
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    **more: Any,
+) -> Session:
+    """The session of a record's header as it was before its first step. more: what no record holds.
+    Raises RecordError if it cannot be made, or is another."""
+    model = _again(load_model, header, "model") if model is None else model
+    data = _again(load_data, header, "data") if data is None else data
+    told = header.get("recipe", {})
+    known = {f.name: told.get(f.name, f.default) for f in fields(Recipe)}
+    if missing := [name for name, value in known.items() if value is None or value is MISSING]:
+        raise RecordError(
+            f"The record's recipe lacks {', '.join(missing)}; it cannot be run again."
+        )
+    if strange := sorted(set(known["weights"]) - set(terms or {})):
+        raise RecordError(
+            f"The run's loss had a further term {strange[0]!r}, and no record can hold a function; "
+            f"give it again: terms={{{strange[0]!r}: …}}."
+        )
+    try:
+        run = Session(model, data, device=_device(header), terms=terms, loss=loss, **more, **known)
+    except CommandError as error:
+        raise RecordError(f"The recorded session cannot be made again: {error}") from error
+    made = run.record.header
+    if made["weights_sha256"] != header.get("weights_sha256"):
+        raise RecordError(
+            "The model does not start from the recorded weights; give the model as it was before "
+            "that run."
+        )
+    if made["loss"] != header.get("loss", made["loss"]):
+        raise RecordError(
+            f"The run's loss was {header['loss']}, not {made['loss']}; give it again: loss=…."
+        )
+    return run
+
+
+def _again(load: Any, header: Mapping[str, Any], what: str) -> Any:
     recipe = header.get(what)
     try:
         if not recipe or "name" not in recipe:
@@ -78,11 +110,11 @@ def _again(load: Any, header: dict[str, Any], what: str) -> Any:
         return load(**recipe)
     except (TLCourseError, TypeError) as error:
         raise RecordError(
-            f"The record's {what} cannot be made again ({error}); give it to replay({what}=…)."
+            f"The record's {what} cannot be made again ({error}); give it yourself: {what}=…."
         ) from error
 
 
-def _device(header: dict[str, Any]) -> str:
+def _device(header: Mapping[str, Any]) -> str:
     device = header.get("device", "cpu")
     return device if device == "cpu" or torch.cuda.is_available() else "cpu"
 

@@ -13,7 +13,7 @@ from tlcourse.data import Data
 from tlcourse.errors import CommandError, RecordError
 
 from . import disk
-from .autosave import FORMAT, Autosave, data_sha256
+from .autosave import FORMAT, data_sha256, save_to
 from .checkpoint import Checkpoint, put_back
 from .eventlog import read_events
 from .events import Event, Warned
@@ -84,9 +84,13 @@ def resume(
     for text in told:
         warnings.warn(text, stacklevel=2)
         events.append(Warned(run._training.tick, run.step, run.branch, text))
-    run._resume(record.header, events, state["ending"] is not None)
+    run._header.update(record.header)
+    run.events += events
     run.resumed_from = save
-    run._save_to(Autosave(folder, state["every_s"], run._header, run.events, run.data, [save]))
+    if state["ending"] is not None:
+        run._inbox.shut_down()
+        run._runner.skip()
+    save_to(run, folder, state["every_s"], save)
     return run
 
 

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from tlcourse.errors import CommandError, SessionError, TrainingFailed
 from tlcourse.models import groups_of
 
 from .answers import refused
+from .autosave import check_folder, save_to
 from .commands import AddLoRA, Branch, Command, Rewind, kinds, members
 from .engine import engine
 from .events import Event, Failed, Finished
@@ -42,6 +44,8 @@ class Session:
     sequence of (3, H, W) uint8 pictures with len() and [i], which then are read batch by batch.
     pace: steps a second at most, so that a hand can follow a small model; None is as fast as it goes.
     It changes nothing but the time that the run takes, and is no part of its record.
+    autosave: a folder for the run's state, written beside the training every autosave_s seconds and at
+    the end, so that `tl.resume` can go on with a run that was killed. It changes nothing in the run.
     loss: (logits, targets) → scalar; device: "auto" is the first GPU, else the CPU.
 
     `start()` trains in a thread of its own, `run()` in this one; `await run.wait()` waits for the
@@ -75,6 +79,8 @@ class Session:
         workers: int = 0,
         keep_mb: float = 512,
         pace: float | None = None,
+        autosave: str | Path | None = None,
+        autosave_s: float = 30,
         loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
         device: str = "auto",
         seed: int = 0,
@@ -88,8 +94,10 @@ class Session:
             steps=steps, lr=lr, freeze=freeze, freeze_stats=freeze_stats, batch_size=batch_size,
             accumulate=accumulate, optimizer=optimizer, weight_decay=weight_decay, augment=augment,
             terms=terms, weights=weights, eval_every=eval_every, precision=precision, layout=layout,
-            workers=workers, keep_mb=keep_mb, pace=pace, seed=seed,
+            workers=workers, keep_mb=keep_mb, pace=pace, autosave_s=autosave_s, seed=seed,
         )  # fmt: skip
+        if autosave is not None and (ranks is None or ranks.leads):
+            check_folder(Path(autosave))
         if ranks:
             ranks.agree({"groups": list(groups)} | recipe.to_json(), len(data.train.y))
             ranks.copy_from_first(model)
@@ -101,13 +109,19 @@ class Session:
             "model": getattr(model, "recipe", None),
             "data": getattr(data, "recipe", None),
             "recipe": recipe.to_json(),
+            "loss": getattr(loss, "__qualname__", type(loss).__name__),
             "weights_sha256": weights_sha256(model),
-        } | ({"ranks": ranks.size} if ranks else {})
+        }
+        if ranks:
+            self._header["ranks"] = ranks.size
         self._training = Training(model, groups, data, recipe, loss, device, terms, keep_mb, ranks)
         self.pace = pace
         self._inbox = Inbox()
         self._runner = Runner(self._train)
         self._error: BaseException | None = None
+        self.resumed_from: Path | None = None
+        if autosave is not None:
+            save_to(self, Path(autosave), autosave_s)
 
     # -- to steer ------------------------------------------------------------------------------
 
@@ -204,9 +218,11 @@ class Session:
     def _engine(self) -> Iterator[Event]:
         t = self._training
         if t.ranks is None:
-            return engine(t, self._inbox)
-        shared = SharedInbox(t.ranks, self._inbox)
-        return engine(t, shared, shared.thrift)
+            events = engine(t, self._inbox)
+        else:
+            shared = SharedInbox(t.ranks, self._inbox)
+            events = engine(t, shared, shared.thrift)
+        return t.autosave.around(t, events) if t.autosave else events
 
     def _open_again(self) -> bool:
         """Ready to go on after the end. False for a run that failed."""

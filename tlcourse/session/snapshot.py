@@ -19,6 +19,14 @@ History = tuple[tuple[int, Command], ...]
 determine the state."""
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A state without its tensors: to be there, the steps are taken again."""
+
+    step: int
+    history: History
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """Trainable parameters, all buffers and the optimizer's state as copies; frozen parameters by

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tlcourse.errors import CommandError
 
 from .commands import Command
-from .snapshot import History, Snapshot, own_bytes, restore, take
+from .snapshot import History, Moment, Snapshot, own_bytes, restore, take
 from .steerable import Bookmark, TimelineState
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ START = "start"
 
 @dataclass(slots=True)
 class Timeline:
-    """history, step: where it is, or was left."""
+    """history, step: where it is, or was left. A control's history is what led to its beginning."""
 
     name: str
     parent: str | None
@@ -42,7 +42,7 @@ class Timelines:
     kept: list[Snapshot] = field(
         default_factory=list
     )  # by themselves: thinned out when space is short
-    named: dict[str, tuple[str, Snapshot]] = field(
+    named: dict[str, tuple[str, Snapshot | Moment]] = field(
         default_factory=dict
     )  # bookmark → branch, moment
     sizes: dict[str, float] = field(default_factory=dict)  # bookmark → MB
@@ -103,7 +103,7 @@ class Timelines:
             )
         made = take(t, self.history(t))
         live = _live(t)
-        others = [moment for _, moment in self.named.values()]
+        others = self._marked()
         alone = own_bytes([made, *others], live) - own_bytes(others, live)
         total = own_bytes([made, *others], live) / 1e6
         if total > self.budget_mb:
@@ -204,8 +204,9 @@ class Timelines:
 
     def add_twin(self, t: "Training", twin: "Training") -> None:
         self.armed, self.twin = False, twin
+        untouched = self.history(t)[:-1]  # without the intervention that it came with
         self.branches[twin.branch] = Timeline(
-            twin.branch, t.branch, t.step, t.step, (), control=True
+            twin.branch, t.branch, t.step, t.step, untouched, control=True
         )
 
     def end_twin(self) -> None:
@@ -231,7 +232,10 @@ class Timelines:
         )
 
     def _all(self) -> list[Snapshot]:
-        return [moment for _, moment in self.named.values()] + self.kept
+        return self._marked() + self.kept
+
+    def _marked(self) -> list[Snapshot]:
+        return [moment for _, moment in self.named.values() if isinstance(moment, Snapshot)]
 
     def _weigh(self, t: "Training") -> None:
         self.held_mb = own_bytes(self._all(), _live(t)) / 1e6

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,9 @@ from .optimizers import OwnOptimizer
 from .ranks import Ranks
 from .recipe import Recipe
 from .timelines import Timelines
+
+if TYPE_CHECKING:
+    from .autosave import Autosave
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -64,7 +68,9 @@ class Training:
         self.paused = False
         self.pace: float | None = None  # steps a second at most, for a hand to follow
         self.ending: str | None = None  # why the run ends: "done" or "stopped"
-        self.seconds = 0.0  # spent so far
+        self.seconds = 0.0  # spent before `began`, by the clock of perf_counter
+        self.began = 0.0
+        self.autosave: Autosave | None = None
         self.batches = Batches(
             data.train.x,
             data.train.y,
