@@ -149,6 +149,7 @@ test("the difference is with minus without, at the steps that both took", () => 
 test("the difference in words", () => {
   assert.equal(differenceWords(-0.12, 0.031), "0.12 lower loss, +3.1 points than without");
   assert.equal(differenceWords(0.5, -0.02), "0.5 higher loss, −2 points than without");
+  assert.equal(differenceWords(-0.0063, 0.01), "0.0063 lower loss, +1 point than without");
   assert.equal(differenceWords(0, null), "the same loss as without");
   assert.equal(differenceWords(0.00001, 0), "the same loss and accuracy as without");
 });
@@ -223,6 +224,11 @@ test("the legend switches lines off, in the picture and in what hovering tells",
   assert.ok(!lossPanel(few).tells(220).some(([what]) => what === "loss of twin"));
   assert.ok(!accuracyPanel(few).series.some((one) => one.role === "twin" || one.role === "gone"));
   assert.equal(differencePanel(few), null);
+});
+
+test("a branch's accuracy begins where it left, not at its own first measurement", () => {
+  const branch = accuracyPanel(sceneOf(storied())).series.find((one) => one.key === "other:bolder");
+  assert.deepEqual(points(branch.d).map(([x]) => x), [170, 200, 220, 240, 260]); // it left at 180
 });
 
 test("the given-up blow-up does not set the scale", () => {

@@ -146,12 +146,12 @@ export function accuracyPanel(scene) {
     const kept = valid.filter((e) => e.branch === name && roleOf(view, lines, e) === "other");
     if (!kept.length || hidden.has(`line:${name}`)) continue;
     const others = [...kept].sort((a, b) => a.step - b.step);
-    const before = now.filter((e) => e.step <= others[0].step).slice(-1);
+    const before = name in view.streams && view.streams[name].parent != null ? since(name) : now.filter((e) => e.step < others[0].step).slice(-1);
     series.push({ key: `other:${name}`, kind: "line", role: "other", d: line([...before, ...others]) });
   }
   if (!hidden.has("gone")) {
     const lost = valid.filter((e) => roleOf(view, lines, e) === "gone");
-    const runs = stretches(lost).map((run) => line([...now.filter((e) => e.step <= run[0].step).slice(-1), ...run]));
+    const runs = stretches(lost).map((run) => line([...now.filter((e) => e.step < run[0].step).slice(-1), ...run]));
     series.push({ key: "gone", kind: "line", role: "gone", d: runs.join("") });
   }
   if (twin.length) {
@@ -247,8 +247,9 @@ export function differenceWords(loss, accuracy) {
   const size = Math.abs(loss);
   const first = size < 0.0005 ? "the same loss" : `${showValue(size, 2)} ${loss < 0 ? "lower" : "higher"} loss`;
   if (size < 0.0005 && Math.abs(accuracy ?? 0) < 0.0005) return `the same loss${accuracy == null ? "" : " and accuracy"} as without`;
-  const points = accuracy == null ? "" : Math.abs(accuracy) < 0.0005 ? ", equal accuracy" : `, ${accuracy < 0 ? "−" : "+"}${Number((100 * Math.abs(accuracy)).toFixed(1))} points`;
-  return `${first}${points} than without`;
+  const points = Number((100 * Math.abs(accuracy ?? 0)).toFixed(1));
+  const second = accuracy == null ? "" : points === 0 ? ", equal accuracy" : `, ${accuracy < 0 ? "−" : "+"}${points} ${points === 1 ? "point" : "points"}`;
+  return `${first}${second} than without`;
 }
 
 /** @param {number} value */
