@@ -187,3 +187,34 @@ def test_a_stream_of_news_keeps_the_zoom_and_the_crosshair(page):
         chart.draw({ ...view, streams: { ...view.streams, main }, now: { ...view.now, step: 310 } });
     }""")
     assert re.search(r"step (99|100|101)\n", tip(page))
+
+
+def test_a_finger_reads_and_two_fingers_zoom(browser):
+    context = browser.new_context(viewport={"width": 390, "height": 900}, has_touch=True)
+    page = context.new_page()
+    page.route("**/*", serve)
+    page.goto("http://localhost/")
+    page.wait_for_function("window.ready")
+    page.add_style_tag(content=".tlc { width: auto !important; }")
+    page.evaluate("chart.draw(views.storied())")
+    box = plot(page).bounding_box()
+    page.touchscreen.tap(box["x"] + px(page, 200), box["y"] + 150)
+    page.locator(".tlc-tip").wait_for(state="visible")
+    assert re.search(r"step (19[89]|20[012])\n", tip(page))
+
+    hand = context.new_cdp_session(page)
+
+    def touch(kind, *places):
+        points = [{"x": box["x"] + x, "y": box["y"] + 150, "id": i} for i, x in enumerate(places)]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    middle = px(page, 200)
+    touch("touchStart", middle - 30, middle + 30)
+    for spread in range(30, 75, 5):
+        touch("touchMove", middle - spread, middle + spread)
+        page.wait_for_timeout(30)
+    touch("touchEnd")
+    page.locator(".tlc-whole").wait_for(state="visible")
+    first, last = map(int, re.findall(r"\d+", page.locator(".tlc-whole").inner_text()))
+    assert 130 < last - first < 300 and first < 200 < last
+    context.close()

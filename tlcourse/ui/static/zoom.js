@@ -34,6 +34,7 @@ export function watch(el, { ground, point, range, show }) {
       began = NaN;
       range(null);
     } else if (e.pointerType !== "touch") began = inside(g, px(e));
+    else point(Math.round(stepAt(g, inside(g, px(e)))), false);
   };
 
   const onMove = (/** @type {PointerEvent} */ e) => {
@@ -103,7 +104,9 @@ export function watch(el, { ground, point, range, show }) {
     point(looked, true);
   };
 
-  const leave = () => { if (!Number.isFinite(began) && document.activeElement !== el) point(null, false); };
+  const leave = (/** @type {PointerEvent} */ e) => { // what a finger has touched stays in sight
+    if (e.pointerType !== "touch" && !Number.isFinite(began) && document.activeElement !== el) point(null, false);
+  };
   /** @type {[string, any, any?][]} */
   const heard = [["pointerdown", onDown], ["pointermove", onMove], ["pointerup", onUp], ["pointercancel", onUp], ["pointerleave", leave],
     ["dblclick", () => show(null)], ["wheel", onWheel, { passive: false }], ["keydown", onKey], ["blur", () => point(null, true)]];
