@@ -84,3 +84,51 @@ def test_two_views_of_one_run_show_the_same(open_book):
     for part in (".tlc-log li .tlc-what", ".tlc-where", ".tlc-lr"):
         assert first.locator(part).all_inner_texts() == second.locator(part).all_inner_texts()
     stop(second)
+
+
+STEER = """
+import torch
+from tests.browser.runs import net
+torch.manual_seed(0)
+model = net()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+batches = [(torch.rand(8, 3, 16, 16), torch.randint(0, 10, (8,))) for _ in range(20)]
+run = tl.steer(batches, model=model, optimizer=optimizer, epochs=1000)
+tl.Cockpit(run)
+"""
+LOOP = """
+async for x, y in run:
+    loss = torch.nn.functional.cross_entropy(model(x), y)
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
+    run.log(loss)
+print("over")
+"""
+
+
+def test_a_loop_of_ones_own_is_steered_while_its_cell_runs(open_book):
+    book = open_book("7.4.0")
+    book.run(book.add(STEER))
+    cockpit = book.cockpit()
+    expect(cockpit).to_have_attribute("data-link", "live")
+    expect(cockpit.locator(".tlc-pill")).to_have_text("Ready")
+    for missing in ("augment", "evaluate", "twin"):
+        if missing not in book.ask("sorted(run.can)"):
+            expect(control(cockpit, missing)).to_be_hidden()
+    loop = book.add(LOOP)
+    book.start(loop)
+    expect(cockpit).to_have_attribute("data-status", "running")
+    control(cockpit, "switch:stage2").click()
+    expect(control(cockpit, "switch:stage2")).to_have_attribute("aria-checked", "false")
+    control(cockpit, "lr:head").fill("0.02")
+    control(cockpit, "lr:head").press("Enter")
+    expect(answer(cockpit, "lr:head")).to_have_attribute("data-answer", "applied")
+    expect(cockpit.locator(".tlc-where")).to_have_text(re.compile(r"step [1-9]\d* of 20000"))
+    stop(cockpit)
+    book.page.evaluate("() => window.__cell")
+    assert book.printed(loop).strip() == "over"
+    assert book.ask("applied()") == [
+        {"kind": "freeze", "group": "stage2", "stats": True},
+        {"kind": "set_lr", "group": "head", "lr": 0.02},
+        {"kind": "stop"},
+    ]
+    assert book.ask("{g.name: g.lr for g in run.groups if g.trainable}")["head"] == 0.02
