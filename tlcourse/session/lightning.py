@@ -41,7 +41,10 @@ class _Between(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
-        self._steering.log(loss if isinstance(loss, Tensor) else None)
+        if isinstance(loss, Tensor):
+            # In automatic optimization the trainer has divided it by the batches of a step.
+            share = trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
+            self._steering.log(loss * share)
         self._steering.turned()
         self._between(trainer)
 

@@ -39,7 +39,7 @@ _UNDER_WAY: WeakSet["Steering"] = WeakSet()
 
 
 class Steering:
-    """A `Steerable` whose loop belongs to somebody else. seed: for new heads and adapters."""
+    """A `Steerable` whose loop belongs to somebody else. optimizer: None if it comes with `attach`."""
 
     can = CAN
     steps: int | None = None  # planned, in optimizer steps
@@ -48,7 +48,7 @@ class Steering:
     def __init__(
         self,
         model: nn.Module,
-        optimizer: Any,
+        optimizer: Any = None,
         groups: Groups | None = None,
         *,
         seed: int = 0,
