@@ -2,15 +2,16 @@
 
 import json
 import math
+from dataclasses import MISSING, fields
 
 import numpy as np
 import pytest
 
 import tlcourse as tl
-from tlcourse.session import Applied, Evaluated, Moved, Refused, StepDone
+from tlcourse.session import Applied, Evaluated, Moved, Refused, StepDone, kinds
 from tlcourse.ui.story import Story
 from tlcourse.ui.stream import thin
-from tlcourse.ui.words import say, show
+from tlcourse.ui.words import asked, code, say, show
 
 from .conftest import make_run
 
@@ -192,11 +193,46 @@ def test_a_loss_that_stays_no_number_is_told_with_its_step():
         (tl.Augment(0.5), "augmentation 0.5"),
         (tl.Augment(0), "augmentation off"),
         (tl.Evaluate("test"), "evaluated on test"),
+        (tl.AddLoRA("stage2", rank=4), "added LoRA of rank 4 to stage2"),
+        (tl.AddLoRA(name="two", lr=0.01), "added LoRA of rank 8 to backbone as two at lr 0.01"),
+        (tl.SetScale("lora", 0.5), "scale of lora set to 0.5"),
+        (tl.SwapHead("mlp"), "put in a fresh mlp head"),
+        (tl.SetWeight("ewc", 2), "weight of ewc set to 2"),
+        (tl.Save("warm"), "set bookmark warm"),
+        (tl.Rewind("warm", branch="main"), "rewound to warm of main"),
+        (tl.Branch("hot", at=40), "began branch hot at 40"),
+        (tl.Twin(), "armed a twin"),
+        (tl.Twin(False), "ended the twin"),
         (tl.Stop(), "stopped"),
     ],
 )
 def test_commands_in_words(command, words):
     assert say(command) == words
+
+
+@pytest.mark.parametrize("cls", kinds().values())
+def test_every_command_has_words_of_its_own(cls):
+    given = {"group": "head", "lr": 0.1, "adapter": "lora", "value": 1.0, "term": "ewc"}
+    given |= {"strength": 0.5, "name": "warm", "to": 3}
+    needed = [f.name for f in fields(cls) if f.default is MISSING]
+    command = cls(**{name: given[name] for name in needed})
+    assert type(command) in say.registry
+    assert eval(code(command), {"tl": tl}) == command
+    assert asked(command.to_json()).startswith("not done: ")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ({"kind": "save", "name": "warm"}, "not done: bookmark warm"),
+        ({"kind": "rewind", "to": 4}, "not done: rewind to 4"),
+        ({"kind": "rewind"}, "not done: rewind"),
+        ({"kind": "freeze", "group": "head"}, "not done: freeze head"),
+        ("nonsense", "not done"),
+    ],
+)
+def test_what_was_refused_in_words(command, words):
+    assert asked(command) == words
 
 
 def test_rates_are_shown_as_the_fields_show_them():

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { freshName, goneNotes, lanesOf, nearBookmark, rewindTo } from "../../tlcourse/ui/static/lanes.js";
 import { emptyView } from "../../tlcourse/ui/static/reduce.js";
 import { extend } from "../../tlcourse/ui/static/streams.js";
+import { linkNote, memoryWords } from "../../tlcourse/ui/static/header.js";
 import { detail } from "../../tlcourse/ui/static/log.js";
 
 /** A timeline whose steps are these stretches [from, to]; each but the first begins with a cut. */
@@ -90,4 +91,16 @@ test("names offered are free", () => {
 test("a rewind says from where", () => {
   assert.equal(detail(did("rewind", 20, { from_step: 90, from_branch: "main" })), "back from step 90");
   assert.equal(detail(did("rewind", 20, { from_step: 90, from_branch: "hot" })), "back from step 90 of hot");
+});
+
+test("memory is told briefly, the GPU's first where there is one, and in full on demand", () => {
+  const words = (memory, brief) => memoryWords(viewOf([stream("main", [[1, 9]])], { memory }), brief).replaceAll("\u00a0", " ");
+  assert.equal(words({ process: 812.4, snapshots: 12 }, true), "812 MB");
+  assert.equal(words({ process: 812.4, snapshots: 12 }, false), "Memory: this kernel's process 812 MB, snapshots to rewind to 12 MB");
+  assert.equal(words({ process: 812, snapshots: 0, gpu: 2345, gpu_total: 150000 }, true), "GPU 2.3 GB of 150 GB");
+  assert.equal(words({}, true) + words({}, false), "");
+});
+
+test("a recording that plays is no lost kernel", () => {
+  assert.equal(linkNote({ ...viewOf([stream("main", [[1, 9]])]), link: "live" }), "");
 });

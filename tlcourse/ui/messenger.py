@@ -82,7 +82,7 @@ class Messenger:
         """One look at the run, one at the inbox. False when all is told and the thread has ended."""
         over, now = self.story.run.status in OVER, monotonic()
         if over or now - self._spoke >= BEAT_S or (self._waiting and self.story.answers_wait()):
-            self._tell(now)
+            self._tell(now, over)
         while self._inbox:
             self._hear(self._inbox.popleft())
         if over != self._ended or (self._news and now - self._saved >= SAVE_S):
@@ -98,9 +98,9 @@ class Messenger:
                 return False
         return True
 
-    def _tell(self, now: float) -> None:
+    def _tell(self, now: float, over: bool) -> None:
         news = self.story.read()
-        if news is None and now - self._spoke >= HEARTBEAT_S:
+        if news is None and not over and now - self._spoke >= HEARTBEAT_S:
             news = self.story.delta()
         if news is None:
             return

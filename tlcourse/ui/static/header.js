@@ -73,8 +73,8 @@ export function makeHeader(steer, play) {
     put(where, "text", total ? `step ${step} of ${total}` : `step ${step}`);
     put(pace, "text", dead || !open ? (seconds ? `in ${showTime(seconds)}` : "")
       : status === "running" && speed ? [`${showSpeed(speed)} steps/s`, ...(eta == null ? [] : [`${showTime(eta)} left`])].join(" · ") : "");
-    put(weight, "text", memory(view, true));
-    put(weight, "title", memory(view, false));
+    put(weight, "text", memoryWords(view, true));
+    put(weight, "title", memoryWords(view, false));
     paused = status === "paused";
     put(hold.querySelector(".tlc-text"), "text", paused ? "Resume" : "Pause");
     changeIcon(hold, paused ? "play" : "pause");
@@ -98,13 +98,13 @@ export function makeHeader(steer, play) {
 }
 
 /** Memory in few words, or in full. @param {View} view @param {boolean} brief */
-function memory(view, brief) {
+export function memoryWords(view, brief) {
   const { process, snapshots, gpu, gpu_total: whole } = view.now.memory ?? {};
   const parts = [];
   if (gpu != null) parts.push(`GPU ${showMemory(gpu)}${whole ? ` of ${showMemory(whole)}` : ""}`);
   if (process != null && (!brief || gpu == null)) parts.push(brief ? showMemory(process) : `this kernel's process ${showMemory(process)}`);
   if (snapshots != null && !brief) parts.push(`snapshots to rewind to ${showMemory(snapshots)}`);
-  return brief ? parts.join(" · ") : `Memory: ${parts.join(", ")}`;
+  return brief || !parts.length ? parts.join(" · ") : `Memory: ${parts.join(", ")}`;
 }
 
 /** Play, pause, faster, slower, to any place. @param {Play} play */
