@@ -1,13 +1,19 @@
-"""What does steering cost? Session against a bare PyTorch loop on the same work.
+"""What does steering cost, and what is a session worth as it comes?
 
-    python benchmarks/session_overhead.py [--rounds 7] [--threads 2] [--only mlp resnet head]
+    python benchmarks/session_overhead.py [--rounds 9] [--threads 2] [--only mlp resnet head lora busy]
 
-Measured where it is used: in a Jupyter kernel whose cells have used torch (see `session/threads.py`;
-in a fresh script a background thread looks cheaper than it is). Each round runs
-the bare loop in the cell's thread, the session in its own thread, and the session with the cockpit
-streaming at 10 Hz, in rotating order; figures are ratios within a round: median (lowest … highest).
-Both sides draw the same batches and take the same steps with the same fused optimizer; the last loss
-must be equal, or the comparison is refused.
+Measured where it is used: in a Jupyter kernel whose cells have used torch (see `session/threads.py`; in
+a fresh script a background thread looks cheaper than it is). Each round runs, in rotating order,
+
+    bare       the loop in the cell's thread: same batches, same fused AdamW, same memory layout
+    session    the session in its own thread
+    cockpit    the session with a cockpit that streams ten times a second
+    tutorial   the loop as tutorials write it: DataLoader over a TensorDataset, AdamW as it comes,
+               contiguous
+
+and `busy` the MLP's session while the main thread computes in pure Python. Figures are ratios within a
+round: median (lowest … highest). The first three must end with the same loss, or the comparison is
+refused; the tutorial's loop shuffles otherwise, so accuracies on test samples are printed beside it.
 """
 
 import argparse
@@ -15,7 +21,17 @@ import json
 import os
 import statistics
 import sys
+from pathlib import Path
 from queue import Empty
+
+ROOMS = {
+    "mlp": ["bare", "session", "cockpit", "tutorial"],
+    "resnet": ["bare", "session", "cockpit", "tutorial"],
+    "head": ["bare", "session", "cockpit", "tutorial"],
+    "lora": ["bare", "session", "cockpit"],
+    "busy": ["session", "busy"],
+}
+ALIKE = {"bare", "session", "cockpit", "busy"}  # the same steps, so the same last loss
 
 CELL_USE_TORCH = """
 import torch
@@ -26,83 +42,36 @@ for _ in range(20):
 """
 
 CELL_SETUP = """
-import asyncio, copy, time
-import torch.nn.functional as F
-from torch import nn
+import json, sys
+sys.path.insert(0, {here!r})
+import works
 import tlcourse as tl
-from tlcourse.data import Data, Split
-from tlcourse.session.batches import Batches
-from tlcourse.session.keys import fold_in
 
-def data_of(x, y, classes):
-    part = lambda n: Split(x[:n], y[:n], tuple(map(str, range(n))))
-    return Data("bench", "bench", part(len(y)), part(1), part(1), classes, {{}})
-
-def mlp():
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 4))
-
-g = torch.Generator().manual_seed(0)
-pictures = lambda n, side: torch.randint(0, 256, (n, 3, side, side), generator=g, dtype=torch.uint8)
-labels = lambda n, c: torch.arange(n) % c
-WORK = {{
-    "mlp": (mlp, data_of(torch.randn(512, 16, generator=g), labels(512, 4), tuple("abcd")), 3000, ()),
-    "resnet": (lambda: tl.load_model("timm/resnet10t", classes=10, pretrained=False),
-               data_of(pictures(128, 64), labels(128, 10), tuple("abcdefghij")), 20, ()),
-    "head": (lambda: tl.load_model("mobilenetv2", classes=10),
-             data_of(pictures(128, 96), labels(128, 10), tuple("abcdefghij")), 20, "backbone"),
-}}
-
-def bare(model, data, steps, freeze):
-    if freeze:
-        model.requires_grad_(False); model.head.requires_grad_(True)
-    model.train()
-    if freeze:
-        for m in model.modules():
-            if isinstance(m, nn.modules.batchnorm._NormBase): m.eval()
-    batches = Batches(data.train.x, data.train.y, 32, 0, torch.device("cpu"), False)
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad],
-                                  lr=1e-3, weight_decay=0.01, fused=True)
-    began = time.perf_counter()
-    for step in range(steps):
-        x, y = batches.at(step)
-        loss = F.cross_entropy(model(x), y)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        last = loss.item()
-    return (time.perf_counter() - began) / steps, last
-
-async def steered(model, data, steps, freeze, cockpit):
-    run = tl.Session(model, data, steps=steps, lr=1e-3, freeze=freeze, eval_every=steps, seed=0)
-    if cockpit:
+async def steered(work, way):
+    run, clock = works.session(work)
+    if way == "cockpit":
         shown = tl.Cockpit(run)
         shown._messenger.post({{"type": "hello", "view": "bench"}})  # a view looks on: stream to it
     run.start()
+    if way == "busy":
+        count = 0
+        while run.status == "running":
+            for _ in range(10_000):
+                count += 1
     await run.wait()
-    evaluating = min(time_evaluations(run), 0.5)
-    return (run.events[-1].seconds - evaluating) / steps, run.result.losses[-1]
-
-def time_evaluations(run):
-    began = time.perf_counter()
-    run._training.evaluate(run.data.valid); run._training.evaluate(run.data.test)
-    return time.perf_counter() - began
+    return clock.step_s(work.steps), works.last_loss(run), run.model
 """
 
 CELL_ROUND = """
-made, data, steps, freeze = WORK[{work!r}]
-order = ["bare", "session", "cockpit"]
-order = order[{round} % 3:] + order[:{round} % 3]
-out = {{}}
-for way in order:
-    model = made()
-    if way == "bare":
-        torch.randn(256, 256) @ torch.randn(256, 256)
-        out[way] = bare(model, data, steps, freeze)
+work, out = works.work({work!r}), {{}}
+for way in works.rotated({ways!r}, {round}):
+    torch.randn(256, 256) @ torch.randn(256, 256)
+    if way in ("bare", "tutorial"):
+        seconds, loss, model = getattr(works, way)(work)
     else:
-        out[way] = await steered(model, data, steps, freeze, way == "cockpit")
-import json
-print(json.dumps(out))
+        seconds, loss, model = await steered(work, way)
+    out[way] = seconds, loss, works.accuracy(model, work)
+print(json.dumps([work.title, out]))
 """
 
 
@@ -131,11 +100,30 @@ def spread(values: list[float], digits: int = 3) -> str:
     return f"{statistics.median(values):.{digits}f} ({low:.{digits}f} … {high:.{digits}f})"
 
 
+def measure(client, name: str, rounds: int) -> tuple[str, list[dict[str, list[float]]]]:
+    """(title, one mapping a round from way to seconds, last loss and accuracy)."""
+    work, kept = "mlp" if name == "busy" else name, []
+    for number in range(rounds + 1):
+        code = CELL_ROUND.format(work=work, ways=ROOMS[name], round=number)
+        title, told = json.loads(execute(client, code))
+        if len({loss for way, (_, loss, _) in told.items() if way in ALIKE}) != 1:
+            sys.exit(f"{name}: they did not do the same work: {told}")
+        print(f"  {name} round {number}: {told}", file=sys.stderr)
+        kept.append(told)
+    return title, kept[1:]  # the first one warms up
+
+
+def ratio(rounds: list[dict[str, list[float]]], way: str, to: str) -> str:
+    if way not in rounds[0] or to not in rounds[0]:
+        return "—"
+    return spread([told[way][0] / told[to][0] for told in rounds])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--only", nargs="+", default=["mlp", "resnet", "head"])
+    parser.add_argument("--only", nargs="+", default=list(ROOMS), choices=list(ROOMS))
     asked = parser.parse_args()
 
     from jupyter_client.manager import start_new_kernel
@@ -143,28 +131,12 @@ def main() -> None:
     manager, client = start_new_kernel(
         kernel_name="python3", env=os.environ | {"PYTHONHASHSEED": "0"}
     )
+    rows = {}
     try:
         execute(client, CELL_USE_TORCH.format(threads=asked.threads))
-        execute(client, CELL_SETUP.format())
-        rows = []
-        for work in asked.only:
-            rounds = []
-            for number in range(asked.rounds + 1):
-                told = json.loads(execute(client, CELL_ROUND.format(work=work, round=number)))
-                if len({loss for _, loss in told.values()}) != 1:
-                    sys.exit(f"{work}: the two did not do the same work: {told}")
-                rounds.append({way: seconds for way, (seconds, _) in told.items()})
-                print(f"  {work} round {number}: {told}", file=sys.stderr)
-            rounds = rounds[1:]  # the first one warms up
-            rows.append(
-                (
-                    work,
-                    statistics.median(r["bare"] for r in rounds) * 1e3,
-                    spread([r["session"] / r["bare"] for r in rounds]),
-                    spread([(r["session"] - r["bare"]) * 1e6 for r in rounds], 1),
-                    spread([r["cockpit"] / r["bare"] for r in rounds]),
-                )
-            )
+        execute(client, CELL_SETUP.format(here=str(Path(__file__).resolve().parent)))
+        for name in asked.only:
+            rows[name] = measure(client, name, asked.rounds)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
@@ -172,12 +144,30 @@ def main() -> None:
     import torch
 
     print(f"\ntorch {torch.__version__}, {asked.threads} threads, {asked.rounds} rounds\n")
-    print(
-        "| work | bare step, ms | session / bare | session − bare, µs a step | with cockpit / bare |"
-    )
-    print("|---|---|---|---|---|")
-    for work, ms, ratio, extra, cockpit in rows:
-        print(f"| {work} | {ms:.3f} | {ratio} | {extra} | {cockpit} |")
+    busy = rows.pop("busy", None)
+    if rows:
+        print(
+            "| work | bare step, ms | session / bare | session − bare, µs a step | with cockpit / bare "
+            "| session / tutorial | accuracy: session | tutorial |"
+        )
+        print("|---|---|---|---|---|---|---|---|")
+    for title, rounds in rows.values():
+        bare = [told["bare"][0] for told in rounds]
+        extra = [(told["session"][0] - told["bare"][0]) * 1e6 for told in rounds]
+        right = [
+            spread([told[way][2] for told in rounds]) if way in rounds[0] else "—"
+            for way in ("session", "tutorial")
+        ]
+        print(
+            f"| {title} | {statistics.median(bare) * 1e3:.3f} | {ratio(rounds, 'session', 'bare')} "
+            f"| {spread(extra, 1)} | {ratio(rounds, 'cockpit', 'bare')} "
+            f"| {ratio(rounds, 'session', 'tutorial')} | {right[0]} | {right[1]} |"
+        )
+    if busy:
+        title, rounds = busy
+        print(
+            f"\n{title}, while a cell counts: {ratio(rounds, 'busy', 'session')} × as long a step"
+        )
 
 
 if __name__ == "__main__":
