@@ -77,6 +77,19 @@ def test_a_backbone_unfrozen_live_moves_though_the_optimizer_never_held_it(net):
     optimizer.load_state_dict(optimizer.state_dict())  # the optimizer is a sound one still
 
 
+def test_what_the_optimizer_does_not_hold_is_frozen_whatever_its_requires_grad(net):
+    optimizer = torch.optim.SGD(net.head.parameters(), lr=0.1)  # the only thing that says so
+    steering = tl.steer(batches(8), model=net, optimizer=optimizer)
+    assert [g.trainable for g in steering.groups] == [False, False, True]
+    seen = []
+    steering.at(4, tl.Unfreeze("body"))
+    train(steering, net, optimizer, after=lambda: seen.append(net.body[0].weight.detach().clone()))
+    assert torch.equal(seen[0], seen[3]) and not torch.equal(seen[3], seen[4])
+    head, body = (sum(p.numel() for p in m.parameters()) for m in (net.head, net.body))
+    [applied] = of(Applied, steering.events)
+    assert (applied.trainable_before, applied.trainable_after) == (head, head + body)
+
+
 def test_freezing_bites_at_once_and_for_good(net):
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
     steering = tl.steer(batches(), model=net, optimizer=optimizer)

@@ -8,7 +8,7 @@ is divided, and a step is bit for bit what it was.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import torch
@@ -35,7 +35,6 @@ class GivenOptimizer:
     def __init__(
         self,
         optimizer: Any,
-        groups: Mapping[str, list[Parameter]],
         names: Callable[[], Mapping[Parameter, str]],
         stepped: Callable[[], None] = lambda: None,
         loaded: Callable[[list[str], dict[str, float]], None] = lambda training, rates: None,
@@ -53,7 +52,6 @@ class GivenOptimizer:
         self._plan: list[list[tuple[float, list[Parameter]]]] = []
         self._planned_for: tuple[Any, ...] | None = None
         self._rates = Rates(self)
-        self._register(groups)
         self._memory = Memory(self, names, loaded)
         self._handles = [
             self.torch.register_step_pre_hook(self._before),
@@ -79,7 +77,7 @@ class GivenOptimizer:
     def hold(self, training: Mapping[str, list[Parameter]]) -> None:
         """Take in what it does not hold yet. A parameter that it does not hold would not move, whatever
         its requires_grad says; one without a gradient it leaves alone."""
-        self._register(training)
+        self.register(training)
         homes = self._home_of_all()
         now = {p for parameters in training.values() for p in parameters}
         for name, parameters in training.items():
@@ -152,7 +150,8 @@ class GivenOptimizer:
         for group, kept in zip(self.own, options, strict=False):
             group.update(kept)
 
-    def _register(self, groups: Mapping[str, list[Parameter]]) -> None:
+    def register(self, groups: Mapping[str, list[Parameter]]) -> None:
+        """Know these groups of the model; what the optimizer does not hold yet is not taken in."""
         homes = self._home_of_all()
         for name, parameters in groups.items():
             known = name in self._homes
@@ -238,10 +237,13 @@ class Awaited:
 
     torch = None
 
-    def __init__(self, groups: Iterable[str]):
-        self.rates = dict.fromkeys(groups, 0.0)
+    def __init__(self) -> None:
+        self.rates: dict[str, float] = {}
         self.factors: dict[str, float] = {}
         self.state: dict[Parameter, dict[str, Any]] = {}
+
+    def register(self, groups: Mapping[str, list[Parameter]]) -> None:
+        self.rates = dict.fromkeys(groups, 0.0)
 
     def hold(self, training: Mapping[str, list[Parameter]]) -> None: ...
 

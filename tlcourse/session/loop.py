@@ -31,10 +31,15 @@ class GivenLevers(Levers):
     def __init__(self, model: nn.Module, parts: Mapping[str, Part], optimizer: Any):
         super().__init__(model, parts, optimizer)  # type: ignore[arg-type]
         self._still: dict[nn.Module, Any] = {}
-        for name, parameters in self.groups.items():
-            if not any(p.requires_grad for p in parameters):
+        for name, part in parts.items():
+            if not part.trains:
                 norms = self.norms[name]
                 self.frozen[name] = bool(norms) and not any(norm.training for norm in norms)
+
+    def trainable(self) -> int:
+        """What the optimizer trains: it may not hold all that has requires_grad."""
+        training = [ps for name, ps in self.groups.items() if name not in self.frozen]
+        return sum(p.numel() for ps in training for p in ps)
 
     def set_modes(self) -> None:
         still = {

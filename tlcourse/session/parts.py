@@ -1,6 +1,6 @@
 """Into which parameter groups anyone's model falls: what a hand freezes, unfreezes and gives a rate."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -15,10 +15,12 @@ Groups = Mapping[str, nn.Module | str | Iterable[nn.Module | str]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A group: its parameters, and the modules in which they lie. Looks like a module to `Levers`."""
+    """A group: its parameters, the modules in which they lie, and whether it is trained so far. Looks
+    like a module to `Levers`."""
 
     own: tuple[Parameter, ...]
     inside: tuple[nn.Module, ...] = ()
+    trains: bool = True
 
     def parameters(self) -> Iterator[Parameter]:
         return iter(self.own)
@@ -28,7 +30,7 @@ class Part:
 
 
 def divide(
-    model: nn.Module, groups: Groups | None = None, besides: Iterable[Parameter] = ()
+    model: nn.Module, groups: Groups | None = None, held: Collection[Parameter] | None = None
 ) -> dict[str, Part]:
     """Groups from input to output, the head last; every parameter is in one, and each group is either
     frozen or trains as a whole.
@@ -37,38 +39,38 @@ def divide(
     divides the model itself: its children, and where nearly all lies in one of them, that one's.
     Parameters in none of them come first, as "rest". One in two (tied weights) stays in the first.
     A group of which only some is frozen falls into two: "name" trains, "name, fixed" is frozen.
-    besides: parameters outside of the model that the optimizer trains: a group "besides".
+    held: what the optimizer trains, None if nobody knows. What it does not hold is as good as frozen,
+    and what it holds besides the model is a group "besides".
     Raises ModelError for a path that the model does not have, or a model without parameters.
     """
     given = groups if groups is not None else getattr(model, "groups", None)
     named = _given(model, given) if isinstance(given, Mapping) else _found(model)
-    taken: set[int] = set()
+    taken: set[Parameter] = set()
+    training = {p for p in (model.parameters() if held is None else held) if p.requires_grad}
     parts: dict[str, Part] = {}
     for name, modules in named:
-        own = []
-        for parameter in (p for module in modules for p in module.parameters()):
-            if id(parameter) not in taken:
-                taken.add(id(parameter))
-                own.append(parameter)
+        own = [p for module in modules for p in module.parameters()]
+        own = [p for p in dict.fromkeys(own) if p not in taken]
+        taken.update(own)
         inside = tuple(m for module in modules for m in module.modules())
-        parts |= _uniform(name, own, inside)
-    rest = [p for p in model.parameters() if id(p) not in taken]
-    inside_model = {id(p) for p in model.parameters()}
-    strange = [p for p in besides if id(p) not in inside_model]
-    parts = _uniform("besides", strange) | _uniform("rest", rest) | parts
+        parts |= _uniform(name, own, training, inside)
+    rest = [p for p in model.parameters() if p not in taken]
+    in_model = set(model.parameters())
+    besides = [p for p in held or () if p not in in_model]
+    parts = _uniform("besides", besides, training) | _uniform("rest", rest, training) | parts
     if not any(part.own for part in parts.values()):
         raise ModelError(f"{type(model).__name__} has no parameters: there is nothing to steer.")
     return parts
 
 
 def _uniform(
-    name: str, own: list[Parameter], inside: tuple[nn.Module, ...] = ()
+    name: str, own: list[Parameter], training: set[Parameter], inside: tuple[nn.Module, ...] = ()
 ) -> dict[str, Part]:
-    training = tuple(p for p in own if p.requires_grad)
-    fixed = tuple(p for p in own if not p.requires_grad)
-    if training and fixed:
-        return {f"{name}, fixed": Part(fixed), name: Part(training, inside)}
-    return {name: Part(tuple(own), inside)} if own else {}
+    trained = tuple(p for p in own if p in training)
+    fixed = tuple(p for p in own if p not in training)
+    if trained and fixed:
+        return {f"{name}, fixed": Part(fixed, trains=False), name: Part(trained, inside)}
+    return {name: Part(tuple(own), inside, bool(trained))} if own else {}
 
 
 def _given(model: nn.Module, groups: Groups) -> Named:

@@ -67,13 +67,8 @@ class Steering:
         self._after_step: list[Event] = []  # to be told after it
         self._watch: tuple[int, Weights] | None = None
         self._looking = Thrift()
-        inner = inner_model(model)
-        held: list[Parameter] = []
-        if optimizer is not None:
-            held = [p for group in unwrapped(optimizer).param_groups for p in group["params"]]
-        parts = divide(inner, groups, held)
-        self._loop = Loop(GivenLevers(inner, parts, Awaited(parts)), seed, keep_mb)
-        self._loop.time.begin(self._loop)
+        self._divided, self._options = (inner_model(model), groups), (seed, keep_mb)
+        self._begin_with(Awaited(), None)
         if optimizer is not None:
             self.attach(optimizer)
 
@@ -85,12 +80,22 @@ class Steering:
         before = _BY_OPTIMIZER.get(given)
         if before and (steering := before()):
             steering.release()  # a cell that was run again
-        levers.optimizer = GivenOptimizer(
-            given, levers.groups, self._names, self._step, self._loaded
-        )
-        levers.hold_what_trains()
         _BY_OPTIMIZER[given] = ref(self)
+        holder = GivenOptimizer(given, self._names, self._step, self._loaded)
+        if levers.optimizer.torch is None:
+            held = [p for group in given.param_groups for p in group["params"]]
+            self._begin_with(holder, held)
+        else:  # a trainer has made another; what was edited and frozen stays
+            levers.optimizer = holder
+            holder.register(levers.groups)
+        self._loop.levers.hold_what_trains()
         self.events = list(self.events)  # another list: a cockpit looks at everything anew
+
+    def _begin_with(self, holder: Any, held: list[Parameter] | None) -> None:
+        parts = divide(*self._divided, held)
+        holder.register({name: list(part.own) for name, part in parts.items()})
+        self._loop = Loop(GivenLevers(self._divided[0], parts, holder), *self._options)
+        self._loop.time.begin(self._loop)
 
     # -- to steer ------------------------------------------------------------------------------
 
@@ -130,8 +135,7 @@ class Steering:
             (self._after_step if self._stepped else self.events).append(told)
 
     def start(self) -> "Steering":
-        """The loop begins where it is written."""
-        return self
+        return self  # the loop begins where it is written
 
     def release(self) -> None:
         """Let go of model and optimizer: rates are the schedule's again."""
@@ -305,7 +309,7 @@ class Steering:
 
     @property
     def whole(self) -> bool:
-        """Whether no batch has been taken since the last optimizer step."""
+        """No batch since the last optimizer step."""
         return self._since == 0
 
     @property
