@@ -8,6 +8,8 @@ from benchmarks.cockpit_frames import serve
 
 from . import driver
 
+expect = pytest.importorskip("playwright.sync_api").expect
+
 pytestmark = pytest.mark.browser
 LEFT, RIGHT = 50, 14
 
@@ -61,12 +63,13 @@ def paths(page, key):
 
 
 def tip(page):
+    """What is told beside the crosshair, one frame later."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     return page.locator(".tlc-tip").inner_text()
 
 
 def test_hovering_tells_the_values_of_every_line(page):
     point_at(page, 260)
-    page.locator(".tlc-tip").wait_for(state="visible")
     said = tip(page)
     assert re.search(r"step 2(59|60|61)\n", said)
     for what in ("loss 0.", "loss of twin 0.", "validation accuracy", "accuracy of twin", "−0."):
@@ -130,8 +133,8 @@ def test_everything_is_done_by_keys_too(page):
     plot(page).focus()
     page.keyboard.press("End")
     page.keyboard.press("Shift+ArrowLeft")
-    told = page.locator(".tlc-chart [role=status]").inner_text()
-    assert re.match(r"step \d+: loss 0\.", told)
+    said = page.locator(".tlc-chart [role=status]")
+    expect(said).to_have_text(re.compile(r"^step \d+: loss 0\."))
     page.keyboard.press("+")
     page.locator(".tlc-whole").wait_for(state="visible")
     page.keyboard.press("+")

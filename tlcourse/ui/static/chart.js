@@ -60,6 +60,7 @@ export function makeChart() {
   let measure = null;
   let width = 0;
   let looked = /** @type {number|null} */ (null);
+  let read = false; // by keys: then it is also said
   let spoke = -Infinity;
   let due = 0;
 
@@ -73,7 +74,21 @@ export function makeChart() {
     }, choice));
   }
 
-  const again = () => { if (!due) due = requestAnimationFrame(() => { due = 0; if (view) draw(view); }); };
+  let stale = false; // the curves too, or only the crosshair
+  const again = () => {
+    stale = true;
+    soon();
+  };
+  const soon = () => {
+    if (!due) due = requestAnimationFrame(() => {
+      due = 0;
+      if (stale && view) draw(view);
+      else {
+        look(looked, read);
+        read = false;
+      }
+    });
+  };
   /** @param {string} key */
   function toggle(key) {
     if (!hidden.delete(key)) hidden.add(key);
@@ -95,6 +110,7 @@ export function makeChart() {
   /** @param {View} next */
   function draw(next) {
     view = next;
+    stale = false;
     width = el.clientWidth;
     if (!width) return; // not on the page at present; its next size draws it
     const known = scene?.view === view ? scene : learn(view); // a zoom changes nothing of this
@@ -118,7 +134,8 @@ export function makeChart() {
     put(hint, "hidden", window !== null || !lines.path.length);
     put(empty, "hidden", lines.path.length > 0 || view.evals.length > 0 || view.error !== null);
     speak();
-    if (looked !== null) look(looked);
+    look(looked, read);
+    read = false;
   }
 
   /** What a view says, whatever part of it is shown. @param {View} from */
@@ -168,28 +185,26 @@ export function makeChart() {
 
   /** Put the crosshair on a step and say what is there. @param {number|null} step @param {boolean} [byKey] */
   function look(step, byKey = false) {
-    looked = step;
     if (step !== null && scene) step = Math.min(step, taken(scene));
     if (step === null || !scene || step < scene.frame.x0 || step > scene.frame.x1 || !scene.lines.path.length) {
-      put(hair, "hidden", true);
-      return hideTip();
+      if (!hair.hidden) hideTip(); // else it tells of a flag
+      return put(hair, "hidden", true);
     }
     const told = plans.flatMap((plan) => plan.tells(step).map(([what, value]) => `${what} ${value}`));
     const { x0, x1, left, width: wide } = scene.frame;
     const at = left + (wide * (step - x0)) / (x1 - x0);
     put(hair, "hidden", false);
     put(hair, "style", `transform:translateX(${at.toFixed(1)}px)`);
-    place(at, [[`step ${step}`, ...told]], true);
+    place(at, [[`step ${step}`, ...told]], 14);
     if (byKey) put(readout, "text", `step ${step}: ${told.join(", ")}`);
   }
 
-  /** @param {number} at @param {string[][]} blocks @param {boolean} [beside] not over the place itself */
-  function place(at, blocks, beside = false) {
+  /** Beside a place, on the side where there is more room: nothing has to be measured for it.
+   * @param {number} at @param {string[][]} blocks @param {number} [gap] px */
+  function place(at, blocks, gap = -16) {
     tip.replaceChildren(...blocks.map(([first, ...rest]) => h("p", {}, h("b", {}, first), ...rest.map((r) => h("span", {}, r)))));
     put(tip, "hidden", false);
-    const room = Math.min(tip.offsetWidth, width - 8);
-    const wanted = !beside ? at - room / 2 : at + 14 + room < width - 4 ? at + 14 : at - 14 - room;
-    put(tip, "style", `left:${Math.max(4, Math.min(width - room - 4, wanted)).toFixed(0)}px`);
+    put(tip, "style", at < width / 2 ? `left:${Math.max(4, at + gap).toFixed(0)}px` : `right:${Math.max(4, width - at + gap).toFixed(0)}px`);
   }
 
   function hideTip() {
@@ -202,7 +217,13 @@ export function makeChart() {
       const all = whole(scene);
       return { left: LEFT, right: LEFT + scene.frame.width, shown: window ?? all, whole: all }; // what is asked for, if not drawn yet
     },
-    point: look,
+    point: (step, byKey) => {
+      if (step === looked && !byKey) return;
+      looked = step;
+      read = byKey;
+      if (step === null) look(null); // at once: a flag may be about to say something
+      else soon();
+    },
     range: (px) => {
       put(drawn, "hidden", px === null);
       if (px) put(drawn, "style", `left:${px[0].toFixed(1)}px;width:${(px[1] - px[0]).toFixed(1)}px`);

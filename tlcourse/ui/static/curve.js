@@ -201,7 +201,7 @@ export function exits(ranges, values, top) {
  * no higher than a hair becomes one point, which costs a browser half as much.
  * @param {Range[]} ranges one after another in one line @param {Record<string, Float32Array>} values
  * @param {Frame} frame @param {(y: number) => number} sy @param {[number, number][]} [lead] points (step, value) to begin with
- * @param {number} [grain] px of a column: 2 is enough for a smooth curve */
+ * @param {number} [grain] px of a column: a smooth curve needs fewer */
 export function path(ranges, values, frame, sy, lead = [], grain = 1) {
   let d = "";
   let open = false;

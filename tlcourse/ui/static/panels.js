@@ -24,6 +24,8 @@ import { showAccuracy, showValue } from "./format.js";
 
 /** Room above and below a panel's frame, px. */
 export const PAD = 7;
+/** px of a column of a smooth curve, where points are denser than pixels. */
+const GRAIN = 3;
 
 /** Where a value lies in a panel. @param {Axis} axis @param {number} height */
 export function yOf(axis, height) {
@@ -52,13 +54,13 @@ export function lossPanel(scene) {
   /** @type {Series[]} */
   const series = others.map((line, i) => ({
     key: `${line.role}:${line.name}:${i}`, kind: "line", role: line.role,
-    d: line.ranges.map((range, k) => path([range], calm, frame, sy, k ? [] : leadOf(view, line, calm), 2)).join(""),
+    d: line.ranges.map((range, k) => path([range], calm, frame, sy, k ? [] : leadOf(view, line, calm), GRAIN)).join(""),
   }));
   if (!hidden.has("raw")) {
     const dense = isDense(now, frame);
     series.unshift({ key: "raw", kind: "raw", role: "now", d: (dense ? cloud : path)(now, raw, frame, sy), dense });
   }
-  series.push({ key: "now", kind: "line", role: "now", d: path(now, calm, frame, sy, [], 2) });
+  series.push({ key: "now", kind: "line", role: "now", d: path(now, calm, frame, sy, [], GRAIN) });
   const x = (/** @type {number} */ step) => frame.left + (frame.width * (step - frame.x0)) / (frame.x1 - frame.x0);
   const tip = tipNow(view, lines);
   const last = valueAt(lines.path, calm, tip);
@@ -219,7 +221,7 @@ export function differencePanel({ lines, apart, frame, hidden }) {
   const reach = Math.max(Math.abs(least || 0), Math.abs(most || 0), 1e-3) * 1.1;
   const axis = { low: -reach, high: reach };
   const sy = yOf(axis, height);
-  const d = path(apart.ranges, apart.values, frame, sy, [], 2);
+  const d = path(apart.ranges, apart.values, frame, sy, [], GRAIN);
   const zero = round(sy(0));
   const filled = d.split("M").slice(1).map((part) => {
     const last = part.slice(part.lastIndexOf("L") + 1);
