@@ -199,12 +199,14 @@ export function makeChart() {
     if (byKey) put(readout, "text", `step ${step}: ${told.join(", ")}`);
   }
 
-  /** Beside a place, on the side where there is more room: nothing has to be measured for it.
+  /** Beside a place: to the right, where the curves are still to come, if there is room. Nothing has to be
+   * measured for it: the style sheet says how wide it may be.
    * @param {number} at @param {string[][]} blocks @param {number} [gap] px */
   function place(at, blocks, gap = -16) {
     tip.replaceChildren(...blocks.map(([first, ...rest]) => h("p", {}, h("b", {}, first), ...rest.map((r) => h("span", {}, r)))));
     put(tip, "hidden", false);
-    put(tip, "style", at < width / 2 ? `left:${Math.max(4, at + gap).toFixed(0)}px` : `right:${Math.max(4, width - at + gap).toFixed(0)}px`);
+    const room = Math.min(300, width / 2 - 18);
+    put(tip, "style", at + gap + room < width - 4 ? `left:${Math.max(4, at + gap).toFixed(0)}px` : `right:${Math.max(4, width - at + gap).toFixed(0)}px`);
   }
 
   function hideTip() {
