@@ -113,7 +113,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--timelines", type=int, default=3)
     given = parser.parse_args()
-    print(f"{given.timelines} timelines of {given.points:,} points, {os.cpu_count()} cores, no GPU")
+    print(
+        f"timelines: {given.timelines}, of {given.points:,} points each; {os.cpu_count()} cores, "
+        f"load {os.getloadavg()[0]:.1f} before, no GPU"
+    )
     print(f"{'':12} {'fps':>6} {'frame p95':>10} {'worst':>7} {'script':>7} {'p95':>6} drawn")
     with driver.chromium() as browser:
         page = browser.new_page(viewport={"width": 1000, "height": 700})
