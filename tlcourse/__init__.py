@@ -15,6 +15,7 @@ _HOME = {
     "Session": "session",
     "replay": "session",
     "resume": "session",
+    "to_script": "session",
     "Record": "session",
     "steer": "session",
     "steer_trainer": "session",
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
         beside,
         replay,
         resume,
+        to_script,
         steer,
         steer_trainer,
     )

@@ -30,7 +30,7 @@ def test_every_command_explains_itself(name, capsys):
         (["run", "01", "--tier", "huge"], 2, "'huge' is not one of"),
         (["run", "01", "--timeout", "-1"], 2, "'--timeout'"),
         (["reset", "77"], 1, "No lesson '77'"),
-        (["replay", "nowhere.jsonl"], 1, "No record 'nowhere.jsonl'"),
+        (["replay", "nowhere.jsonl"], 2, "No record 'nowhere.jsonl'"),
         (["lab", "--port", "0"], 2, "'--port'"),
     ],
 )

@@ -1,22 +1,49 @@
 """`tlcourse replay FILE`: does the recorded run happen again, event for event?"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tlcourse.errors import RecordError
 
+if TYPE_CHECKING:
+    from tlcourse.session import Record
+
+SHOWN = 20  # a hand on a slider sends hundreds of commands
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def command(file: Path) -> int:
-    """Run the session recorded in FILE again, and say whether it agrees. Exit 1 if it does not."""
+@click.option("--script", is_flag=True, help="Print it as a plain PyTorch script instead.")
+def command(file: Path, script: bool) -> int:
+    """Run the session recorded in FILE again, and say whether it agrees.
+
+    Exit 0 if it agrees, 1 if it differs, 2 if it cannot be run.
+    """
     if not file.is_file():
         raise RecordError(
             f"No record {str(file)!r}. `tlcourse run NN` writes them to out/NN-TIER/records."
         )
-    from tlcourse.session import replay
+    from tlcourse.session import Record, replay, to_script
 
-    again = replay(file)
+    record = Record.load(file)
+    if script:
+        click.echo(to_script(record), nl=False)
+        return 0
+    click.echo(told(record))
+    again = replay(record)
     click.echo(again.text)
     return 0 if again.agrees else 1
+
+
+def told(record: "Record") -> str:
+    """What was trained, and what was done to it at which tick."""
+    header = record.header
+    names = [(header.get(what) or {}).get("name", f"a {what}") for what in ("model", "data")]
+    steps = header.get("recipe", {}).get("steps", "?")
+    rows = [f"{names[0]} on {names[1]}, {steps} steps, seed {header.get('recipe', {}).get('seed')}"]
+    rows += [f"{tick:>7}  {done!r}" for tick, done in record.commands[:SHOWN]]
+    if (more := len(record.commands) - SHOWN) > 0:
+        rows.append(f"         and {more} more")
+    return "\n".join(rows)

@@ -8,6 +8,7 @@ edits              adapters and new heads     batches   which samples come when
 timelines          branches, twins, rewind    snapshot  one moment, bit for bit
 session            the run as its user sees it          plan, recipe    what determines it
 record, replay     doing it again, and comparing        result          what came out
+script             a record as plain PyTorch            history, scripted  how
 autosave, resume   surviving a kill                     checkpoint, eventlog, disk  how
 steerable          what a cockpit may use of a run      runner, threads where the work is done
 steer, trainers    a loop of one's own, a trainer's     beside  anyone's training in a thread
@@ -58,6 +59,7 @@ from .record import Record
 from .replay import Replay, replay
 from .result import Result
 from .resume import resume
+from .script import to_script
 from .session import Session
 from .steer import steer
 from .steerable import Bookmark, GroupState, Steerable, TimelineState
@@ -114,6 +116,7 @@ __all__ = [
     "kinds",
     "replay",
     "resume",
+    "to_script",
     "steer",
     "steer_trainer",
 ]

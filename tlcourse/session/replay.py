@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from tlcourse.data import Data, load_data
 from tlcourse.errors import CommandError, RecordError, TLCourseError
 from tlcourse.models import load_model
 
+from .commands import Command
 from .inbox import Envelope
 from .recipe import Recipe
-from .record import Record, outcome_of
+from .record import Record, commands_of, outcome_of
 from .session import Session
 from .training import Term
 
@@ -51,7 +53,9 @@ def replay(
     threads_before = torch.get_num_threads()
     torch.set_num_threads(record.header.get("threads") or threads_before)
     try:
-        run = session_of(record.header, model=model, data=data, terms=terms, loss=loss)
+        keep_mb = record.header.get("keep_mb", 512)  # whether a bookmark was refused hangs on it
+        more = {"terms": terms, "loss": loss, "keep_mb": keep_mb}
+        run = session_of(record.header, model=model, data=data, **more)
         for tick, command in record.commands:
             run._inbox.plan(tick, Envelope(command))
         run._inbox.alone = True
@@ -102,6 +106,14 @@ def session_of(
     return run
 
 
+def _first_other(then: list[tuple[int, Command]], now: list[tuple[int, Command]]) -> str:
+    """then and now differ."""
+    pairs = zip_longest(then, now)
+    was, done = next((a, b) for a, b in pairs if a != b)
+    told = ["nothing" if one is None else f"{one[1]!r} at tick {one[0]}" for one in (was, done)]
+    return f"Differs: {told[0]} was recorded, {told[1]} was applied; the losses are the same."
+
+
 def _again(load: Any, header: Mapping[str, Any], what: str) -> Any:
     recipe = header.get(what)
     try:
@@ -123,6 +135,9 @@ def _compare(record: Record, run: Session) -> Replay:
     was, now = record.outcome, outcome_of(run.events, run.result.reason)
     if was is None:
         return Replay(run, False, False, "The record has no outcome to compare with.")
+    done = commands_of(run.events)
+    if was == now and done != record.commands:
+        return Replay(run, False, False, _first_other(record.commands, done))
     if was == now:
         return Replay(run, True, True, f"Agrees, bit for bit, over {now['steps']} steps.")
     here, there = run.record.header, record.header

@@ -110,10 +110,10 @@ class Session:
             "data": getattr(data, "recipe", None),
             "recipe": recipe.to_json(),
             "loss": getattr(loss, "__qualname__", type(loss).__name__),
+            "keep_mb": keep_mb,
+            "ranks": ranks.size if ranks else 1,
             "weights_sha256": weights_sha256(model),
         }
-        if ranks:
-            self._header["ranks"] = ranks.size
         self._training = Training(model, groups, data, recipe, loss, device, terms, keep_mb, ranks)
         self.pace = pace
         self._inbox = Inbox()

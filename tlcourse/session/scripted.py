@@ -1,0 +1,133 @@
+"""The fixed parts of the scripts that `script.py` writes."""
+
+TEMPLATE = '''\
+"""The training of a recorded run in plain PyTorch ({versions}).
+
+What was rewound, or left on another branch, is not here: a state is determined by its step and by
+what was done before, so only what led to the end of the run matters.
+"""
+
+{imports}
+
+{tlcourse}# Which sample comes when, and how it is varied: pure functions of the seed (from tlcourse).
+
+{functions}
+
+# The model, and its groups of parameters from input to output.
+
+torch.set_num_threads({threads})  # other numbers sum in another order, to other last bits
+data = {data}
+model = {model}
+{moved}{channels_last}lr = {rates}
+parts = getattr(model, "groups", None) or dict(model.named_children())
+groups = {{name: list(parts[name].parameters()) for name in lr}}
+norms = {{
+    name: [m for m in parts[name].modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+    for name in lr
+}}
+{adapters}
+frozen = {frozen!r}
+still = {still}  # frozen groups whose BatchNorm statistics stand still
+for name in groups:
+    for p in groups[name]:
+        p.requires_grad_(name not in frozen)
+optimizer = {optimizer}(
+    [{{"params": groups[name], "lr": lr[name]}} for name in lr], {settings}, fused=True
+)
+held = dict(zip(lr, optimizer.param_groups))
+
+# The training. `if step == …` is what was done by hand.
+
+SEED = {seed}
+{loss}
+x_train, y_train = data.train.x{to}, data.train.y{to}
+size = min({batch_size}, len(y_train))
+{strength}
+
+def to_float(x):
+    return x.float() / 255 if x.dtype == torch.uint8 else x
+
+
+def batch(place):
+    epoch, place = divmod(place, len(y_train) // size)
+    order = permutation(fold_in(SEED, "order", epoch), len(y_train))
+    numbers = order[place * size : (place + 1) * size]
+    x = to_float(x_train[numbers])
+{augment}    return x{laid_out}, y_train[numbers]
+
+
+losses = []
+for step in range({steps}):
+{interventions}    model.train()
+    for name in still:
+        for norm in norms.get(name, ()):
+            norm.eval()
+    torch.manual_seed(({noise} + step) & 0x7FFF_FFFF_FFFF_FFFF)  # for dropout
+    optimizer.zero_grad()
+{body}
+    optimizer.step()
+
+# How good is it?
+
+model.eval()
+right = 0
+with {cast}:
+    for x, y in zip(data.test.x.split(64), data.test.y.split(64)):
+        x = to_float(x{to}){laid_out}
+        right += int((model(x).argmax(1){back} == y).sum())
+if losses:
+    print(f"last loss {{losses[-1]:.6f}} after {{len(losses)}} steps")
+if len(data.test.y):
+    print(f"accuracy on test data {{right / len(data.test.y):.1%}}")
+'''
+
+ADD_LORA = '''\
+def add_lora(model, wanted, name, rank, alpha, endings, key):
+    """Low-rank adapters beside the layers of the wanted parameters; returns those layers."""
+    own = {id(p) for p in wanted}
+    found = {
+        path: layer
+        for path, layer in model.named_modules()
+        if isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
+        if id(layer.weight) in own
+        if not endings or any(path == end or path.endswith(f".{end}") for end in endings)
+    }
+    beside = nn.ModuleDict({str(n): layer for n, layer in enumerate(found.values())})
+    ranks = {n: min(rank, *layer.weight.shape[:2]) for n, layer in beside.items()}
+    trained = {p: p.requires_grad for p in beside.parameters()}
+    torch.manual_seed(key)
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        target_modules="|".join(ranks),
+        rank_pattern={f"^{n}$": r for n, r in ranks.items()},
+        alpha_pattern={f"^{n}$": alpha / rank * r for n, r in ranks.items()},
+    )
+    inject_adapter_in_model(config, beside, adapter_name=name)
+    for p, was in trained.items():  # peft freezes everything else
+        p.requires_grad_(was)
+    for path, layer in zip(found, beside.values()):
+        owner, _, leaf = path.rpartition(".")
+        setattr(model.get_submodule(owner), leaf, layer)
+    return list(beside.values())
+'''
+
+SWAP_HEAD = '''\
+def swap_head(model, head, mlp, key):
+    """A fresh layer in place of the head's last linear one; returns the head's new parameters."""
+    own = {id(p) for p in head}
+    places = {new: (owner, name) for owner in model.modules() for name, new in owner.named_children()}
+    old = [m for m in places if isinstance(m, nn.Linear) and id(m.weight) in own][-1]
+    width, classes = old.in_features, old.out_features
+    if getattr(places[old][0], "swapped_in", False):  # an mlp goes as a whole
+        old = places[old][0]
+        width = old[0].in_features
+    torch.manual_seed(key)
+    new = nn.Linear(width, classes)
+    if mlp:
+        new = nn.Sequential(nn.Linear(width, width), nn.ReLU(), new)
+        new.swapped_in = True
+    setattr(*places[old], new.to(head[0].device, head[0].dtype))
+    gone = {id(p) for p in old.parameters()}
+    return [p for p in head if id(p) not in gone] + list(new.parameters())
+'''
