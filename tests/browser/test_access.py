@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from .conftest import answer, begin, control, stop
+from .test_steering import CONTRAST
 
 pytestmark = pytest.mark.browser
 
@@ -58,6 +59,8 @@ def test_nothing_serious_while_a_run_is_on_and_when_it_is_over(book, axe):
         book.theme(theme)
         book.page.wait_for_timeout(300)  # colours fade over
         assert axe(cockpit) == [], theme
+        # axe-core 4.12 looks at the contrast of fields alone here; this, at every text.
+        assert (worst := cockpit.evaluate(CONTRAST))["ratio"] >= 4.5, (theme, worst)
     control(cockpit, "no").click()
     book.theme("JupyterLab Light")
     for width in (1180, 360):

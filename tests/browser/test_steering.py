@@ -257,9 +257,13 @@ def drag(slider, power):
 # The lowest contrast of a text in the cockpit with the ground it stands on (WCAG 2.2, 1.4.3).
 CONTRAST = """root => {
     const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
-    const over = (colours) => {
+    const over = (colours, opacity = 1) => {
         canvas.clearRect(0, 0, 1, 1);
-        for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+        colours.forEach((colour, i) => {
+            canvas.globalAlpha = i === colours.length - 1 ? opacity : 1;
+            canvas.fillStyle = colour;
+            canvas.fillRect(0, 0, 1, 1);
+        });
         return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
     };
     const light = (rgb) => rgb.map(v => v / 255)
@@ -271,10 +275,14 @@ CONTRAST = """root => {
         if (!own.length || !node.checkVisibility() || node.closest(':disabled, .tlc-hidden')) continue;
         if (node.closest('.tlc-rate')) continue;  // dimmed while frozen, full when used
         const grounds = [];
-        for (let n = node; n; n = n.parentElement) grounds.unshift(getComputedStyle(n).backgroundColor);
+        let opacity = 1;
+        for (let n = node; n; n = n.parentElement) {
+            grounds.unshift(getComputedStyle(n).backgroundColor);
+            opacity *= Number(getComputedStyle(n).opacity);
+        }
         const style = getComputedStyle(node);
         const ink = node instanceof SVGElement ? style.fill : style.color;
-        const [a, b] = [light(over(grounds)), light(over([...grounds, ink]))];
+        const [a, b] = [light(over(grounds)), light(over([...grounds, ink], opacity))];
         const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
         if (ratio < worst.ratio) worst = { ratio, text: own[0].textContent, ink, of: node.className };
     }
