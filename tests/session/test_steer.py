@@ -369,6 +369,21 @@ def test_a_cockpit_shows_it(net):
     assert cockpit.saved["now"]["lost"] is None
 
 
+@pytest.mark.parametrize("told", [False, True])
+def test_a_cockpit_takes_silence_for_silence_and_nan_for_divergence(net, told):
+    optimizer = only_head(net)
+    steering = tl.steer(batches(4), model=net, optimizer=optimizer)
+    cockpit = tl.Cockpit(steering)
+    for n, (x, y) in enumerate(steering):
+        optimizer.zero_grad()
+        F.cross_entropy(net(x), y).backward()
+        optimizer.step()
+        if told:
+            steering.log(float("nan") if n > 1 else 0.5)
+    wait_until(lambda: cockpit.saved["now"]["status"] == "finished")
+    assert cockpit.saved["now"]["lost"] == (3 if told else None)
+
+
 class Tied(nn.Module):
     def __init__(self):
         super().__init__()

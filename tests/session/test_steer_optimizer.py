@@ -207,7 +207,8 @@ def test_a_checkpoint_of_another_optimizer_is_refused_by_torch_as_ever(net):
         optimizer.load_state_dict(other.state_dict())
 
 
-def test_a_step_that_raises_leaves_the_optimizer_as_it_was(net):
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_step_that_raises_leaves_the_optimizer_as_it_was(net, saved):
     optimizer = decay_and_none(net)
     steering = tl.steer(batches(3), model=net, optimizer=optimizer)
     steering.at(0, tl.SetLR("body", 0.5))
@@ -220,7 +221,7 @@ def test_a_step_that_raises_leaves_the_optimizer_as_it_was(net):
         if n == 1:
             with pytest.raises(RuntimeError):
                 optimizer.step(broken)
-            assert len(optimizer.state_dict()["param_groups"]) == 2
+            assert not saved or len(optimizer.state_dict()["param_groups"]) == 2
         optimizer.step()
     assert len(optimizer.param_groups) == 2 and steering.step == 3
 
@@ -259,3 +260,49 @@ def test_an_optimizer_that_counts_in_its_groups_goes_on_counting_and_back(net):
     steering.at(5, tl.Rewind("three"))
     train(steering, net, optimizer, after=lambda: counts.append(optimizer.param_groups[0]["k"]))
     assert counts == [1, 2, 3, 4, 5, 4] and steering.tick == 6
+
+
+def test_a_loop_under_accelerate_is_counted_by_its_steps(net):
+    accelerate = pytest.importorskip("accelerate")
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=2)
+    plain = only_head(net)
+    model, optimizer = accelerator.prepare(net, plain)
+    steering = tl.steer(batches(8), model=model, optimizer=optimizer)
+    steering.at(2, tl.Unfreeze("body", lr=1e-3))
+    before = net.body[0].weight.detach().clone()
+    for x, y in steering:
+        with accelerator.accumulate(model):
+            accelerator.backward(F.cross_entropy(model(x), y))
+            accelerator.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+    assert steering.step == 4 and of(Applied, steering.events)[0].step == 2
+    assert not torch.equal(net.body[0].weight, before)
+
+
+class Nested(torch.optim.SGD):
+    """Keeps tensors in a list in its state, as some second-order optimizers do."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    kept = self.state[p].setdefault("kept", [torch.zeros_like(p)])
+                    kept[0].add_(p.grad)
+                    p.grad.add_(kept[0])
+        return super().step(closure)
+
+
+def test_whatever_an_optimizer_keeps_goes_back(net):
+    optimizer = Nested(net.head.parameters(), lr=0.1)
+    steering = tl.steer(batches(6), model=net, optimizer=optimizer)
+    steering.at(2, tl.Save("two"))
+    steering.at(4, tl.Rewind("two"))
+    seen = []
+
+    def note():
+        seen.append(optimizer.state[net.head[2].weight]["kept"][0].clone())
+
+    train(steering, net, optimizer, after=note)
+    kept = next(iter(steering._loop.time.named["two"].snapshot.optimizer.values()))
+    assert torch.equal(kept["kept"][0], seen[1]) and not torch.equal(seen[1], seen[3])

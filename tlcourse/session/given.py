@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
@@ -25,7 +26,7 @@ Group = dict[str, Any]
 class GivenOptimizer:
     """A `Holder` (see `levers.py`) around an optimizer that was made elsewhere.
 
-    names: of the parameters now, for checkpoints; stepped: called after each step that was taken;
+    model: names its parameters in checkpoints; stepped: called after each step that was taken;
     loaded: called with (groups that trained, rates) of a checkpoint that was loaded into the optimizer.
 
     What the optimizer never held is put to the end of the group that fits best once it trains: one that
@@ -35,7 +36,7 @@ class GivenOptimizer:
     def __init__(
         self,
         optimizer: Any,
-        names: Callable[[], Mapping[Parameter, str]],
+        model: nn.Module,
         stepped: Callable[[], None] = lambda: None,
         loaded: Callable[[list[str], dict[str, float]], None] = lambda training, rates: None,
     ):
@@ -52,7 +53,7 @@ class GivenOptimizer:
         self._plan: list[list[tuple[float, list[Parameter]]]] = []
         self._planned_for: tuple[Any, ...] | None = None
         self._rates = Rates(self)
-        self._memory = Memory(self, names, loaded)
+        self._memory = Memory(self, model, loaded)
         self._handles = [
             self.torch.register_step_pre_hook(self._before),
             self.torch.register_step_post_hook(self._after),

@@ -1,7 +1,7 @@
 """The optimizer of a session: it holds exactly what trains, at the rates that the commands set."""
 
 from collections.abc import Iterable, Mapping
-from copy import copy
+from copy import copy, deepcopy
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,7 @@ class OwnOptimizer:
         self.torch: torch.optim.Optimizer = self._make(everything)
         self._options = {k: v for k, v in self.torch.param_groups[0].items() if k != "params"}
         self.rates = dict(rates)
-        self.step, self.zero_grad = self.torch.step, self.torch.zero_grad
+        self.step = self.torch.step
 
     def hold(self, training: Mapping[str, list[Parameter]]) -> None:
         """Exactly these groups, those of one rate together: one more optimizer group costs 15 µs a step.
@@ -48,11 +48,19 @@ class OwnOptimizer:
             | {"params": [p for name in names for p in training[name]]}
             for rate, names in by_rate.items()
         ]
-        if "momentum" in self._options:  # fused SGD takes a group only if all of it has begun, or none
+        if (
+            "momentum" in self._options
+        ):  # fused SGD takes a group only if all of it has begun, or none
             for parameters in training.values():
                 for p in parameters:
                     if self.torch.state[p].get("momentum_buffer") is None:
                         self.torch.state[p]["momentum_buffer"] = torch.zeros_like(p)
+
+    def forget_gradients(self) -> None:
+        """`zero_grad` without its hooks, which cost 15 µs a step."""
+        for group in self.torch.param_groups:
+            for p in group["params"]:
+                p.grad = None
 
     @property
     def state(self) -> dict[Parameter, dict[str, Any]]:
@@ -67,9 +75,9 @@ class OwnOptimizer:
             {other[p]: clone_state(kept) for p, kept in self.state.items() if p in other}
         )
         made.rates = dict(self.rates)
-        made.step, made.zero_grad = made.torch.step, made.torch.zero_grad
+        made.step = made.torch.step
         return made
 
 
 def clone_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v.clone() if isinstance(v, Tensor) else v for k, v in state.items()}
+    return {k: v.clone() if isinstance(v, Tensor) else deepcopy(v) for k, v in state.items()}

@@ -10,7 +10,7 @@ by events like any other.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from torch.nn import Parameter
+from torch import nn
 
 from .commands import Command, SetLR, Unfreeze
 
@@ -44,10 +44,10 @@ class Memory:
     def __init__(
         self,
         given: "GivenOptimizer",
-        names: Callable[[], Mapping[Parameter, str]],
+        model: nn.Module,
         loaded: Callable[[list[str], dict[str, float]], None],
     ):
-        self._given, self._names, self._loaded = given, names, loaded
+        self._given, self._model, self._loaded = given, model, loaded
         self._read: Mapping[str, Any] | None = None
 
     def hooks(self) -> list["RemovableHandle"]:
@@ -60,7 +60,8 @@ class Memory:
         ]
 
     def _write(self, _: Any, state_dict: dict[str, Any]) -> None:
-        given, names = self._given, self._names()
+        given = self._given
+        names = {p: name for name, p in self._model.named_parameters()}
         state_dict[KEY] = {
             "training": list(given.training),
             "factors": dict(given.factors),
@@ -76,7 +77,7 @@ class Memory:
         saved, own = state_dict["param_groups"], self._given.own
         if len(saved) != len(own):
             return state_dict  # torch refuses that, and says why
-        named = {name: p for p, name in self._names().items()}
+        named = dict(self._model.named_parameters())
         late = (read or {}).get("late") or [[] for _ in saved]
         fresh = 1 + max((n for group in saved for n in group["params"]), default=-1)
         fitted = []

@@ -44,6 +44,7 @@ class Steering:
     can = CAN
     steps: int | None = None  # planned, in optimizer steps
     augment = twin = None
+    tells_loss = True  # until a step comes without: then a loss that is no number means nothing
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class Steering:
         if before and (steering := before()):
             steering.release()  # a cell that was run again
         _BY_OPTIMIZER[given] = ref(self)
-        holder = GivenOptimizer(given, self._names, self._step, self._loaded)
+        holder = GivenOptimizer(given, self._divided[0], self._step, self._loaded)
         if levers.optimizer.torch is None:
             held = [p for group in given.param_groups for p in group["params"]]
             self._begin_with(holder, held)
@@ -257,6 +258,7 @@ class Steering:
             return
         self._stepped = False
         losses, self._losses = [_number(loss) for loss in self._losses], []
+        self.tells_loss &= bool(losses)
         loss = sum(losses) / len(losses) if losses else nan
         self.events.append(StepDone(*self._now(), loss))
         t = self._loop
@@ -275,9 +277,6 @@ class Steering:
         """A checkpoint of the optimizer was loaded."""
         for command in wanted(self._loop.levers, training, factors):
             self._inbox.put(Envelope(command))
-
-    def _names(self) -> dict[Parameter, str]:
-        return {p: name for name, p in self._loop.model.named_parameters()}
 
     # -- to look -------------------------------------------------------------------------------
 

@@ -215,7 +215,8 @@ class Story:
             last = step
             add(loss)
             if not finite(loss):
-                self._lost = step if self._lost is None else self._lost
+                if self._lost is None and getattr(self.run, "tells_loss", True):
+                    self._lost = step
             elif self._lost is not None:
                 self._lost = None
             done = event
