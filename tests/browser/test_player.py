@@ -32,7 +32,16 @@ def test_every_control_of_the_player(book):
     cockpit = book.cockpit()
     expect(cockpit).to_have_attribute("data-link", "live")
     expect(control(cockpit, "play")).to_have_text("Pause")
-    for steering in ("hold", "evaluate", "stop", "save", "branch", "twin", "freeze-backbone", "lora"):
+    for steering in (
+        "hold",
+        "evaluate",
+        "stop",
+        "save",
+        "branch",
+        "twin",
+        "freeze-backbone",
+        "lora",
+    ):
         expect(control(cockpit, steering)).to_be_hidden()
     expect(control(cockpit, "switch:head")).to_be_disabled()
 
