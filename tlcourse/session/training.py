@@ -119,7 +119,7 @@ class Training:
         for generator in self._noise:  # dropout: the same at this step whoever draws besides
             generator.manual_seed(noise)
         optimizer, parts = self.levers.optimizer, self.recipe.accumulate
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.forget_gradients()
         if parts == 1:
             loss, terms = self._backward(self.step)
             value = loss.item()
