@@ -109,6 +109,17 @@ def bf16_accumulated():
     return run
 
 
+def replayed():
+    run = session(augment=0.3)
+    run.at(5, tl.Freeze("stem"))
+    run.at(9, tl.Rewind(3))
+    run.run()
+    found = tl.replay(run.record, model=given.Net(), data=PICTURES())
+    assert found.exact, found.text
+    run.record.save(Path(sys.argv[2]) / f"{RANK}.jsonl")
+    return run
+
+
 def workers():
     run = session(workers=1, augment=0.5)
     run.at(9, tl.Rewind(3))

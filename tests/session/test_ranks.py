@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import tlcourse as tl
+from tlcourse.errors import RecordError
 
 from .conftest import Net
 
@@ -90,6 +91,13 @@ def test_ranks_agree_also_with(tmp_path, story):
     assert first["events"] == second["events"] and first["weights"] == second["weights"]
     losses = [(e["step"], e["loss"]) for e in of("step_done", first)]
     assert losses[9:15] == losses[3:9]  # after the rewind to step 3
+
+
+def test_the_record_of_two_replays_in_two_and_is_refused_by_one(tmp_path, pictures):
+    first, second = in_two("replayed", tmp_path)
+    assert "error" not in first and "error" not in second
+    with pytest.raises(RecordError, match="by 2 processes .*torchrun --nproc_per_node 2"):
+        tl.replay(tmp_path / "0.jsonl", model=Net(), data=pictures)
 
 
 def test_ranks_that_are_not_alike_are_refused_on_both(tmp_path):

@@ -99,6 +99,11 @@ def session_of(
             "The model does not start from the recorded weights; give the model as it was before "
             "that run."
         )
+    if made.get("ranks", 1) != (ranks := header.get("ranks", 1)):
+        raise RecordError(
+            f"The run was trained by {ranks} process{'es' if ranks > 1 else ''} together, and its "
+            f"batches hang on that; start this under `torchrun --nproc_per_node {ranks}`."
+        )
     if made["loss"] != header.get("loss", made["loss"]):
         raise RecordError(
             f"The run's loss was {header['loss']}, not {made['loss']}; give it again: loss=…."
