@@ -17,6 +17,7 @@ _HOME = {
     "resume": "session",
     "to_script": "session",
     "Record": "session",
+    "Recording": "session",
     "steer": "session",
     "steer_trainer": "session",
     "beside": "session",
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
         Freeze,
         Pause,
         Record,
+        Recording,
         Resume,
         Rewind,
         Save,
@@ -95,8 +97,8 @@ if TYPE_CHECKING:
         beside,
         replay,
         resume,
-        to_script,
         steer,
         steer_trainer,
+        to_script,
     )
     from tlcourse.ui import Cockpit

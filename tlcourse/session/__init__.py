@@ -8,6 +8,7 @@ edits              adapters and new heads     batches   which samples come when
 timelines          branches, twins, rewind    snapshot  one moment, bit for bit
 session            the run as its user sees it          plan, recipe    what determines it
 record, replay     doing it again, and comparing        result          what came out
+recording          a recorded run that plays            retelling, retold  how
 script             a record as plain PyTorch            history, scripted  how
 autosave, resume   surviving a kill                     checkpoint, eventlog, disk  how
 steerable          what a cockpit may use of a run      runner, threads where the work is done
@@ -56,6 +57,7 @@ from .events import (
 )
 from .recipe import Recipe
 from .record import Record
+from .recording import Recording
 from .replay import Replay, replay
 from .result import Result
 from .resume import resume
@@ -89,6 +91,7 @@ __all__ = [
     "Pause",
     "Recipe",
     "Record",
+    "Recording",
     "Refused",
     "Replay",
     "Result",

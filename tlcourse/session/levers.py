@@ -172,6 +172,15 @@ class Levers:
     def trainable(self) -> int:
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
+    def sizes(self) -> dict[str, int]:
+        """Number of parameters of every group there is or was."""
+        versions = [groups for edit in self.edits for groups in (edit.before, edit.after)]
+        return {
+            name: sum(p.numel() for p in parameters)
+            for groups in (*versions, self.groups)
+            for name, parameters in groups.items()
+        }
+
     def lrs(self) -> dict[str, float]:
         return {n: self.optimizer.rates[n] for n in self.groups if n not in self.frozen}
 

@@ -110,6 +110,15 @@ def _tick(row: dict[str, Any]) -> int:
     return row["tick"]
 
 
+def record_of(header: dict[str, Any], events: list[Event]) -> Record:
+    """events: of the run so far; those of a finished run give the outcome."""
+    outcome = None
+    if events and isinstance(finished := events[-1], Finished):
+        header = header | {"seconds": finished.seconds}
+        outcome = outcome_of(events, finished.reason)
+    return Record(dict(header), commands_of(events), outcome)
+
+
 def commands_of(events: list[Event]) -> list[tuple[int, Command]]:
     return [(event.tick, event.command) for event in events if isinstance(event, Applied)]
 

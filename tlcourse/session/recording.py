@@ -81,7 +81,7 @@ class Recording:
             GroupState(name, sizes.get(name, 0), name not in frozen, lr, depth)
             for depth, (name, lr) in enumerate(recipe["lr"].items())
         ]
-        pace = _pace(told, (record.outcome or {}).get("seconds"))
+        pace = _pace(told, header.get("seconds"))
         return cls(
             told, groups, steps=recipe["steps"], recipe=_recipe(recipe), sizes=sizes, pace=pace
         )

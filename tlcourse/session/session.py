@@ -21,7 +21,7 @@ from .inbox import Envelope, Inbox
 from .memory import memory_of
 from .plan import device_of, plan
 from .ranks import SharedInbox, ranks_here
-from .record import Record, commands_of, environment, outcome_of, weights_sha256
+from .record import Record, environment, record_of, weights_sha256
 from .result import Result, result_of
 from .runner import Runner
 from .steerable import Bookmark, GroupState, TimelineState
@@ -340,11 +340,8 @@ class Session:
     @property
     def record(self) -> Record:
         """What to replay: recipe, commands as applied, and the outcome once the run is over."""
-        events = list(self.events)
-        outcome = None
-        if events and isinstance(events[-1], Finished):
-            outcome = outcome_of(events, events[-1].reason)
-        return Record(dict(self._header), commands_of(events), outcome)
+        header = self._header | {"groups": self._training.levers.sizes()}
+        return record_of(header, list(self.events))
 
     def __repr__(self) -> str:
         return f"<Session {self.status}: step {self.step} of {self.recipe.steps}>"
