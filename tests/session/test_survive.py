@@ -31,14 +31,13 @@ from tests.session.test_survive import steered, told
 
 options, folder, seed = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 
-def child(pipe, first):
-    make_net = lambda: Net()
+def child(pipe):
     terms = {"l2": lambda model, batch: sum(p.square().sum() for p in model.parameters())}
     if folder and tl.session.disk.saves(Path(folder)):
         run = tl.resume(folder, model=Net(), data=make_pictures(), terms=terms)
-        run.pace = 200
+        run.pace = 100
     else:
-        more = {"autosave": folder, "autosave_s": 0, "pace": 200} if folder else {}
+        more = {"autosave": folder, "autosave_s": 0, "pace": 100} if folder else {}
         run = steered(make_pictures(), terms, **options, **more)
     os.write(pipe, f"{run.step}\\n".encode())
     run.run()
@@ -51,7 +50,7 @@ while True:
     pid = os.fork()
     if pid == 0:
         try:
-            child(write, not kills)
+            child(write)
         finally:
             os._exit(1)
     os.close(write)
@@ -125,7 +124,7 @@ def trained(options, folder="", seed=0):
 def test_killed_again_and_again_it_comes_to_the_same_end(options, tmp_path):
     plain = trained(options)
     killed = trained(options, tmp_path / "run", seed=len(str(options)))
-    assert len(killed["began_at"]) == 9 and killed["began_at"] != [0] * 9
+    assert len(set(killed["began_at"])) >= 4  # so it was killed on the way, and got on
     assert killed["told"] == plain["told"]
     assert len(list((tmp_path / "run").glob("save-*"))) == 2
     assert list((tmp_path / "run").glob(".save-*")) == []
