@@ -1,5 +1,7 @@
 """Somebody's optimizer under steering: its groups, schedules, clipping and checkpoints stay its own."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -197,6 +199,24 @@ def test_going_on_from_before_the_unfreezing_freezes_nothing(net):
     assert [g.trainable for g in steering.groups] == [False, True, True]
     assert not torch.equal(seen[6], seen[7])
     assert len(optimizer.state_dict()["state"]) == len(optimizer.param_groups[0]["params"])
+
+
+def test_distributed_checkpoints_go_on_working(net):
+    from torch.distributed.checkpoint.state_dict import (
+        get_optimizer_state_dict,
+        set_optimizer_state_dict,
+    )
+
+    optimizer = only_head(net)
+    steering = tl.steer(batches(4), model=net, optimizer=optimizer)
+    steering.at(2, tl.Unfreeze("body"))
+    train(steering, net, optimizer)
+    saved = deepcopy(get_optimizer_state_dict(net, optimizer))
+    assert "body.0.weight" in saved["state"]
+    kept = optimizer.state[net.body[0].weight]["exp_avg"].clone()
+    optimizer.state[net.body[0].weight]["exp_avg"].zero_()
+    set_optimizer_state_dict(net, optimizer, saved)
+    assert torch.equal(optimizer.state[net.body[0].weight]["exp_avg"], kept)
 
 
 def test_a_checkpoint_of_another_optimizer_is_refused_by_torch_as_ever(net):

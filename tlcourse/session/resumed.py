@@ -78,8 +78,12 @@ class Memory:
         if len(saved) != len(own):
             return state_dict  # torch refuses that, and says why
         named = dict(self._model.named_parameters())
+        if read is None and all(
+            len(group["params"]) == len(mine["params"])
+            for group, mine in zip(saved, own, strict=True)
+        ):
+            return state_dict  # written by something that speaks of all that is held now
         late = (read or {}).get("late") or [[] for _ in saved]
-        fresh = 1 + max((n for group in saved for n in group["params"]), default=-1)
         fitted = []
         for home, group in enumerate(saved):
             numbers = list(group["params"])
@@ -94,8 +98,7 @@ class Memory:
                 if p in number:
                     kept.append(number[p])
                 else:  # it came after that checkpoint: it begins with an empty state
-                    kept.append(fresh)
-                    fresh += 1
+                    kept.append(f"late {home}.{len(kept)}")
             fitted.append(group | {"params": kept})
         wanted = {n for group in fitted for n in group["params"]}
         state = {n: kept for n, kept in state_dict["state"].items() if n in wanted}
