@@ -249,7 +249,9 @@ def test_smoothed_curves_go_on_from_where_they_leave(storied):
     assert now.smooth[:40] == pytest.approx(1.0), "what was given up left no trace"
     assert twin.smooth == pytest.approx(1.0) and twin.start == (40.0, pytest.approx(1.0))
     assert gone.start[0] == 20 and bold.start[0] == 25
-    assert bold.smooth[0] == pytest.approx(1.25, abs=1e-3), "a quarter of the new, three of what was"
+    assert bold.smooth[0] == pytest.approx(1.25, abs=1e-3), (
+        "a quarter of the new, three of what was"
+    )
 
 
 def test_curves_show_the_ways_that_were_not_gone(storied):

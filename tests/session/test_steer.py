@@ -415,3 +415,23 @@ def test_any_model_falls_into_groups():
     assert [g.name for g in steering.groups] == ["besides", "rest", "low, fixed", "low", "high"]
     with pytest.raises(tl.errors.ModelError, match="no part 'laers'"):
         tl.steer([], model=model, optimizer=torch.optim.SGD(held, lr=0.1), groups={"a": "laers"})
+
+
+def test_a_schedule_shows_in_the_rates():
+    """A schedule of the loop's own turns the rates without a command; a cockpit draws that, too."""
+    from tlcourse.ui.story import Story
+
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.1, total_iters=60)
+    steering = tl.steer([torch.rand(4, 8)] * 60, model=model, optimizer=optimizer)
+    story = Story(steering)
+    for batch in steering:
+        optimizer.zero_grad()
+        model(batch).square().mean().backward()
+        optimizer.step()
+        schedule.step()
+        time.sleep(0.004)
+    story.read()
+    shown = [entry["lrs"]["0"] for entry in story.rates]
+    assert len(shown) > 3 and shown == sorted(shown, reverse=True) and shown[-1] < 0.08

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Split:
     """Examples that belong together.
 
-    x: (N, 3, H, W) uint8 images or (N, D) float32 features; y: (N,) int64 labels;
+    x: (N, 3, H, W) uint8 images, (N, D) float32 features or (N, T) int64 token ids; or, where they do
+    not fit in memory, any sequence of (3, H, W) uint8 images (see Session's workers); y: (N,) int64;
     ids: N names, each unique within its data set and stable over releases.
     """
 
@@ -26,8 +27,9 @@ class Split:
         return len(self.ids)
 
     def __repr__(self) -> str:
-        shape = "×".join(str(n) for n in self.x.shape[1:])
-        return f"Split({len(self)} of {shape} {str(self.x.dtype).removeprefix('torch.')})"
+        one = self.x[0] if len(self) else self.x  # a sequence reads one; a tensor has it
+        shape = "×".join(str(n) for n in one.shape)
+        return f"Split({len(self)} of {shape} {str(one.dtype).removeprefix('torch.')})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,7 @@ class Data:
     recipe: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        shape = "×".join(str(n) for n in self.test.x.shape[1:])
+        shape = "×".join(str(n) for n in self.train.x[0].shape) if len(self.train) else "none"
         sizes = f"{len(self.train)} train, {len(self.valid)} valid, {len(self.test)} test"
         return f"{self.name}: {len(self.classes)} classes · {sizes} · {shape}"
 

@@ -85,7 +85,8 @@ class Moved(Event):
 class Norms(Event):
     """How hard each group is pulled, and how far it has come. grad: ‖g‖₂ of the last step's gradient, of
     the groups that train; moved: ‖w − w₀‖ / ‖w₀‖ since the beginning of the run (for what was added
-    later: since then). Measured as often as one hundredth of the run's time allows."""
+    later: since then); lrs: rates now, told where a schedule of somebody else's turns them. Measured as
+    often as half a percent of the run's time allows."""
 
     kind: ClassVar[str] = "norms"
     tick: int
@@ -93,6 +94,7 @@ class Norms(Event):
     branch: str
     grad: dict[str, float]
     moved: dict[str, float]
+    lrs: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

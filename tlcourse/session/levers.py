@@ -193,7 +193,7 @@ class Levers:
                 lr=self.optimizer.rates[name],
                 depth=depth,
                 kind="adapter" if name in self.scales else "layers",
-                stats=self.frozen.get(name, True),
+                stats=self.frozen.get(name, True) if self.norms.get(name) else None,
                 scale=self.scales.get(name),
             )
             for depth, (name, parameters) in enumerate(list(self.groups.items()))

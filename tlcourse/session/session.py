@@ -225,14 +225,14 @@ class Session:
         return t.autosave.around(t, events) if t.autosave else events
 
     def _open_again(self) -> bool:
-        """Ready to go on after the end. False for a run that failed."""
+        """Ready to go on after the end. False for a run that failed, or cannot end."""
         self._runner.finish()
         if isinstance(self.events[-1], Failed):
             return False
         if self._runner.again():
             self._training.ending = None
             self._inbox.reopen()
-        return True
+        return not self._inbox.shut
 
     # -- to look -------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from .events import Event
 @dataclass(frozen=True, slots=True)
 class GroupState:
     """One parameter group as it is now. depth: 0 at the input; kind: "layers" or "adapter" (a LoRA, then
-    scale is its scale); stats: whether a frozen group's BatchNorm statistics stand still."""
+    scale is its scale); stats: whether its BatchNorm statistics stand still when it is frozen, None
+    if it has none."""
 
     name: str
     parameters: int
@@ -18,7 +19,7 @@ class GroupState:
     lr: float
     depth: int
     kind: str = "layers"
-    stats: bool = True
+    stats: bool | None = True
     scale: float | None = None
 
 

@@ -249,7 +249,8 @@ class Steering:
         if self._looking.due():
             with self._looking.spending():
                 levers = self._loop.levers
-                told = Norms(*self._now(), levers.gradients(), levers.moved_in_all())
+                pulled, moved = levers.gradients(), levers.moved_in_all()
+                told = Norms(*self._now(), pulled, moved, levers.lrs())
             self._after_step.append(told)
 
     def _flush(self) -> None:

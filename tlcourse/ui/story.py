@@ -95,6 +95,7 @@ class Story:
                 self._other(event)
             elif isinstance(event, Norms):
                 norms[event.branch] = notes.norms(event)
+                self._schedule(event)
             elif isinstance(event, Moved):
                 moved.append(notes.moved(event))
             else:
@@ -232,6 +233,13 @@ class Story:
         if not stream.control:
             self._now = stream
             self.tick, self._step, self._terms = event.tick, event.step, event.terms
+
+    def _schedule(self, event: Norms) -> None:
+        """A schedule has turned the rates: worth a point once one is off by 1/50 of the highest."""
+        was, now = self.rates[-1]["lrs"], event.lrs or {}
+        far = max(now.values(), default=0.0) / 50
+        if any(abs(rate - was.get(name, 0.0)) > far for name, rate in now.items()):
+            self.rates.append(_rates(event.tick, event.step, event.branch, now))
 
     def _take(self, event: Event) -> None:
         """All but steps and measurements of weights."""
