@@ -231,3 +231,22 @@ def test_importing_the_course_brings_no_widgets():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.slow
+def test_looking_at_adapters_loads_their_library_before_it_is_asked_for():
+    """In a fresh process: here another test may have loaded it."""
+    code = """
+import sys, time
+import tlcourse as tl
+from tests.ui.conftest import make_run
+cockpit = tl.Cockpit(make_run(steps=1))
+assert "peft" not in sys.modules
+cockpit._hear(None, {"type": "soon"}, [])
+until = time.monotonic() + 120
+while not hasattr(sys.modules.get("peft"), "LoraConfig") and time.monotonic() < until:
+    time.sleep(0.1)
+assert hasattr(sys.modules["peft"], "LoraConfig")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

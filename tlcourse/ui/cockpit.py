@@ -1,6 +1,10 @@
 """`Cockpit`: the widget. Takes clicks, hands them to the run, and leaves the talking to a Messenger."""
 
+import contextlib
+import warnings
 import weakref
+from importlib import import_module
+from threading import Thread
 from typing import Any
 
 import anywidget
@@ -20,6 +24,13 @@ from .story import Story
 _SHOWN: weakref.WeakSet["Cockpit"] = weakref.WeakSet()
 PLAYS = ("play", "pause", "seek", "speed")
 NEEDED = ("events", "groups", "status", "step", "steps", "can", "send", "start")
+
+
+def _load_peft() -> None:
+    """A hand looks at adapters: have their library, which takes seconds, before it is asked for."""
+    with warnings.catch_warnings(), contextlib.suppress(ImportError):
+        warnings.simplefilter("ignore")
+        import_module("peft")
 
 
 def _before_cell(info: Any) -> None:
@@ -108,6 +119,8 @@ class Cockpit(anywidget.AnyWidget):
             self._steer(content.get("command"), content.get("id"))
         elif content.get("type") == "player":
             self._play(content.get("action"), content.get("value"))
+        elif content.get("type") == "soon":
+            Thread(target=_load_peft, name="tlcourse-peft", daemon=True).start()
 
     def _steer(self, message: Any, id: str | None) -> None:
         try:

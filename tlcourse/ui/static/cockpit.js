@@ -84,6 +84,12 @@ function render({ model, el }) {
   // JupyterLab's shortcuts (a b d d …) must not hear what is typed here.
   for (const type of ["keydown", "keypress", "keyup"]) root.addEventListener(type, (/** @type {Event} */ e) => e.stopPropagation());
 
+  // A hand looks at adapters: their library takes seconds to load, so let the kernel begin now.
+  root.addEventListener("toggle", (e) => {
+    const opened = e.target instanceof HTMLDetailsElement && e.target.open && e.target.classList.contains("tlc-more");
+    if (opened && takes(view, "add_lora")) model.send({ type: "soon" });
+  }, true);
+
   /** @param {string} key @param {any} command */
   function steer(key, command) {
     if (!takes(view, command.kind)) return;
