@@ -74,6 +74,19 @@ def norms(event: Norms) -> dict[str, Any]:
     }
 
 
+def rates(tick: int, step: int, branch: str, lrs: dict[str, float]) -> dict[str, Any]:
+    return {"tick": tick, "step": step, "branch": branch, "lrs": dict(lrs)}
+
+
+def turned(last: dict[str, Any], event: Norms) -> list[dict[str, Any]]:
+    """Rates that a schedule has turned: worth a point once one is off by 1/50 of the highest."""
+    now = event.lrs or {}
+    far = max(now.values(), default=0.0) / 50
+    if any(abs(rate - last["lrs"].get(name, 0.0)) > far for name, rate in now.items()):
+        return [rates(event.tick, event.step, event.branch, now)]
+    return []
+
+
 def finite(value: float) -> float | None:
     """JSON has no NaN and no infinity."""
     return value if math.isfinite(value) else None

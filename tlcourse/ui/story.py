@@ -62,7 +62,7 @@ class Story:
         self._seen = 0
         self._now = self._stream(_first_branch(run))
         self._step = 0
-        self.rates = [_rates(0, 0, self._now.name, _first_rates(run))]
+        self.rates = [notes.rates(0, 0, self._now.name, _first_rates(run))]
         self._terms: dict[str, float] | None = None
         self._lost: int | None = None  # the step since which the loss is no number
         self._told = _seen(run)
@@ -95,7 +95,7 @@ class Story:
                 self._other(event)
             elif isinstance(event, Norms):
                 norms[event.branch] = notes.norms(event)
-                self._schedule(event)
+                self.rates += notes.turned(self.rates[-1], event)
             elif isinstance(event, Moved):
                 moved.append(notes.moved(event))
             else:
@@ -234,13 +234,6 @@ class Story:
             self._now = stream
             self.tick, self._step, self._terms = event.tick, event.step, event.terms
 
-    def _schedule(self, event: Norms) -> None:
-        """A schedule has turned the rates: worth a point once one is off by 1/50 of the highest."""
-        was, now = self.rates[-1]["lrs"], event.lrs or {}
-        far = max(now.values(), default=0.0) / 50
-        if any(abs(rate - was.get(name, 0.0)) > far for name, rate in now.items()):
-            self.rates.append(_rates(event.tick, event.step, event.branch, now))
-
     def _take(self, event: Event) -> None:
         """All but steps and measurements of weights."""
         if isinstance(event, Applied):
@@ -251,7 +244,10 @@ class Story:
                 self._now, self._step, self._lost = self._stream(event.branch), event.step, None
                 if self._seconds is not None:  # a run that was over goes on
                     self._began, self._seconds = perf_counter() - self._seconds, None
-            last, next = self.rates[-1], _rates(event.tick, event.step, event.branch, event.lrs)
+            last, next = (
+                self.rates[-1],
+                notes.rates(event.tick, event.step, event.branch, event.lrs),
+            )
             if (last["branch"], last["lrs"]) != (next["branch"], next["lrs"]) or isinstance(
                 event.command, Rewind
             ):
@@ -348,10 +344,6 @@ def _first_rates(run: Any) -> dict[str, float]:
     if recipe := getattr(run, "recipe", None):
         return {name: lr for name, lr in recipe.lr.items() if name not in recipe.freeze}
     return {g.name: g.lr for g in run.groups if g.trainable}
-
-
-def _rates(tick: int, step: int, branch: str, lrs: dict[str, float]) -> dict[str, Any]:
-    return {"tick": tick, "step": step, "branch": branch, "lrs": dict(lrs)}
 
 
 def _finite(terms: dict[str, float] | None) -> dict[str, float | None] | None:
