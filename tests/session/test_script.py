@@ -1,6 +1,7 @@
 """A record as a plain script: run by itself it comes to the same losses."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -178,3 +179,26 @@ def test_a_record_that_leads_nowhere_is_refused(numbers):
     del record.header["recipe"]
     with pytest.raises(RecordError, match="not whole"):
         tl.to_script(record)
+
+
+def test_a_script_is_the_same_text_in_every_process():
+    """Python orders sets of words anew in each process."""
+    code = """
+import tlcourse as tl
+from tests.session.conftest import Net, make_pictures
+run = tl.Session(Net(), make_pictures(), steps=4, freeze="backbone")
+run.at(2, tl.Unfreeze("backbone"))
+run.run()
+print(tl.to_script(run.record))
+"""
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1 and "still = {'stem', 'body'}" in told.pop()

@@ -6,7 +6,7 @@ state is determined by its step and its history alone.
 
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tlcourse.errors import RecordError
@@ -96,7 +96,7 @@ class _Writer:
             optimizer=f"torch.optim.{kind}",
             settings=f"{settings}weight_decay={recipe['weight_decay']!r}",
             frozen=recipe["freeze"] and list(recipe["freeze"]) or [],
-            still=f"{set(self.frozen)!r}" if self.frozen and recipe["freeze_stats"] else "set()",
+            still=_braces(self.frozen) if self.frozen and recipe["freeze_stats"] else "set()",
             loss=_loss(header.get("loss", "cross_entropy"), terms),
             batch_size=recipe["batch_size"],
             seed=recipe["seed"],
@@ -134,7 +134,7 @@ class _Writer:
                 for name in asked:
                     del self.frozen[name]
                 yield from _requires_grad(asked, True)
-                yield f"still -= {set(asked)!r}"
+                yield f"still -= {_braces(asked)}"
                 if lr is not None:
                     yield from self._set(asked, lr)
             case AddLoRA():
@@ -185,7 +185,7 @@ class _Writer:
         if asked:
             self.frozen |= dict.fromkeys(asked, stats)
             yield from _requires_grad(asked, False)
-            yield f"still {'|' if stats else '-'}= {set(asked)!r}"
+            yield f"still {'|' if stats else '-'}= {_braces(asked)}"
 
     def _set(self, asked: list[str], lr: float) -> Iterator[str]:
         for name in asked:
@@ -299,3 +299,8 @@ def _body(accumulate: int, bf16: bool, device: str, terms: bool) -> str:
             "losses.append(value)",
         ]
     )
+
+
+def _braces(names: Iterable[str]) -> str:
+    """A set as code, in this order: Python's own would change from run to run."""
+    return "{" + ", ".join(map(repr, names)) + "}"
