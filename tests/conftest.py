@@ -4,8 +4,10 @@ Set in the environment by the process that starts the run, so that the workers o
 the kernels of the notebooks have it too: a download occurs once (supply locks its files).
 """
 
+import importlib.util
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +19,10 @@ from tlcourse.course.spoken import VARIABLE as COMMAND
 from tlcourse.course.syllabus import lesson
 from tlcourse.course.tiers import VARIABLE as TIER
 from tlcourse.course.tiers import has_cuda
+
+if importlib.util.find_spec("datasets") and not importlib.util.find_spec("datasets").origin:
+    # Our folder of that name is not Hugging Face's library, though its Trainer would take it for that.
+    sys.modules["datasets"] = None  # type: ignore[assignment]
 
 ROOT = Path(__file__).resolve().parent.parent
 MIRROR = ROOT.parent / "shared" / "mirror"

@@ -124,7 +124,7 @@ def trained(options, folder="", seed=0):
 def test_killed_again_and_again_it_comes_to_the_same_end(options, tmp_path):
     plain = trained(options)
     killed = trained(options, tmp_path / "run", seed=len(str(options)))
-    assert len(set(killed["began_at"])) >= 4  # so it was killed on the way, and got on
+    assert len(set(killed["began_at"])) >= 3  # so it was killed on the way, and got on
     assert killed["told"] == plain["told"]
     assert len(list((tmp_path / "run").glob("save-*"))) == 2
     assert list((tmp_path / "run").glob(".save-*")) == []
