@@ -141,6 +141,15 @@ def test_a_session_refuses_what_cannot_run(numbers, arguments, says):
     assert all(p.requires_grad for p in model.parameters())
 
 
+def test_arguments_in_the_wrong_order_are_named(numbers):
+    from .conftest import mlp
+
+    with pytest.raises(
+        CommandError, match="a torch module and a tlcourse Data.*Data and Sequential"
+    ):
+        tl.Session(numbers, mlp())
+
+
 def test_a_model_for_other_classes_is_refused_before_it_trains(numbers):
     from .conftest import mlp
 

@@ -435,3 +435,21 @@ def test_a_schedule_shows_in_the_rates():
     story.read()
     shown = [entry["lrs"]["0"] for entry in story.rates]
     assert len(shown) > 3 and shown == sorted(shown, reverse=True) and shown[-1] < 0.08
+
+
+def test_what_comes_too_late_for_a_loop_is_refused_and_harms_nothing():
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    steering = tl.steer([torch.rand(4, 8)] * 6, model=model, optimizer=optimizer)
+    head = model[2]
+    steering.at(6, tl.SwapHead())
+    steering.at(100, tl.Freeze("0"))
+    for batch in steering:
+        optimizer.zero_grad()
+        model(batch).square().mean().backward()
+        optimizer.step()
+    assert model[2] is head
+    assert [e.reason for e in of(Refused, steering.events)] == [
+        "The loop has taken all its steps, so nothing would train with this.",
+        "The loop ended at step 6, before step 100 came.",
+    ]

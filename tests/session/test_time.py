@@ -1,5 +1,7 @@
 """Time that can be turned back: rewinds, branches, bookmarks and twins are exact."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -158,6 +160,16 @@ def test_every_intervention_leaves_its_twin_alone(pictures, command):
     run.run()
     assert losses(run, "twin") == losses(ran(session(pictures)))[9:]
     assert losses(run)[9:] != losses(run, "twin")
+
+
+def test_a_refusal_is_told_where_no_cockpit_shows_it(pictures):
+    run = session(pictures)
+    run.at(6, tl.Freeze("all"))
+    with pytest.warns(UserWarning, match="Not done at step 6: Freeze.*Everything would be frozen"):
+        run.run()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run.run()  # once is enough
 
 
 def test_a_refused_intervention_makes_no_twin(pictures):

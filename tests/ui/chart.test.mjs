@@ -336,7 +336,7 @@ test("a screen reader hears where the curves are", () => {
   assert.match(said, /Step 330 of 400, running\. The training loss fell from 2\.\d+ to 0\.\d+/);
   assert.match(said, /Validation accuracy is 89\.\d.% at step 330/);
   assert.match(said, /others: bolder/);
-  assert.match(said, /since step 200: 0\.\d+ lower loss, \+5\.8 points than without/);
+  assert.match(said, /from step 200 on: 0\.\d+ lower loss, \+5\.8 points than without/);
   assert.match(said, /Learning rates: head 3e-4, stage4 1e-4, stage3 1e-4\./);
   assert.equal(spoken(sceneOf(viewOf([]))), "No step was taken yet, of 400.");
 });

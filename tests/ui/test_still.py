@@ -105,8 +105,7 @@ def test_every_timeline_is_told_apart(storied):
     for key in ("main (now)", "bold", "twin: without", "given up", "<warm>"):
         assert key in said, key
     assert said[0] == (
-        "running after 60 of 100 steps · validation accuracy 90.0% · "
-        "without the last intervention 80.0%"
+        "running after 60 of 100 steps · validation accuracy 90.0% · without it, in the twin, 80.0%"
     )
     assert "1  step 20: lr of head set to 1 (given up)" in said
     assert "2  step 30: rewound to 20" in said

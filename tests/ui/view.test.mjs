@@ -216,10 +216,11 @@ test("what a run takes is what it can, and after its end only what opens it agai
   assert.equal(takes(view("running", ["pause"]), "pause"), true);
   assert.equal(takes(view("running", ["pause"]), "rewind"), false);
   for (const status of ["finished", "stopped"]) {
-    assert.equal(takes(view(status, ["rewind", "pause"]), "rewind"), true);
-    assert.equal(takes(view(status, ["rewind", "pause"]), "pause"), false);
+    assert.equal(takes(view(status, ["rewind", "branch", "pause"]), "rewind"), true);
+    assert.equal(takes(view(status, ["rewind", "branch", "pause"]), "pause"), false);
+    assert.equal(takes(view(status, ["rewind"]), "rewind"), false, "a loop of one's own is over when it is over");
   }
-  assert.equal(takes(view("failed", ["rewind"]), "rewind"), false);
+  assert.equal(takes(view("failed", ["rewind", "branch"]), "rewind"), false);
   assert.equal(takes(reduce(view("running", ["rewind"]), { type: "unlink" }), "rewind"), false);
 });
 

@@ -1,5 +1,6 @@
 """What the engine says: that a command was applied or refused, what was measured, what moved."""
 
+import warnings
 from collections.abc import Iterator
 
 from torch import Tensor
@@ -54,6 +55,16 @@ def obey(t: Training, envelope: Envelope) -> Iterator[Event]:
 
 def refused(t: Training, envelope: Envelope, reason: str) -> Refused:
     return Refused(*_now(t), envelope.command, envelope.id, reason)
+
+
+def warn_of_refusals(events: list[Event], told: int) -> int:
+    """Say in a script what nobody has seen in a cockpit: what was planned or sent from a line and
+    refused. told: how many of the events were looked at before; returns how many are now."""
+    for event in events[told:]:
+        if isinstance(event, Refused) and event.id is None:
+            text = f"Not done at step {event.step}: {event.command!r}. {event.reason}"
+            warnings.warn(text, stacklevel=4)
+    return len(events)
 
 
 def has(t: Training, split: str) -> bool:

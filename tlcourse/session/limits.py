@@ -1,13 +1,16 @@
 """What a loop of one's own takes, and what it refuses, with the reason."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 
 from tlcourse.errors import CommandError, SessionError
 
-from .commands import AddLoRA, Command, SetLR, SwapHead, Unfreeze, members
-from .inbox import Envelope
+from .answers import refused
+from .commands import STEERING, AddLoRA, Command, SetLR, SwapHead, Unfreeze, members
+from .events import Refused
+from .inbox import Envelope, Inbox
 from .levers import Levers
 
 CAN = frozenset(
@@ -39,8 +42,11 @@ def check(command: object, levers: Levers, waiting: Iterable[Envelope]) -> None:
         members(group, levers.names, levers.scales)
 
 
-def why_not(command: Command, levers: Levers) -> str | None:
-    """What the schedule refuses: a rate cannot be set while it multiplies by 0."""
+def why_not(command: Command, levers: Levers, over: bool) -> str | None:
+    """What comes too late (over: all steps are taken), and what the schedule refuses: a rate cannot be
+    set while it multiplies by 0."""
+    if over and isinstance(command, STEERING):
+        return "The loop has taken all its steps, so nothing would train with this."
     if not isinstance(command, SetLR | Unfreeze | AddLoRA | SwapHead) or command.lr is None:
         return None
     group = levers.names[-1] if isinstance(command, SwapHead) else command.group
@@ -56,6 +62,14 @@ def why_not(command: Command, levers: Levers) -> str | None:
         f"Your schedule holds the rate of {', '.join(still)} at 0 at this step (in a warm-up, or at "
         f"its end), and no factor makes {command.lr:g} of 0. Send it again some steps later{later}."
     )
+
+
+def never_came(t: Any, inbox: Inbox) -> list[Refused]:
+    """What was planned for steps that the loop has not reached."""
+    return [
+        refused(t, envelope, f"The loop ended at step {t.step}, before step {step} came.")
+        for step, _, envelope in sorted(inbox.planned, key=lambda plan: plan[:2])
+    ]
 
 
 def too_late(command: Command, status: str) -> CommandError:

@@ -73,6 +73,16 @@ def plan(
     )
 
 
+def check_step(step: Any, steps: int) -> None:
+    if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+        raise CommandError(f"A step is a whole number from 0 on, not {step!r}.")
+    if step >= steps:
+        raise CommandError(
+            f"The run has {steps} steps, so nothing can happen after {step}; "
+            f"the last chance is {steps - 1}."
+        )
+
+
 def device_of(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -123,6 +133,18 @@ def _plan_weights(terms: dict[str, Any], weights: dict[str, Any]) -> tuple[tuple
 def _check_range(says: str, value: Any, low: float, high: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise CommandError(f"{says}, not {value!r}.")
+
+
+def check_kinds(model: Any, data: Any) -> None:
+    if (
+        not isinstance(model, nn.Module)
+        or not hasattr(data, "train")
+        or not hasattr(data, "classes")
+    ):
+        raise CommandError(
+            f"Session(model, data, …) takes a torch module and a tlcourse Data such as load_data gives, "
+            f"not {type(model).__name__} and {type(data).__name__}."
+        )
 
 
 def _check_data(model: nn.Module, data: Data, augment: float) -> None:

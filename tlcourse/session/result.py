@@ -36,7 +36,10 @@ class Course:
         return next((e.accuracy for e in reversed(self.evaluations) if e.split == split), None)
 
     def __repr__(self) -> str:
-        return f"<Course of {len(self.losses)} steps{', control' if self.control else ''}>"
+        test = self.accuracy
+        last, split = (self.valid_accuracy, "validation") if test is None else (test, "test")
+        shown = "" if last is None else f": {last:.1%} on {split} data"
+        return f"<Course of {len(self.losses)} steps{', control' if self.control else ''}{shown}>"
 
 
 @dataclass(frozen=True, slots=True)

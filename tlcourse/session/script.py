@@ -7,6 +7,7 @@ state is determined by its step and its history alone.
 import inspect
 import textwrap
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from tlcourse.errors import RecordError
@@ -31,7 +32,7 @@ from .scripted import ADD_LORA, SWAP_HEAD, TEMPLATE
 _KEY = 0x7FFF_FFFF_FFFF_FFFF
 
 
-def to_script(record: Record) -> str:
+def to_script(record: Record | str | Path) -> str:
     """A Python script that trains as the recorded run did, to the same losses, bit for bit on the same
     machine, and prints the last loss and the accuracy on test data.
 
@@ -39,6 +40,8 @@ def to_script(record: Record) -> str:
     cross-entropy or has further terms, the script has a marked place to put them. Raises RecordError for
     a record that is not whole, or of a run in several processes.
     """
+    if not isinstance(record, Record):
+        record = Record.load(record)
     header = record.header
     try:
         recipe = header["recipe"]

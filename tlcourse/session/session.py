@@ -12,14 +12,14 @@ from tlcourse.data import Data
 from tlcourse.errors import CommandError, SessionError, TrainingFailed
 from tlcourse.models import groups_of
 
-from .answers import refused
+from .answers import refused, warn_of_refusals
 from .autosave import check_folder, save_to
 from .commands import AddLoRA, Branch, Command, Rewind, kinds, members
 from .engine import engine
 from .events import Event, Failed, Finished
 from .inbox import Envelope, Inbox
 from .memory import memory_of
-from .plan import device_of, plan
+from .plan import check_kinds, check_step, device_of, plan
 from .ranks import SharedInbox, ranks_here
 from .record import Record, environment, record_of, weights_sha256
 from .result import Result, result_of
@@ -85,6 +85,7 @@ class Session:
         device: str = "auto",
         seed: int = 0,
     ):
+        check_kinds(model, data)
         groups = groups_of(model)
         device, ranks = device_of(device), ranks_here()
         if ranks:
@@ -105,6 +106,7 @@ class Session:
             module.requires_grad_(True)
         self.recipe = recipe
         self.events: list[Event] = []
+        self._told = 0
         self._header = environment(device, torch.get_num_threads()) | {
             "model": getattr(model, "recipe", None),
             "data": getattr(data, "recipe", None),
@@ -143,13 +145,7 @@ class Session:
         """Apply `command` when `step` steps are done (0 … steps - 1). It is applied once, also if a
         rewind leads past that step again."""
         self._check(command)
-        if isinstance(step, bool) or not isinstance(step, int) or step < 0:
-            raise CommandError(f"A step is a whole number from 0 on, not {step!r}.")
-        if step >= self.recipe.steps:
-            raise CommandError(
-                f"The run has {self.recipe.steps} steps, so nothing can happen after {step}; "
-                f"the last chance is {self.recipe.steps - 1}."
-            )
+        check_step(step, self.recipe.steps)
         if self.events and step < self._training.step:
             raise CommandError(f"Step {step} is past: the run is at {self._training.step}.")
         if not self._inbox.plan(step, Envelope(command)):
@@ -183,13 +179,17 @@ class Session:
     def run(self) -> Result:
         """Train in this thread to the end (or, if it trains already, wait). Returns the result."""
         self._runner.run()
-        return self.result
+        return self._outcome()
 
     async def wait(self) -> Result:
         """Wait for the end, starting the run if need be, while the kernel stays free for clicks.
         Raises what training raised. An interrupt ends the wait, not the training."""
         self.start()
         await self._runner.wait()
+        return self._outcome()
+
+    def _outcome(self) -> Result:
+        self._told = warn_of_refusals(self.events, self._told)
         return self.result
 
     def _train(self) -> None:

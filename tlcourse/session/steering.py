@@ -25,7 +25,7 @@ from .engine import BITE_STEPS
 from .events import Applied, Evaluated, Event, Failed, Finished, Norms, StepDone
 from .given import Awaited, GivenOptimizer, unwrapped
 from .inbox import Envelope, Inbox
-from .limits import CAN, check, refuse_several, too_late, why_not
+from .limits import CAN, check, never_came, refuse_several, too_late, why_not
 from .loop import GivenLevers, Loop
 from .memory import memory_of
 from .parts import Groups, divide, inner_model
@@ -190,7 +190,7 @@ class Steering:
             steering = isinstance(envelope.command, STEERING)
             if steering and self._watch and t.tick > self._watch[0]:
                 self._answer()
-            if reason := why_not(envelope.command, t.levers):
+            if reason := why_not(envelope.command, t.levers, t.step == self.steps):
                 self.events.append(refused(t, envelope, reason))  # type: ignore[arg-type]
                 continue
             for event in obey(t, envelope):  # type: ignore[arg-type]
@@ -214,8 +214,8 @@ class Steering:
         self._flush()
         if self._watch and t.tick > self._watch[0]:
             self._answer()
-        self._watch = None
-        t.paused = False
+        self._watch, t.paused = None, False
+        self.events += never_came(t, self._inbox)
         self._close("The loop is over; run it again and it takes commands.")
         self.events.append(Finished(*self._now(), reason, self._seconds))
         self._status = "finished" if reason == "done" else "stopped"

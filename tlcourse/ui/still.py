@@ -68,7 +68,7 @@ def _headline(now: dict[str, Any], course: Course) -> str:
     if accuracies[0]:
         said.append(f"validation accuracy {accuracies[0][-1][1]:.1%}")
     if len(accuracies) > 1 and accuracies[1]:
-        said.append(f"without the last intervention {accuracies[1][-1][1]:.1%}")
+        said.append(f"without it, in the twin, {accuracies[1][-1][1]:.1%}")
     return " · ".join(said)
 
 

@@ -86,7 +86,8 @@ export function steerable(view) {
 /** Would this run take a command of this kind now? @param {View} view @param {string} kind */
 export function takes(view, kind) {
   if (!linked(view) || !view.can.includes(kind)) return false;
-  return going(view) || (REOPENING.includes(kind) && (view.now.status === "finished" || view.now.status === "stopped"));
+  const reopens = view.can.includes("branch"); // a loop of one's own that is over cannot be gone on with
+  return going(view) || (reopens && REOPENING.includes(kind) && (view.now.status === "finished" || view.now.status === "stopped"));
 }
 
 /** The timeline that trains now. @param {View} view @returns {Stream|undefined} */

@@ -24,7 +24,7 @@ export function spoken({ view, lines, calm, raw, apart }) {
   const others = [...new Set(lines.lines.filter((line) => line.role === "other").map((line) => line.name))];
   if (others.length) said.push(`The present timeline is ${lines.now}; others: ${others.join(", ")}.`);
   if (lines.lines.some((line) => line.role === "gone")) said.push("Parts that were given up by a rewind are drawn faint.");
-  if (apart) said.push(`Beside a twin without the last intervention, since step ${apart.since}: ${differenceWords(apart.last, apart.accuracy)}.`);
+  if (apart) said.push(`Beside a twin without what was done from step ${apart.since} on: ${differenceWords(apart.last, apart.accuracy)}.`);
   const rates = along(view, lines, view.rates).at(-1);
   if (rates) said.push(`Learning rates: ${Object.entries(rates.lrs).map(([group, lr]) => `${group} ${showLr(lr)}`).join(", ")}.`);
   return said.join(" ");
