@@ -11,7 +11,7 @@ import sys
 import threading
 from functools import cache
 
-SWITCH_S = 1e-4  # a busy cell hands the interpreter back after this, instead of 5 ms
+SWITCH_S = 2e-5  # a busy cell hands the interpreter back after this, instead of 5 ms
 
 
 class Cores:
