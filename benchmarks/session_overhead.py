@@ -1,19 +1,21 @@
 """What does steering cost, and what is a session worth as it comes?
 
-    python benchmarks/session_overhead.py [--rounds 9] [--threads 2] [--only mlp resnet head lora busy]
+    python benchmarks/session_overhead.py [--rounds 31] [--threads 2] [--only mlp resnet head lora busy]
 
 Measured where it is used: in a Jupyter kernel whose cells have used torch (see `session/threads.py`; in
 a fresh script a background thread looks cheaper than it is). Each round runs, in rotating order,
 
     bare       the loop in the cell's thread: same batches, same fused AdamW, same memory layout
+    again      the very same once more: how far apart two equal things come out on this machine
     session    the session in its own thread
     cockpit    the session with a cockpit that streams ten times a second
     tutorial   the loop as tutorials write it: DataLoader over a TensorDataset, AdamW as it comes,
                contiguous
 
 and `busy` the MLP's session while the main thread computes in pure Python. Figures are ratios within a
-round: median (lowest … highest). The first three must end with the same loss, or the comparison is
-refused; the tutorial's loop shuffles otherwise, so accuracies on test samples are printed beside it.
+round: the median over rounds, and a 95 % interval of that median (from the order of the rounds alone, so
+nothing is assumed of the noise). All but the tutorial must end with the same loss, or the comparison
+is refused; the tutorial's loop shuffles otherwise, so accuracies on test samples are printed beside it.
 """
 
 import argparse
@@ -21,17 +23,18 @@ import json
 import os
 import statistics
 import sys
+from math import comb
 from pathlib import Path
 from queue import Empty
 
 ROOMS = {
-    "mlp": ["bare", "session", "cockpit", "tutorial"],
-    "resnet": ["bare", "session", "cockpit", "tutorial"],
-    "head": ["bare", "session", "cockpit", "tutorial"],
-    "lora": ["bare", "session", "cockpit"],
+    "mlp": ["bare", "again", "session", "cockpit", "tutorial"],
+    "resnet": ["bare", "again", "session", "cockpit", "tutorial"],
+    "head": ["bare", "again", "session", "cockpit", "tutorial"],
+    "lora": ["bare", "again", "session", "cockpit"],
     "busy": ["session", "busy"],
 }
-ALIKE = {"bare", "session", "cockpit", "busy"}  # the same steps, so the same last loss
+ALIKE = {"bare", "again", "session", "cockpit", "busy"}  # the same steps, so the same last loss
 
 CELL_USE_TORCH = """
 import torch
@@ -66,8 +69,9 @@ CELL_ROUND = """
 work, out = works.work({work!r}), {{}}
 for way in works.rotated({ways!r}, {round}):
     torch.randn(256, 256) @ torch.randn(256, 256)
-    if way in ("bare", "tutorial"):
-        seconds, loss, model = getattr(works, way)(work)
+    if way in ("bare", "again", "tutorial"):
+        loop = works.tutorial if way == "tutorial" else works.bare
+        seconds, loss, model = loop(work)
     else:
         seconds, loss, model = await steered(work, way)
     out[way] = seconds, loss, works.accuracy(model, work)
@@ -96,8 +100,14 @@ def execute(client, code: str, timeout_s: float = 600) -> str:
 
 
 def spread(values: list[float], digits: int = 3) -> str:
-    low, high = min(values), max(values)
-    return f"{statistics.median(values):.{digits}f} ({low:.{digits}f} … {high:.{digits}f})"
+    """The median and its 95 % interval: with few rounds, simply the lowest and the highest."""
+    ordered, n = sorted(values), len(values)
+    # The chance that the median lies outside the k-th smallest and k-th largest is 2·P(Bin(n, ½) < k).
+    below, k = 0.0, 0
+    while k < n // 2 and 2 * (below + comb(n, k) / 2**n) <= 0.05:
+        below, k = below + comb(n, k) / 2**n, k + 1
+    low, high = ordered[max(k - 1, 0)], ordered[n - max(k, 1)]
+    return f"{statistics.median(ordered):.{digits}f} ({low:.{digits}f} … {high:.{digits}f})"
 
 
 def measure(client, name: str, rounds: int) -> tuple[str, list[dict[str, list[float]]]]:
@@ -121,7 +131,7 @@ def ratio(rounds: list[dict[str, list[float]]], way: str, to: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--only", nargs="+", default=list(ROOMS), choices=list(ROOMS))
     asked = parser.parse_args()
@@ -147,20 +157,19 @@ def main() -> None:
     busy = rows.pop("busy", None)
     if rows:
         print(
-            "| work | bare step, ms | session / bare | session − bare, µs a step | with cockpit / bare "
+            "| work | bare step, ms | session / bare | with cockpit / bare | bare again / bare "
             "| session / tutorial | accuracy: session | tutorial |"
         )
         print("|---|---|---|---|---|---|---|---|")
     for title, rounds in rows.values():
         bare = [told["bare"][0] for told in rounds]
-        extra = [(told["session"][0] - told["bare"][0]) * 1e6 for told in rounds]
         right = [
             spread([told[way][2] for told in rounds]) if way in rounds[0] else "—"
             for way in ("session", "tutorial")
         ]
         print(
             f"| {title} | {statistics.median(bare) * 1e3:.3f} | {ratio(rounds, 'session', 'bare')} "
-            f"| {spread(extra, 1)} | {ratio(rounds, 'cockpit', 'bare')} "
+            f"| {ratio(rounds, 'cockpit', 'bare')} | {ratio(rounds, 'again', 'bare')} "
             f"| {ratio(rounds, 'session', 'tutorial')} | {right[0]} | {right[1]} |"
         )
     if busy:

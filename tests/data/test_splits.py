@@ -39,3 +39,20 @@ def test_draws_are_nested_and_stay_in_the_pool(seed, k):
 def test_seeds_draw_differently():
     pool, _, _ = divide(IDS, Y, valid=3, test=5)
     assert len({tuple(draw(pool, 5, seed)[0]) for seed in range(10)}) > 5
+
+
+def test_a_given_place_is_kept_and_the_rest_is_divided():
+    ids = [f"{n:02d}" for n in range(20)]
+    given = ["test"] * 4 + [""] * 16
+    pool, valid, test = divide(ids, [0] * 20, valid=3, test=4, given=given)
+    assert test[0] == ids[:4] and len(valid[0]) == 3 and len(pool[0]) == 13
+    assert set(pool[0]) | set(valid[0]) == set(ids[4:])
+
+
+def test_kin_are_never_parted():
+    ids = [f"{n:02d}" for n in range(60)]
+    kin = {id: f"scene{int(id) // 3}" for id in ids}
+    parts = divide(ids, [0] * 60, valid=10, test=10, kin=list(kin.values()))
+    scenes = [{kin[id] for id in part[0]} for part in parts]
+    assert not scenes[0] & scenes[1] and not scenes[0] & scenes[2] and not scenes[1] & scenes[2]
+    assert [len(part[0]) for part in parts] == [36, 12, 12]  # whole families, so two more each

@@ -17,11 +17,18 @@ class Split:
     x: (N, 3, H, W) uint8 images, (N, D) float32 features or (N, T) int64 token ids; or, where they do
     not fit in memory, any sequence of (3, H, W) uint8 images (see Session's workers); y: (N,) int64;
     ids: N names, each unique within its data set and stable over releases.
+
+    Where the data set has them: `texts`, N strings, of which x holds the tokens; `masks`, (N, H, W)
+    uint8, 1 where the labelled thing is, else 0; `boxes`, N tensors (K, 5) float32, each row
+    left, top, right, bottom in pixels of x, and what is inside (an index into `Data.things`).
     """
 
     x: Tensor
     y: Tensor
     ids: tuple[str, ...]
+    texts: tuple[str, ...] = ()
+    masks: Tensor | None = None
+    boxes: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -36,8 +43,8 @@ class Split:
 class Data:
     """Training, validation and test examples of one task.
 
-    `classes[i]` is the name of label i. `recipe` holds the arguments of `load_data` that make
-    the same tensors again; it is plain JSON.
+    `classes[i]` is the name of label i, `things[i]` of what is in a box marked i. `recipe` holds the
+    arguments of `load_data` that make the same tensors again; it is plain JSON.
     """
 
     name: str
@@ -47,6 +54,7 @@ class Data:
     test: Split
     classes: tuple[str, ...]
     recipe: dict[str, Any] = field(default_factory=dict)
+    things: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         shape = "×".join(str(n) for n in self.train.x[0].shape) if len(self.train) else "none"
@@ -58,8 +66,11 @@ class Data:
 class Source:
     """Every example of a data set before it is divided; what a family of loaders returns.
 
-    x, y, ids as in `Split`. Of each class, `test` and `valid` examples are set aside for good;
-    the rest is the pool that training labels are drawn from.
+    x, y, ids, texts, masks, boxes as in `Split`. Of each class, `test` and `valid` examples are set
+    aside for good; the rest is the pool that training labels are drawn from. A data set that comes
+    with a test set of its own says of each example where it belongs in `given`: "test", "valid",
+    "train", or "" for those that are divided by the two numbers. Examples that are one thing for the
+    split (frames of one scene, copies of one picture) share a name in `kin` and stay together.
     """
 
     title: str
@@ -69,3 +80,9 @@ class Source:
     classes: tuple[str, ...]
     valid: int
     test: int
+    texts: Sequence[str] = ()
+    masks: Tensor | None = None
+    boxes: Sequence[Tensor] = ()
+    things: tuple[str, ...] = ()
+    given: Sequence[str] = ()
+    kin: Sequence[str] = ()

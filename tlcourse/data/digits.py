@@ -8,7 +8,7 @@ same hand may stand in training and test.
 from tlcourse.data.core import Source
 
 
-def read_digits(size: int) -> Source:
+def read(size: int, domain: str | None = None) -> Source:
     """All digits, smoothly enlarged to size × size and repeated over three channels.
 
     Of each digit 50 are set aside for test and 10 for validation; 114 to 123 remain as the pool.

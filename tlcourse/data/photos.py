@@ -14,6 +14,20 @@ if TYPE_CHECKING:
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
+def read_caltech24(size: int, domain: str | None = None) -> Source:
+    """24 classes × 60 photos of Caltech-101: 15 test, 5 validation and a pool of 40 a class.
+
+    No two of the photos have the same bytes, nor the same pixels at 128 px. Near duplicates exist
+    (the same face or leopard from one photo session), as everywhere in Caltech-101.
+    """
+    from tlcourse.supply import fetch
+
+    root = fetch("caltech24") / "101_ObjectCategories"
+    return read_folder(
+        root, title="Caltech-101, 24 classes × 60 photos", size=size, valid=5, test=15
+    )
+
+
 def read_folder(root: Path, *, title: str, size: int, valid: int, test: int) -> Source:
     """Every photo of root/CLASS/. Class names are the folders' in lower case with spaces; ids are
     `CLASS/NAME.jpg`."""

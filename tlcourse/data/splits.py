@@ -20,19 +20,44 @@ def shuffled(ids: Iterable[str], key: str) -> list[str]:
 
 
 def divide(
-    ids: Sequence[str], y: Sequence[int], *, valid: int, test: int
+    ids: Sequence[str],
+    y: Sequence[int],
+    *,
+    valid: int,
+    test: int,
+    given: Sequence[str] = (),
+    kin: Sequence[str] = (),
 ) -> tuple[Members, Members, Members]:
     """(pool, valid, test), stratified: of each label the first `test` names in hashed order are the
-    test set, the next `valid` the validation set, the rest the pool. No seed enters."""
+    test set, the next `valid` the validation set, the rest the pool. No seed enters.
+
+    given: "train", "valid" or "test" for an example whose place is fixed, "" for the others. kin: a
+    family name each; a family is set aside whole (so there may be a few more than asked for), and
+    enters the order by its name. A family lies within one label.
+    """
+    family = dict(zip(ids, kin or ids, strict=True))
+    fixed = dict(zip(ids, given or ("",) * len(ids), strict=True))
     labels: Members = {}
     for id, label in zip(ids, y, strict=True):
         labels.setdefault(label, []).append(id)
-    order = {label: shuffled(labels[label], "split") for label in sorted(labels)}
-    return (
-        {label: names[test + valid :] for label, names in order.items()},
-        {label: names[test : test + valid] for label, names in order.items()},
-        {label: names[:test] for label, names in order.items()},
-    )
+    pool, validation, tests = {}, {}, {}
+    for label in sorted(labels):
+        kinds: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
+        families: dict[str, list[str]] = {}
+        for id in labels[label]:
+            if fixed[id]:
+                kinds[fixed[id]].append(id)
+            else:
+                families.setdefault(family[id], []).append(id)
+        for name in shuffled(families, "split"):
+            where = "train"
+            if len(kinds["test"]) < test:
+                where = "test"
+            elif len(kinds["valid"]) < valid:
+                where = "valid"
+            kinds[where] += families[name]
+        pool[label], validation[label], tests[label] = kinds["train"], kinds["valid"], kinds["test"]
+    return pool, validation, tests
 
 
 def draw(pool: Members, k: int | None, seed: int) -> Members:
