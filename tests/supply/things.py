@@ -7,6 +7,8 @@ import hashlib
 import io
 import random
 import tarfile
+import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -44,10 +46,23 @@ def tarball(members: Mapping[str, bytes] | Iterable[tuple[tarfile.TarInfo | str,
     return gzip.compress(raw.getvalue(), mtime=0)
 
 
-def packed(urls: tuple[str, ...], files: Mapping[str, bytes], limit: int = 10**7) -> Card:
+def zipball(members: Mapping[str, bytes] | Iterable[tuple[zipfile.ZipInfo | str, bytes]]) -> bytes:
+    """A zip of these members; a ZipInfo stands for itself."""
+    pairs = members.items() if isinstance(members, Mapping) else members
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # two members of one name, on purpose
+        for member, body in pairs:
+            file.writestr(member, body)
+    return raw.getvalue()
+
+
+def packed(
+    urls: tuple[str, ...], files: Mapping[str, bytes], limit: int = 10**7, kind: str = "tar.gz"
+) -> Card:
     """A card of an archive whose members lie below one leading folder."""
     rows = tuple(file_of(path, body) for path, body in files.items())
-    return card_of(Asset(urls, rows, archive="tar.gz", strip=1, at_most_bytes=limit))
+    return card_of(Asset(urls, rows, archive=kind, strip=1, at_most_bytes=limit))
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from tlcourse.errors import CardError
 
 KINDS = ("data", "model")
-ARCHIVES = ("tar.gz",)
+ARCHIVES = ("tar.gz", "zip")
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,7 @@ class _Errand:
             total = sum(file.bytes for file in self.files)
             unpack(
                 path,
+                self.asset.archive,
                 self.files,
                 self.where.folder,
                 self.part.path.with_name("member.tmp"),
