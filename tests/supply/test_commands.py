@@ -5,14 +5,18 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
+from tests.supply.server import cut, status
+from tests.supply.things import content, noise, one
 from tlcourse import cards
 from tlcourse.cli.cards import command as cards_command
 from tlcourse.cli.fetch import command as fetch_command
-from tlcourse.errors import CardError, FetchError
+from tlcourse.course.syllabus import lesson
+from tlcourse.errors import CardError, CourseError, FetchError, NoSpaceError, TierError
 
 COLUMNS = "80"
 
@@ -60,9 +64,84 @@ def test_a_slip_in_the_last_name_costs_no_download(monkeypatch, tmp_path):
     assert not (tmp_path / "home").exists()
 
 
-def test_what_cannot_be_fetched_raises_one_sentence(monkeypatch):
+def test_what_cannot_be_fetched_is_said_once(monkeypatch):
     monkeypatch.setenv("TLCOURSE_OFFLINE", "1")
-    assert isinstance(run(fetch_command, "mobilenetv2").exception, FetchError)
+    result = run(fetch_command, "mobilenetv2")
+    assert result.exit_code == FetchError.exit_code and result.stdout == ""
+    assert result.stderr.count("Could not fetch") == 1
+
+
+@pytest.fixture
+def shelf(server, monkeypatch):
+    """Four small cards at the test server, in place of the course's own."""
+    every = {}
+    for number in range(4):
+        body = noise(30_000, number)
+        every[f"thing{number}"] = replace(
+            one(server.put(f"/{number}", body), body), name=f"thing{number}"
+        )
+    monkeypatch.setattr(cards, "names", lambda kind=None: sorted(every))
+    monkeypatch.setattr(cards, "get", every.__getitem__)
+    monkeypatch.setenv("TLCOURSE_RETRIES", "1")
+    return every
+
+
+def test_all_are_fetched_and_piped_output_is_plain_lines(shelf, server, tmp_path):
+    result = run(fetch_command, "--all")
+    assert result.exit_code == 0
+    home = tmp_path / "home"
+    assert sorted(result.stdout.splitlines()) == [
+        f"{name}: fetched, every byte verified · {home / 'files' / name}" for name in shelf
+    ]
+    assert re.fullmatch(
+        rf"Fetching 4 cards: 120.0 kB to come, [\d.]+ [GT]B free in {home}\n", result.stderr
+    )
+    again = run(fetch_command, "--all")
+    assert again.stderr == "" and again.stdout.count("is here, verified") == 4
+
+
+def test_one_failure_stops_no_other_and_is_told_at_the_end(shelf, server, tmp_path):
+    server.script["/1"].append(status(404))
+    result = run(fetch_command, "--all")
+    assert result.stdout.count("fetched, every byte verified") == 3
+    assert re.search(r"^thing1: not fetched. Could not .*HTTP 404", result.stderr, re.MULTILINE)
+    assert isinstance(result.exception, FetchError)
+    assert str(result.exception).startswith("1 of 4 could not be fetched: thing1. The others")
+    assert run(fetch_command, "--all").exit_code == 0
+    assert content(tmp_path / "home" / "files" / "thing1") == {"thing.bin": noise(30_000, 1)}
+
+
+def test_what_is_left_of_a_part_is_all_that_is_to_come(shelf, server):
+    server.script["/2"].append(cut(20_000))
+    assert run(fetch_command, "thing2").exit_code == FetchError.exit_code
+    assert "Fetching 1 card: 10.0 kB to come" in run(fetch_command, "thing2").stderr
+    assert server.ranges()[-1] == "bytes=20000-"
+
+
+def test_too_little_room_for_all_together_is_seen_before_the_first_byte(shelf, server, monkeypatch):
+    for name, card in shelf.items():
+        huge = replace(card.assets[0].files[0], bytes=10**16)
+        shelf[name] = replace(card, assets=(replace(card.assets[0], files=(huge,)),))
+    error = run(fetch_command, "thing0", "thing1").exception
+    assert isinstance(error, NoSpaceError) and "20,000,000,000,000,000 bytes" in str(error)
+    assert server.log == []
+
+
+def test_a_lessons_needs_come_from_the_lesson(monkeypatch):
+    monkeypatch.setenv("TLCOURSE_OFFLINE", "1")
+    needed = lesson("01").cards["public"]
+    said = run(fetch_command, "--lesson", "1").stderr
+    assert all(f"{name}: not fetched" in said for name in needed) and len(needed) > 1
+    pocket = run(fetch_command, "--lesson", "01", "--tier", "pocket")
+    assert pocket.exit_code == 0 and "embedded" in pocket.stdout
+    assert isinstance(run(fetch_command, "--lesson", "77").exception, CourseError)
+
+
+def test_a_tier_that_a_lesson_lacks_names_those_it_has(monkeypatch):
+    rare = replace(lesson("01"), cards={"pocket": ("digits",)})
+    monkeypatch.setattr("tlcourse.course.syllabus.lesson", lambda number: rare)
+    error = run(fetch_command, "--lesson", "01", "--tier", "gpu").exception
+    assert isinstance(error, TierError) and "no gpu tier. It has: pocket." in str(error)
 
 
 @pytest.mark.public
@@ -70,9 +149,7 @@ def test_fetch_says_what_how_much_and_where(mirror, monkeypatch, tmp_path):
     monkeypatch.setenv("TLCOURSE_MIRROR", str(mirror))
     result = run(fetch_command, "mobilenetv2", "mobilenetv2")
     assert result.exit_code == 0, result.exception
-    assert (
-        result.stderr.startswith("Fetching mobilenetv2: ") and "(2 files, 4.1 MB)" in result.stderr
-    )
+    assert result.stderr.startswith("Fetching 1 card: 4.1 MB to come, ")
     folder = tmp_path / "home" / "files" / "mobilenetv2"
     assert result.stdout == f"mobilenetv2: fetched, every byte verified · {folder}\n"
     assert f"mobilenetv2: is here, verified · {folder}" in run(fetch_command, "mobilenetv2").output
@@ -103,4 +180,5 @@ def test_a_terminal_shows_a_bar_to_the_end(mirror, tmp_path):
     os.close(primary)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode())
     assert process.returncode == 0
-    assert "✓ downloading tf2_mobilenet_….tflite ━" in text and "4.1/4.1 MB" in text
+    assert "Fetching 1 card: 4.1 MB to come" in text
+    assert re.search(r"✓ mobilenetv2 verified +━", text) and "4.1/4.1 MB" in text

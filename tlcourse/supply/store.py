@@ -168,9 +168,14 @@ def locked(card: Card, home: Path, timeout_s: float, tell: Tell) -> Iterator[Non
 
 def require_room(home: Path, needed: int, name: str) -> None:
     """Raises NoSpaceError if `needed` more bytes do not fit where `home` is (or would be)."""
-    there = next(folder for folder in (home, *home.parents) if folder.exists())
-    if needed > (free := shutil.disk_usage(there).free):
+    if needed > (free := free_bytes(home)):
         raise no_space(home, name, needed, free)
+
+
+def free_bytes(folder: Path) -> int:
+    """The room where `folder` is, or would be."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    return shutil.disk_usage(there).free
 
 
 def no_space(home: Path, name: str, needed: int | None, free: int) -> NoSpaceError:

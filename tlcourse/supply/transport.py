@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -220,14 +220,25 @@ def _blocks(source: Path) -> Iterator[bytes]:
 
 def has(url: str, settings: Settings) -> bool:
     """Whether an HTTP mirror answers that it has this file, asked once and briefly."""
+    return _head(url, settings) is not None
+
+
+def length(url: str, settings: Settings) -> int | None:
+    """How many bytes a server says this file has; None if it is silent about it."""
+    told = (_head(url, settings) or {}).get("content-length", "")
+    return int(told) if told.isdecimal() and int(told) else None
+
+
+def _head(url: str, settings: Settings) -> Mapping[str, str] | None:
     import requests
 
     try:
         timeout = min(3.0, settings.connect_s)
-        response = requests.head(url, timeout=timeout, allow_redirects=True)
-        return response.status_code == 200
+        plain = {"Accept-Encoding": "identity"}
+        response = requests.head(url, timeout=timeout, allow_redirects=True, headers=plain)
+        return response.headers if response.status_code == 200 else None
     except requests.RequestException:
-        return False
+        return None
 
 
 def _short(error: BaseException) -> str:

@@ -1,0 +1,149 @@
+"""Many cards at once: few connections, each card's own fate, and Ctrl-C is heard."""
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from tests.supply import server as bad
+from tests.supply.things import PHOTOS, archive, card_of, content, file_of, noise, one, packed
+from tlcourse.cards import Asset
+from tlcourse.errors import FetchError, IntegrityError
+from tlcourse.supply.bring import bring
+from tlcourse.supply.estimate import needs
+from tlcourse.supply.many import CONNECTIONS, bring_all
+
+
+def ignore(*_):
+    pass
+
+
+@pytest.fixture
+def several(server):
+    def make(count, *behaviours, size=40_000):
+        bodies = [noise(size, number) for number in range(count)]
+        return [
+            replace(one(server.put(f"/{n}", body, *behaviours), body), name=f"thing{n}")
+            for n, body in enumerate(bodies)
+        ]
+
+    return make
+
+
+def test_few_connections_at_a_time_and_every_card_arrives(several, server, settings):
+    now = most = 0
+    lock = threading.Lock()
+
+    def counted(handler, body):
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.05)
+        with lock:  # before the last byte: the next request may come at once
+            now -= 1
+        bad.honest(handler, body)
+
+    server.always = counted
+    cards = several(12)
+    outcomes = bring_all(cards, settings, ignore, ignore)
+    assert [outcome.card for outcome in outcomes] == cards
+    for number, outcome in enumerate(outcomes):
+        assert content(outcome.folder) == {"thing.bin": noise(40_000, number)}
+    assert 2 <= most <= CONNECTIONS
+
+
+def test_each_fails_for_itself_and_a_second_call_heals(several, server, settings):
+    cards = several(5)
+    server.script["/1"].extend([bad.status(404)])
+    server.script["/3"].extend([bad.corrupt])
+    outcomes = bring_all(cards, settings, ignore, ignore)
+    assert [type(outcome.error) for outcome in outcomes] == [
+        *(type(None), FetchError),
+        *(type(None), IntegrityError, type(None)),
+    ]
+    assert all(outcome.folder for outcome in bring_all(cards, settings, ignore, ignore))
+    assert len(server.log) == 7
+
+
+def test_the_others_go_on_while_one_waits_for_a_busy_server(several, server, settings):
+    cards = several(6)
+    server.script["/0"].append(bad.status(429, Retry_After="1"))
+    ended = []
+    bring_all(cards, settings, ignore, lambda outcome: ended.append(outcome.card.name))
+    assert ended[-1] == "thing0" and len(ended) == 6
+
+
+def test_stopped_by_hand_it_ends_at_once_and_is_resumed(several, server, settings):
+    cards = several(2, bad.slow(20_000, 0.05), size=400_000)
+    began = threading.Event()
+
+    def tell(name, progress):
+        if progress.step == "download" and progress.done > 100_000:
+            began.set()
+
+    def stop(outcome):
+        raise KeyboardInterrupt
+
+    quick = replace(one(server.put("/q", b"q"), b"q"), name="quick")
+
+    def wait_then_answer(handler, body):
+        began.wait(5)
+        bad.honest(handler, body)
+
+    server.script["/q"].append(wait_then_answer)
+    since = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        bring_all([*cards, quick], settings, tell, stop)
+    assert time.monotonic() - since < 0.9  # the two slow ones would take a second
+    while [t for t in threading.enumerate() if t.name == "tlcourse-fetch"]:
+        time.sleep(0.01)
+    server.log.clear()
+    outcomes = bring_all(cards, settings, ignore, ignore)
+    assert [content(outcome.folder)["thing.bin"] for outcome in outcomes] == [
+        noise(400_000, 0),
+        noise(400_000, 1),
+    ]
+    assert any(asked for asked in server.ranges())
+
+
+def test_a_mistake_of_ours_is_not_kept_quiet(several, settings):
+    def broken(name, progress):
+        raise ZeroDivisionError("ours")
+
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        bring_all(several(2), settings, broken, ignore)
+
+
+def test_what_is_to_come_is_known_before(server, settings, tmp_path):
+    first, second = noise(1000, 5), noise(2000, 6)
+    card = card_of(
+        Asset((server.put("/1", first),), (file_of("1.bin", first),)),
+        Asset((server.put("/2", second),), (file_of("2.bin", second),)),
+    )
+    (need,) = needs([card], settings)
+    assert (need.folder, need.to_come, need.to_write, need.exact) == (None, 3000, 3000, True)
+    (bring(card, settings) / "2.bin").unlink()
+    assert needs([card], settings)[0].to_come == 2000
+    bring(card, settings)
+    assert needs([card], settings)[0].to_come == 0 and needs([card], settings)[0].folder
+
+
+def test_an_archives_length_is_asked_for_and_without_an_answer_its_members_count(server, settings):
+    body = archive(PHOTOS | {"more": noise(30_000)})
+    card = packed((server.put("/t", body),), PHOTOS)
+    (need,) = needs([card], settings)
+    assert (need.to_come, need.exact) == (len(body), True)
+    assert need.to_write == len(body) + card.bytes
+    (need,) = needs([card], replace(settings, offline=True))
+    assert (need.to_come, need.exact) == (card.bytes, False)
+
+
+def test_an_archive_in_a_mirror_folder_costs_no_download(settings, tmp_path):
+    place = tmp_path / "example.org" / "t"
+    place.parent.mkdir()
+    place.write_bytes(archive(PHOTOS))
+    card = packed(("https://example.org/t",), PHOTOS)
+    (need,) = needs([card], replace(settings, mirrors=(str(tmp_path),)))
+    assert (need.to_come, need.to_write, need.exact) == (0, card.bytes, True)

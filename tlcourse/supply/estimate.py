@@ -1,0 +1,70 @@
+"""How much is to come, and whether there is room, before a byte is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlcourse.cards import Asset, Card, File
+from tlcourse.supply import plan, transport
+from tlcourse.supply.bring import present
+from tlcourse.supply.progress import silent
+from tlcourse.supply.settings import Settings
+from tlcourse.supply.store import part_of, place, require_room, verify
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What one card still takes. `folder` if it is here; else bytes to come and to be written.
+
+    `exact` is false where an archive's length was not to be had: then its members are counted.
+    """
+
+    card: Card
+    folder: Path | None = None
+    to_come: int = 0
+    to_write: int = 0
+    exact: bool = True
+
+
+def needs(cards: Sequence[Card], settings: Settings) -> list[Need]:
+    """One for each card, in order. Servers are asked, briefly, how long their archives are."""
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(lambda card: _need(card, settings), cards))
+
+
+def _need(card: Card, settings: Settings) -> Need:
+    if folder := present(card, settings):
+        return Need(card, folder)
+    lacking = [bad.file for bad in verify(card.files, place(card, settings.home), silent)]
+    to_come = to_write = 0
+    exact = True
+    for asset, files in plan.todo(card, lacking):
+        got = part_of(card, card.assets.index(asset), settings.home).read()
+        size, known = _download(asset, files, settings)
+        exact = exact and known
+        rest = 0 if got.done else max(0, size - got.bytes)
+        to_come += rest
+        to_write += rest + (sum(file.bytes for file in files) if asset.archive else 0)
+    return Need(card, None, to_come, to_write, exact)
+
+
+def _download(asset: Asset, files: Sequence[File], settings: Settings) -> tuple[int, bool]:
+    """Bytes that this asset's download has, and whether that is known."""
+    if asset.archive is None:
+        return files[0].bytes, True
+    for source in plan.sources(asset.urls, settings.mirrors, settings.offline):
+        if source.kind == "folder":
+            if Path(source.place).expanduser().is_file():
+                return 0, True  # it is read where it lies
+        elif (length := transport.length(source.place, settings)) is not None:
+            return length, True
+    return sum(file.bytes for file in files), False
+
+
+def check_room(lacking: Sequence[Need], settings: Settings) -> None:
+    """Raises NoSpaceError if all of it together does not fit."""
+    names = ", ".join(need.card.name for need in lacking)
+    require_room(settings.home, sum(need.to_write for need in lacking), names)

@@ -1,0 +1,94 @@
+"""Bringing many cards at once: few connections, and no card's trouble stops another."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlcourse.cards import Card
+from tlcourse.errors import TLCourseError
+from tlcourse.supply.bring import bring
+from tlcourse.supply.progress import Progress
+from tlcourse.supply.settings import Settings
+
+CONNECTIONS = 4  # a classroom of thirty is 120 of them at one server
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The folder in which every byte is right, or the sentence that says why there is none."""
+
+    card: Card
+    folder: Path | None
+    error: TLCourseError | None = None
+
+
+class _Stopped(Exception):
+    """Nobody waits for this any more."""
+
+
+def bring_all(
+    cards: Sequence[Card],
+    settings: Settings,
+    tell: Callable[[str, Progress], None],
+    done: Callable[[Outcome], None],
+    *,
+    connections: int = CONNECTIONS,
+) -> list[Outcome]:
+    """Bring every card, `connections` at a time; the outcomes in the order of `cards`.
+
+    `tell` hears a card's name and its progress, in whichever thread brings it; `done` hears each
+    outcome in this one. Ctrl-C ends the wait at once: what was begun is resumed by the next call.
+    """
+    waiting = deque(cards)
+    ended: queue.Queue[Outcome | BaseException] = queue.Queue()
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                card = waiting.popleft()
+            except IndexError:
+                return
+            ended.put(_brought(card, settings, tell, stop))
+
+    for _ in range(min(connections, len(waiting))):
+        # Daemons: a retry that sleeps must not hold up somebody who has given up.
+        threading.Thread(target=work, daemon=True, name="tlcourse-fetch").start()
+    outcomes: dict[str, Outcome] = {}
+    try:
+        while len(outcomes) < len(cards):
+            try:
+                outcome = ended.get(timeout=0.5)  # Windows hears no Ctrl-C in a wait without end
+            except queue.Empty:
+                continue
+            if isinstance(outcome, BaseException):
+                raise outcome
+            outcomes[outcome.card.name] = outcome
+            done(outcome)
+    finally:
+        stop.set()
+    return [outcomes[card.name] for card in cards]
+
+
+def _brought(
+    card: Card,
+    settings: Settings,
+    tell: Callable[[str, Progress], None],
+    stop: threading.Event,
+) -> Outcome | BaseException:
+    def relay(progress: Progress) -> None:
+        if stop.is_set():
+            raise _Stopped
+        tell(card.name, progress)
+
+    try:
+        return Outcome(card, bring(card, settings, relay))
+    except TLCourseError as error:
+        return Outcome(card, None, error)
+    except BaseException as error:  # a mistake of ours: raised where the wait is
+        return error
