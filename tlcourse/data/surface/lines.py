@@ -1,0 +1,77 @@
+"""The production lines: what is made there, how it is lit, and what camera looks at it."""
+
+from dataclasses import dataclass
+
+CLASSES = ("good", "scratch", "dent", "stain", "crack", "pit", "seam")
+MATERIALS = ("steel", "paint", "wood", "fabric")
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line. Ranges are (low, high), from which each picture draws its own.
+
+    mix: how many pictures of each material a batch has, of every class; 8 in all, so that the
+    material says nothing of the class. Angles in degrees, blur in pixels.
+    """
+
+    title: str
+    mix: tuple[int, int, int, int]
+    severity: Range  # how deep, how dark: 1 is plain to see
+    azimuth: Range  # where the light comes from; 0 is the right, 90 the top
+    elevation: Range  # how high it stands
+    lamp: tuple[float, float, float]  # its colour
+    ambient: Range  # light from everywhere, beside the lamp's
+    zoom: Range  # half the picture's width in the world: larger shows smaller flaws
+    turn: Range  # how the camera is turned
+    tilt: float  # perspective: how much farther one edge may be
+    exposure: Range
+    cast: tuple[float, float, float]  # what is left by the white balance
+    contrast: float
+    vignette: Range
+    blur: Range
+    noise: Range  # deviation of a mid grey, in 1/255
+    clutter: float  # how often shadows, dust and fibres lie on a part
+
+
+LINES = {
+    "line-a": Line(
+        title="bright hall, cool lamps, a sharp camera",
+        mix=(3, 2, 2, 1),
+        severity=(0.65, 1.25),
+        azimuth=(60, 200),
+        elevation=(28, 58),
+        lamp=(0.97, 1.0, 1.06),
+        ambient=(0.30, 0.50),
+        zoom=(0.9, 1.1),
+        turn=(-8, 8),
+        tilt=0.08,
+        exposure=(0.85, 1.2),
+        cast=(0.98, 1.0, 1.03),
+        contrast=1.3,
+        vignette=(0.05, 0.2),
+        blur=(0.45, 0.7),
+        noise=(2.0, 5.0),
+        clutter=0.35,
+    ),
+    "line-b": Line(
+        title="dim hall, warm grazing lamps, an old camera farther away",
+        mix=(1, 2, 2, 3),
+        severity=(0.7, 1.25),
+        azimuth=(-80, 70),
+        elevation=(16, 40),
+        lamp=(1.12, 1.0, 0.80),
+        ambient=(0.18, 0.36),
+        zoom=(1.1, 1.35),
+        turn=(-25, 25),
+        tilt=0.22,
+        exposure=(0.75, 1.15),
+        cast=(1.08, 1.0, 0.84),
+        contrast=1.45,
+        vignette=(0.25, 0.5),
+        blur=(0.7, 1.05),
+        noise=(5.0, 10.0),
+        clutter=0.5,
+    ),
+}
