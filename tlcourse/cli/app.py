@@ -20,6 +20,7 @@ COMMANDS = {  # name: what it does; the module of that name has the click comman
     "lessons": "List the lessons, and the tiers that can run here.",
     "reset": "Put a lesson back as it was given out; keep yours beside it.",
     "fetch": "Bring data and weights here, every byte verified.",
+    "mirror": "Make, serve and check a copy of what the course takes from the web.",
     "cards": "List data and models: what they are, whose, and whether they are here.",
     "replay": "Run a recorded session again, and say whether it agrees.",
     "doctor": "Look at this machine: what works, what does not, what to do.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from tlcourse.errors import FetchError
 
 if TYPE_CHECKING:
     from tlcourse.cards import Card
+    from tlcourse.supply import Settings
 
 
 @click.command("fetch")
@@ -26,36 +28,45 @@ def command(
     TLCOURSE_HOME the folder to put things in. `tlcourse cards` lists the names.
     """
     from tlcourse.supply import read_settings
+
+    # All of them before the first: a slip in the last name must not cost a download.
+    cards = chosen(names, numbers, tier, every)
+    failed = bring_here(cards, read_settings(), say_present=True)[1]
+    if failed and len(cards) == 1:  # its sentence was said
+        click.get_current_context().exit(FetchError.exit_code)
+    if failed:
+        raise FetchError(
+            f"{len(failed)} of {len(cards)} could not be fetched: {', '.join(failed)}. "
+            f"The others are here; the same command again goes on where it stopped."
+        )
+
+
+def bring_here(
+    cards: Sequence[Card], settings: Settings, *, say_present: bool
+) -> tuple[dict[str, Path], list[str]]:
+    """Fetch what is lacking, showing it; where each card lies, and the names that failed."""
     from tlcourse.supply.board import announcement, board
     from tlcourse.supply.estimate import check_room, needs
     from tlcourse.supply.many import bring_all
     from tlcourse.supply.settings import check_mirrors
     from tlcourse.supply.store import free_bytes
 
-    # All of them before the first: a slip in the last name must not cost a download.
-    cards, settings = chosen(names, numbers, tier, every), read_settings()
     check_mirrors(settings)
     found = needs(cards, settings)
-    for need in found:
+    folders = {need.card.name: need.folder for need in found if need.folder}
+    for need in found if say_present else ():
         if need.folder:
             click.echo(f"{need.card.name}: {_standing(need.card, need.folder)}")
     lacking = sorted((need for need in found if not need.folder), key=lambda need: -need.to_come)
     if not lacking:
-        return
+        return folders, []
     home = settings.home
     click.echo(announcement(lacking, free_bytes(home), str(home)), err=True)
     check_room(lacking, settings)
     with board(lacking) as (tell, done):
         outcomes = bring_all([need.card for need in lacking], settings, tell, done)
-    failed = [outcome for outcome in outcomes if outcome.error]
-    if failed and len(cards) == 1:  # its sentence was said
-        click.get_current_context().exit(failed[0].error.exit_code)
-    if failed:
-        raise FetchError(
-            f"{len(failed)} of {len(cards)} could not be fetched: "
-            f"{', '.join(outcome.card.name for outcome in failed)}. The others are here; "
-            f"the same command again goes on where it stopped."
-        )
+    folders |= {one.card.name: one.folder for one in outcomes if one.folder}
+    return folders, sorted(one.card.name for one in outcomes if one.error)
 
 
 def _standing(card: Card, folder: Path) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from tlcourse.cards import File
 from tlcourse.errors import IntegrityError, UnsafePathError
@@ -62,6 +63,25 @@ def unpack(
     raise IntegrityError(f"it lacks {len(wanted):,} of {len(files):,} files, the first is {first}")
 
 
+def why_wrong(archive: Path, kind: str, files: Sequence[File], *, strip: int) -> str | None:
+    """Why this archive would not give `files`; None if it does. Nothing is written."""
+    wanted = {file.path: file for file in files}
+    try:
+        for member in READERS[kind](archive, strip):
+            if (file := wanted.pop(member.path, None)) is None:
+                continue
+            if not member.regular:
+                return f"{member.path} is a link or a device in the archive, not a file"
+            _copy(member, file, None)
+            if not wanted:
+                return None
+    except BROKEN as error:
+        return f"the archive is broken or cut short ({error})"
+    except (IntegrityError, UnsafePathError) as error:
+        return str(error)
+    return f"it lacks {len(wanted):,} of {len(files):,} files, the first is {next(iter(wanted))}"
+
+
 def make_folder(parent: Path, folder: Path) -> None:
     """Make `parent` below `folder`, refusing a way that a link leads elsewhere."""
     parent.mkdir(parents=True, exist_ok=True)
@@ -70,18 +90,25 @@ def make_folder(parent: Path, folder: Path) -> None:
 
 
 def _place(member: Member, file: File, target: Path, scratch: Path) -> None:
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    with open(scratch, "wb") as sink:
+        _copy(member, file, sink)
+    os.replace(scratch, target)
+
+
+def _copy(member: Member, file: File, sink: BinaryIO | None) -> None:
+    """Read a member to its end, into `sink` if there is one. Raises IntegrityError if it is wrong."""
     if member.bytes != file.bytes:
         raise IntegrityError(f"{file.path}: expected {file.bytes:,} bytes, got {member.bytes:,}")
     digest, got = hashlib.sha256(), 0
-    scratch.parent.mkdir(parents=True, exist_ok=True)
-    with member.open() as source, open(scratch, "wb") as sink:
+    with member.open() as source:
         # The header's size is a claim as well: no more is read than the card promises.
         while block := source.read(min(1 << 20, file.bytes - got + 1)):
             got += len(block)
             if got > file.bytes:
                 raise IntegrityError(f"{file.path}: expected {file.bytes:,} bytes, got more")
             digest.update(block)
-            sink.write(block)
+            if sink:
+                sink.write(block)
     if (found := digest.hexdigest()) != file.sha256:
         raise IntegrityError(f"{file.path}: expected sha256 {file.sha256}, got {found}")
-    os.replace(scratch, target)

@@ -1,0 +1,167 @@
+"""Putting cards into a mirror, out of the store in which their bytes were verified."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from tlcourse.cards import Asset, Card, File
+from tlcourse.errors import IntegrityError, SupplyError
+from tlcourse.supply import plan
+from tlcourse.supply.archive import make_folder, why_wrong
+from tlcourse.supply.mirror.index import NAME, Row, read_index
+from tlcourse.supply.store import disk_errors, hash_file, require_room
+
+LEAD = "subset"  # stands for the leading folders that a card strips
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file of the mirror: where it goes, and the cards' assets that it must serve."""
+
+    path: str
+    assets: tuple[tuple[Card, Asset], ...]
+
+    @property
+    def archive(self) -> str | None:
+        return self.assets[0][1].archive
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder in which something else lives. Raises SupplyError."""
+    if folder.exists() and not folder.is_dir():
+        raise SupplyError(f"{folder} is a file. Name a folder for the mirror.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / NAME).is_file():
+        raise SupplyError(
+            f"{folder} holds something else (no {NAME} in it). Name an empty or a new folder."
+        )
+
+
+def plan_jobs(cards: Sequence[Card]) -> tuple[Job, ...]:
+    """The files that a mirror of these cards has. Cards may share an archive, which is one file."""
+    shared: dict[str, list[tuple[Card, Asset]]] = {}
+    for card in cards:
+        for asset in card.assets:
+            (source,) = plan.sources(asset.urls[:1], [""], offline=True)
+            shared.setdefault(source.place.lstrip("/"), []).append((card, asset))
+    return tuple(Job(path, tuple(pairs)) for path, pairs in shared.items())
+
+
+def put(
+    folder: Path, cards: Sequence[Card], folders: Mapping[str, Path], tell: Callable[[str], None]
+) -> list[Row]:
+    """Put the cards' files below `folder`; their rows of the index. `folders`: where each card lies.
+
+    What is there and right is left alone. Raises a SupplyError if a file changed meanwhile, or if
+    the disk is full; what was put there until then is whole, and another call goes on.
+    """
+    rows: list[Row] = []
+    with disk_errors(folder, "the mirror"):
+        for job in plan_jobs(cards):
+            target = folder / job.path
+            if why := why_not(job, target):
+                needed = sum(asset_bytes(asset) for _, asset in job.assets)
+                require_room(folder, needed, job.path)
+                make_folder(target.parent, folder)
+                with _beside(target) as sink:
+                    _write(job, folders, sink)
+                if why := why_not(job, target):
+                    raise IntegrityError(f"{target} was written, but then {why}. Check that disk.")
+                names = dict.fromkeys(card.name for card, _ in job.assets)
+                tell(f"{', '.join(names)} · {job.path.split('/')[-1]}")
+            digest, size = hash_file(target), target.stat().st_size
+            rows += [Row(card.name, job.path, size, digest) for card, _ in job.assets]
+    return rows
+
+
+def asset_bytes(asset: Asset) -> int:
+    return sum(file.bytes for file in asset.files)
+
+
+def why_not(job: Job, target: Path) -> str | None:
+    """Why this file does not give its cards what they promise; None if it does."""
+    if not target.is_file():
+        return "it is missing"
+    for card, asset in job.assets:
+        if asset.archive:
+            why = why_wrong(target, asset.archive, asset.files, strip=asset.strip)
+            if why is None and (size := target.stat().st_size) > asset.at_most_bytes:
+                why = f"its {size:,} bytes are more than the card's {asset.at_most_bytes:,}"
+        else:
+            (file,) = asset.files
+            got = hash_file(target)
+            why = None if got == file.sha256 else f"expected sha256 {file.sha256}, got {got}"
+        if why:
+            return f"{card.name}: {why}"
+    return None
+
+
+def earlier_cards(folder: Path) -> list[str]:
+    """The cards that this mirror holds already, so that more can be added to it."""
+    return list(dict.fromkeys(row.name for row in read_index(folder)))
+
+
+def _write(job: Job, folders: Mapping[str, Path], sink: BinaryIO) -> None:
+    if job.archive is None:
+        card, asset = job.assets[0]
+        with open(folders[card.name] / asset.files[0].path, "rb") as source:
+            shutil.copyfileobj(source, sink, 1 << 20)
+        return
+    members = {}
+    for card, asset in job.assets:
+        for file in asset.files:
+            members["/".join([LEAD] * asset.strip + [file.path])] = (folders[card.name], file)
+    pack = _tar if job.archive == "tar.gz" else _zip
+    # In order, and with no date: the same cards make the same bytes on every machine.
+    pack(((name, _read(*members[name])) for name in sorted(members)), sink)
+
+
+def _tar(members: Iterator[tuple[str, bytes]], sink: BinaryIO) -> None:
+    with (
+        gzip.GzipFile("", "wb", 6, sink, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name, body in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            tar.addfile(info, io.BytesIO(body))
+
+
+def _zip(members: Iterator[tuple[str, bytes]], sink: BinaryIO) -> None:
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, body in members:
+            info = zipfile.ZipInfo(name)
+            info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+            file.writestr(info, body, zipfile.ZIP_DEFLATED, 6)
+
+
+def _read(folder: Path, file: File) -> bytes:
+    body = (folder / file.path).read_bytes()
+    if hashlib.sha256(body).hexdigest() != file.sha256:
+        raise IntegrityError(f"{folder / file.path} has changed since it was verified. Try again.")
+    return body
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[BinaryIO]:
+    """A file that takes its place when it is whole. No server shows a name with a dot before it."""
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        with open(temporary, "wb") as sink:
+            yield sink
+            sink.flush()
+            os.fsync(sink.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)

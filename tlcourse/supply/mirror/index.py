@@ -1,0 +1,68 @@
+"""INDEX.tsv: what a mirror holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlcourse.cards.card import why_unsafe
+from tlcourse.errors import SupplyError
+
+NAME = "INDEX.tsv"
+HEADER = "name\tpath\tbytes\tsha256"
+WHEELS = "(wheel)"  # in the column of cards' names, which have no such letters
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Row:
+    """`path` below the mirror, with slashes, holds something of the card `name`, or is a wheel."""
+
+    name: str
+    path: str
+    bytes: int
+    sha256: str
+
+
+def read_index(folder: Path) -> tuple[Row, ...]:
+    """The rows; none if there is no index. Raises SupplyError for an index that is none."""
+    try:
+        text = (folder / NAME).read_text("utf-8")
+    except FileNotFoundError:
+        return ()
+    header, *lines = text.splitlines() or [""]
+    if header != HEADER:
+        raise SupplyError(f"{folder / NAME} is no index of a mirror that `tlcourse mirror` built.")
+    rows = []
+    for number, line in enumerate(lines, start=2):
+        parts = line.split("\t")
+        if len(parts) != 4 or not parts[2].isdecimal() or leaves(parts[1]):
+            raise SupplyError(
+                f"Line {number} of {folder / NAME} is damaged: {line!r}. Build it again."
+            )
+        rows.append(Row(parts[0], parts[1], int(parts[2]), parts[3]))
+    return tuple(rows)
+
+
+def leaves(path: str) -> str | None:
+    """Why a mirror's path is refused, or None. Unlike a card's, its parts may end in a dot.
+
+    >>> leaves("codeload.github.com/someone/datasets./tar.gz/1")
+    >>> leaves("a/../b")
+    "it has a '..'"
+    """
+    return why_unsafe("/".join(part.rstrip(". ") or part for part in path.split("/")))
+
+
+def write_index(folder: Path, rows: Iterable[Row]) -> None:
+    lines = [f"{row.name}\t{row.path}\t{row.bytes}\t{row.sha256}" for row in sorted(set(rows))]
+    write_text(folder / NAME, "\n".join([HEADER, *lines, ""]))
+
+
+def write_text(path: Path, text: str) -> None:
+    """The whole text or the old one: students may be reading while a mirror is built."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, "utf-8")
+    os.replace(temporary, path)
