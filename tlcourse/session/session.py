@@ -17,6 +17,7 @@ from .autosave import check_folder, save_to
 from .commands import AddLoRA, Branch, Command, Rewind, kinds, members
 from .engine import engine
 from .events import Event, Failed, Finished
+from .giveway import give_way
 from .inbox import Envelope, Inbox
 from .memory import memory_of
 from .plan import check_kinds, check_step, device_of, plan
@@ -193,11 +194,12 @@ class Session:
         return self.result
 
     def _train(self) -> None:
-        tell, t = self.events.append, self._training
+        tell, t, pause = self.events.append, self._training, give_way()
         try:
             while True:
                 for event in self._engine():
                     tell(event)
+                    pause()
                 if not (self._inbox.alone and self._inbox.planned):
                     break
                 self._inbox.reopen()  # a replay of a run that was gone on with after its end

@@ -11,6 +11,8 @@ import sys
 import threading
 from functools import cache
 
+from . import heap
+
 SWITCH_S = 2e-5  # a busy cell hands the interpreter back after this, instead of 5 ms
 
 
@@ -36,6 +38,7 @@ class Cores:
             if self._switch_s is None:
                 self._switch_s = sys.getswitchinterval()
                 sys.setswitchinterval(min(SWITCH_S, self._switch_s))
+                heap.keep()
             threads = self._threads
         torch.set_num_threads(1)
         release_openmp_pool()
@@ -49,6 +52,7 @@ class Cores:
             if self._borrowers == 0 and self._switch_s is not None:
                 sys.setswitchinterval(self._switch_s)
                 self._switch_s = None
+                heap.let_go()
 
     def reclaim(self) -> None:
         """Called by the lender whenever it is its turn: has its threads again if no run is on."""

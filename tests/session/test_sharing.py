@@ -1,0 +1,106 @@
+"""A run shares interpreter and memory with the notebook it trains in: neither starves the other."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import tlcourse as tl
+from tlcourse.session.giveway import REST_S
+
+from .conftest import mlp
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="a clock of a thread's processor time")
+
+
+@pytest.fixture
+def long(numbers):
+    run = tl.Session(mlp(), numbers, steps=10**6, eval_every=10**6).start()
+    yield run
+    if run.status == "running":
+        run.send(tl.Stop())
+        run.run()
+
+
+def rests(seconds: float) -> int:
+    """How often this thread, computing, was held up for about as long as it is asked to rest."""
+    count, last = 0, time.perf_counter()
+    end = last + seconds
+    while last < end:
+        now = time.perf_counter()
+        count += 0.8 * REST_S < now - last < 3 * REST_S
+        last = now
+    return count
+
+
+@LINUX
+def test_a_cell_that_computes_rests_and_a_cell_alone_does_not(long):
+    alone = rests(0.5)
+    while long.step < 20:
+        time.sleep(0.01)
+    beside = rests(1.0)
+    long.send(tl.Stop())
+    long.run()
+    afterwards = rests(0.5)
+    assert beside >= 15, (alone, beside, afterwards)
+    assert afterwards < beside / 4, (alone, beside, afterwards)
+
+
+@LINUX
+@pytest.mark.parametrize("after_s", [0.1, 0.13, 0.17, 0.2])
+def test_an_interrupt_reaches_a_cell_that_rests(long, after_s):
+    alarm = threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        alarm.start()
+        rests(10)
+    assert long.status == "running"
+
+
+STEPS = """
+import resource
+import torch
+from torch import nn
+import tlcourse as tl
+from tlcourse.data import Data, Split
+
+torch.manual_seed(0)
+x, y = torch.randint(0, 255, (64, 3, 64, 64), dtype=torch.uint8), torch.arange(64) % 2
+part = Split(x, y, tuple(map(str, range(64))))
+none = Split(x[:0], y[:0], ())
+faults = {}
+
+def loss(logits, y):
+    if (at := run.step) in (5, 15):
+        faults[at] = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    return nn.functional.cross_entropy(logits, y)
+
+layers = [m for n in range(3) for m in (nn.Conv2d(3 if n == 0 else 32, 32, 3, padding=1), nn.ReLU())]
+model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 2))
+run = tl.Session(model, Data("", "", part, none, none, ("a", "b"), {}), steps=16, loss=loss, seed=0)
+run.start()
+run.run()
+print((faults[15] - faults[5]) / 10)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="glibc's own")
+def test_a_step_finds_the_memory_of_the_last():
+    def faults_a_step(**env: str) -> float:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+        told = subprocess.run(
+            [sys.executable, "-c", STEPS],
+            env=clean | env,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return float(told.stdout)
+
+    kept, untouched = faults_a_step(), faults_a_step(MALLOC_TOP_PAD_="131072")
+    assert kept < untouched / 2, (kept, untouched)  # somebody's own setting is left alone
