@@ -252,16 +252,7 @@ def test_parts_of_a_file(served):
     assert (code, headers["Content-Length"], body) == (200, "90000", b"")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        *("/../home", "/%2e%2e/home", "/..%2fhome", "/%2e%2e%2fhome", "/..", "/a/../../home"),
-        *("//etc/passwd", "/%2fetc/passwd", "/..\\home", "/..%5chome", "/secret", "/.hidden"),
-        *("/wheels/.coming/x", "/INDEX.tsv%00.txt", "/INDEX.tsv/", "/way/secret", "/nothing"),
-        *("/example.org", "/empty/", "/c:/x"),
-    ],
-)
-def test_nothing_outside_and_nothing_hidden_is_served(mirror, served, tmp_path, path):
+def test_nothing_outside_and_nothing_hidden_is_served(mirror, served, tmp_path):
     (tmp_path / "secret").write_text("secret")
     (mirror / ".hidden").write_text("secret")
     (mirror / "secret").symlink_to(tmp_path / "secret")
@@ -269,14 +260,21 @@ def test_nothing_outside_and_nothing_hidden_is_served(mirror, served, tmp_path, 
     (mirror / "empty").mkdir()
     (mirror / "wheels" / ".coming").mkdir(parents=True)
     (mirror / "wheels" / ".coming" / "x").write_text("secret")
-    code, _, body = ask(served, path)
-    assert (code, body) == (404, b"")
+    for path in (
+        *("/../home", "/%2e%2e/home", "/..%2fhome", "/%2e%2e%2fhome", "/..", "/a/../../home"),
+        *("//etc/passwd", "/%2fetc/passwd", "/..\\home", "/..%5chome", "/secret", "/.hidden"),
+        *("/wheels/.coming/x", "/INDEX.tsv%00.txt", "/INDEX.tsv/", "/way/secret", "/nothing"),
+        *("/example.org", "/empty/", "/c:/x", "/../secret", "/example.org/../../secret"),
+    ):
+        code, _, body = ask(served, path)
+        assert (path, code, body) == (path, 404, b"")
+    assert ask(served, "/INDEX.tsv")[0] == 200
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_nobody_can_change_a_mirror(mirror, served, method):
+def test_nobody_can_change_a_mirror(mirror, served):
     before = content(mirror)
-    assert ask(served, "/INDEX.tsv", method)[0] == 501
+    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
+        assert (method, ask(served, "/INDEX.tsv", method)[0]) == (method, 501)
     assert content(mirror) == before
 
 

@@ -22,6 +22,7 @@ import tlcourse
 from tlcourse.errors import SupplyError
 
 ROOT = Path(tlcourse.__file__).parents[1]
+OF_INSTALLERS = ("direct_url.json", "uv_cache.json", "uv_build.json")
 BUILD = "import sys, hatchling.build as b; print(b.build_wheel(sys.argv[1]))"
 
 
@@ -38,7 +39,9 @@ def own_wheel(wheels: Path) -> Path:
     shutil.rmtree(apart, ignore_errors=True)
     apart.mkdir()
     try:
-        wheel = _built(apart) if (ROOT / "pyproject.toml").is_file() else _repacked(apart)
+        wheel = (
+            _built(apart) if (ROOT / "pyproject.toml").is_file() else repacked("tlcourse", apart)
+        )
         for old in wheels.glob("tlcourse-*.whl"):
             if old.name != wheel.name:
                 old.unlink()
@@ -62,19 +65,26 @@ def _built(folder: Path) -> Path:
     return wheel
 
 
-def _repacked(folder: Path) -> Path:
-    """An installed distribution knows its files; without what the installer added, that is its wheel."""
-    found = importlib.metadata.distribution("tlcourse")
-    info = f"tlcourse-{found.version}.dist-info"
-    left_out = {
-        f"{info}/{name}" for name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
-    }
+def repacked(name: str, folder: Path) -> Path:
+    """The wheel from which a distribution was installed, put together from its installed files.
+
+    Without what an installer adds (scripts are made anew from the entry points). Its path in `folder`.
+    """
+    found = importlib.metadata.distribution(name)
+    info = next(str(file.parent) for file in found.files or () if file.name == "METADATA")
+    left_out = {f"{info}/{each}" for each in ("RECORD", "INSTALLER", "REQUESTED", *OF_INSTALLERS)}
     paths = sorted(
-        str(file)
+        file.as_posix()
         for file in found.files or ()
-        if ".." not in file.parts and "__pycache__" not in file.parts and str(file) not in left_out
+        if ".." not in file.parts
+        and "__pycache__" not in file.parts
+        and file.as_posix() not in left_out
     )
-    wheel = folder / f"tlcourse-{found.version}-py3-none-any.whl"
+    tags = [line[5:] for line in found.read_text("WHEEL").splitlines() if line.startswith("Tag: ")]
+    parts = (
+        ".".join(dict.fromkeys(part)) for part in zip(*(t.split("-") for t in tags), strict=True)
+    )
+    wheel = folder / f"{info.removesuffix('.dist-info')}-{'-'.join(parts)}.whl"
     record = io.StringIO()
     rows = csv.writer(record, lineterminator="\n")
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as packed:

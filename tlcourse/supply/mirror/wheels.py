@@ -169,9 +169,17 @@ def _present(wheels: Path, target: Target, pins: dict[str, Pin]) -> dict[str, Pa
             continue
         pin = pins.get(name)
         if pin and str(version) == pin.version and not of.isdisjoint(tags):
-            if not pin.hashes or hash_file(wheel) in pin.hashes:
+            if hash_file(wheel) in pin.hashes if pin.hashes else _whole(wheel):
                 found[name] = wheel
     return found
+
+
+def _whole(wheel: Path) -> bool:
+    try:
+        with zipfile.ZipFile(wheel) as file:
+            return file.testzip() is None
+    except zipfile.BadZipFile:
+        return False
 
 
 def _download(wheels: Path, target: Target, pins: Iterable[Pin]) -> None:
