@@ -124,8 +124,8 @@ def equal(a, b):
     [
         ({"name": "mobilenetv3"}, r"No model 'mobilenetv3'\. Did you mean 'mobilenetv2'\?.*minilm"),
         ({"name": "timm/resnet10x"}, "timm has no model 'resnet10x'"),
-        ({"name": "timm/resnet10t"}, "no weights here yet.*pretrained=False, or mobilenetv2"),
-        ({"name": "hf/google/vit"}, "later release.*pocket-resnet"),
+        ({"name": "timm/resnet10t"}, "no card here.*timm/resnet50.*tlcourse cards pin timm/resnet10t"),
+        ({"name": "hf/google/vit"}, "'hf/google/vit' has no card here.*hf/dinov2-small"),
         ({"name": "minilm", "classes": "imagenet"}, "only the pre-trained mobilenetv2.*not 'minilm'"),
         ({"name": "minilm", "classes": "cat"}, "'cat' is one string"),
         ({"name": "minilm", "classes": 1}, "two or more"),

@@ -29,11 +29,34 @@ Cards touch neither network nor disk beyond themselves; `tlcourse.supply` does.
     strip = 1                        # leading folders to drop from a member's name
     at_most_bytes = 400000000        # a longer download is refused (archives have no size of their own)
 
+    [hub]                            # only for a model of the Hugging Face hub, in hub/NAME.toml
+    repo = "facebook/dinov2-small"
+    revision = "ed25f3a3…"           # the commit; in an unpinned card also a branch or a tag
+    files = ["config.json", "…"]     # what is wanted of it
+    parameters = 22056576            # numbers in its weights
+    loads = "hf/dinov2-small"        # for `load_model`; left out if it has no shape for it
+
 A card with `[package]` and no `urls` is embedded. With both, the package's files are used in place
 if they are there and the hashes fit, else the web's.
+
+A card with `[hub]` and no assets is *unpinned*: `get` refuses it, so nothing can be fetched by it.
+`tlcourse cards pin NAME` asks the hub for the commit and every hash, and writes the assets.
 """
 
 from tlcourse.cards.card import Asset, Card, File
-from tlcourse.cards.shelf import get, names
+from tlcourse.cards.hubcard import Hub
+from tlcourse.cards.shelf import get, hub, hub_card, hub_names, names, pins, shipped
 
-__all__ = ["Asset", "Card", "File", "get", "names"]
+__all__ = [
+    "Asset",
+    "Card",
+    "File",
+    "Hub",
+    "get",
+    "hub",
+    "hub_card",
+    "hub_names",
+    "names",
+    "pins",
+    "shipped",
+]

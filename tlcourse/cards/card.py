@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tlcourse.cards.hubcard import Hub, check_pinned, parse_hub
 from tlcourse.errors import CardError
 
 KINDS = ("data", "model")
@@ -59,6 +60,12 @@ class Card:
     assets: tuple[Asset, ...]
     package: Package | None = None
     embedded: str | None = None
+    hub: Hub | None = None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether every byte is known by its hash; only a hub card can lack that."""
+        return bool(self.assets)
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -90,6 +97,7 @@ def parse(table: Mapping[str, Any], manifests: Mapping[str, tuple[File, ...]]) -
         assets=assets,
         package=_package(table["package"], name) if "package" in table else None,
         embedded=_text(table, "embedded", name) if "embedded" in table else None,
+        hub=parse_hub(table["hub"], name) if "hub" in table else None,
     )
     _check_whole(card)
     return card
@@ -153,6 +161,10 @@ def _package(row: Mapping[str, Any], name: str) -> Package:
 
 
 def _check_whole(card: Card) -> None:
+    if card.hub and (card.package or card.embedded or card.kind != "model"):
+        raise CardError(f"Card {card.name!r}: what comes from a hub is a model, and not embedded.")
+    if card.hub and not card.assets:
+        return  # unpinned: it can be read about, but `cards.get` does not give it out
     if not card.assets:
         raise CardError(f"Card {card.name!r} has no assets.")
     fetchable = [bool(asset.urls) for asset in card.assets]
@@ -166,6 +178,8 @@ def _check_whole(card: Card) -> None:
         if other := seen.get(file.path.lower()):
             raise CardError(f"Card {card.name!r} has both {other!r} and {file.path!r}.")
         seen[file.path.lower()] = file.path
+    if card.hub:
+        check_pinned(card)
 
 
 def _check_file(file: File, name: str) -> None:

@@ -1,13 +1,23 @@
-"""Where the cards stand: TOML files in this package, each read once, when it is asked for."""
+"""Where the cards stand: TOML files in this package, each read once, when it is asked for.
+
+Cards of the hubs' models stand apart, in `hub/`: the gpu tier alone wants them, and most are not
+pinned yet. A pinned copy in the user's store (TLCOURSE_HOME/cards) goes before the package's.
+"""
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
-from tlcourse.cards.card import KINDS, Card, File, parse
+from tlcourse.cards.card import KINDS, Asset, Card, File, parse
+from tlcourse.cards.hubcard import HUB, address, endpoint
 from tlcourse.errors import CardError
 
 
@@ -27,25 +37,112 @@ def names(kind: str | None = None) -> list[str]:
     return [name for name in every if get(name).kind == kind]
 
 
-@cache
 def get(name: str) -> Card:
-    """The card of that name. Raises CardError with the choices, or with what is wrong in it."""
-    known = names()
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
+    """The card of that name, by which its files can be fetched and verified.
+
+    Raises CardError with the choices, with what is wrong in the card, or, for a model of a hub
+    whose hashes are not known yet, with the command that pins it.
+    """
+    if name in names():
+        return _read(name)
+    if name not in hub_names():
+        every = [*names(), *hub_names()]
+        near = get_close_matches(name, every, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise CardError(f"No card {name!r}.{hint} There are: {', '.join(known)}.")
-    folder = files(__package__)
+        raise CardError(f"No card {name!r}.{hint} There are: {', '.join(every)}.")
+    card = hub(name)
+    if not card.pinned:
+        raise CardError(
+            f"{name!r} is not pinned yet: nobody has asked the hub for its hashes, and nothing loads"
+            f" without them. Run `tlcourse cards pin {name}` once, with a network."
+        )
+    return _at_endpoint(card)
+
+
+def hub_names() -> list[str]:
+    """Every model of a hub that has a card, pinned or not, in order."""
+    shipped = [entry.name for entry in (files(__package__) / "hub").iterdir()]
+    own = [path.name for path in pins().glob("*.toml")] if pins().is_dir() else []
+    every = {entry.removesuffix(".toml") for entry in [*shipped, *own] if entry.endswith(".toml")}
+    return sorted(every - set(names()))
+
+
+def shipped(name: str) -> Card | None:
+    """The hub card of that name that came with the course, whatever the user's store has."""
+    place = files(__package__) / "hub" / f"{name}.toml"
+    return parse(_table(place.read_text("utf-8"), name), {}) if place.is_file() else None
+
+
+def hub(name: str) -> Card:
+    """A hub model's card, pinned or not: for reading about it. Raises CardError."""
+    if name not in hub_names():
+        raise CardError(f"No hub card {name!r}. There are: {', '.join(hub_names())}.")
+    own = pins() / f"{name}.toml"
+    place = own if own.is_file() else files(__package__) / "hub" / f"{name}.toml"
     try:
-        table = tomllib.loads((folder / f"{name}.toml").read_text("utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise CardError(f"Card {name!r} is no valid TOML: {error}.") from error
-    if table.get("name") != name:
-        raise CardError(f"Card {name!r} calls itself {table.get('name')!r}.")
+        card = parse(_table(place.read_text("utf-8"), name), {})
+        if card.hub is None:
+            raise CardError(f"Card {name!r} stands among the hub's but has no [hub].")
+    except (CardError, OSError, UnicodeError) as error:
+        if place is not own:
+            raise
+        raise CardError(f"{error} It was read from {own}: delete that, or pin it again.") from error
+    return card
+
+
+def hub_card(asked: str) -> str | None:
+    """The card for what `load_model` is asked: "timm/ARCH", "timm/ARCH.TAG", "hf/NAME", "hf/REPO"."""
+    family, _, rest = asked.partition("/")
+    every = [hub(name) for name in hub_names()]
+    for card in every:
+        if card.hub.loads == asked or (family == "hf" and rest in (card.name, card.hub.repo)):
+            return card.name
+    if family == "timm" and "." not in rest:
+        for card in every:
+            if card.hub.loads.startswith(f"{asked}."):
+                return card.name
+    return None
+
+
+def pins() -> Path:
+    """Where `tlcourse cards pin` puts pinned cards: `cards` in the store that TLCOURSE_HOME names."""
+    if home := os.environ.get("TLCOURSE_HOME", "").strip():
+        return Path(home).expanduser().absolute() / "cards"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("tlcourse", appauthor=False) / "cards"
+
+
+@cache
+def _read(name: str) -> Card:
+    folder = files(__package__)
+    table = _table((folder / f"{name}.toml").read_text("utf-8"), name)
     wanted = {row["manifest"] for row in table.get("assets", ()) if "manifest" in row}
     present = {entry.name for entry in folder.iterdir() if entry.name in wanted}
     texts = {entry: (folder / entry).read_text("utf-8") for entry in present}
     return parse(table, {entry: read_manifest(text) for entry, text in texts.items()})
+
+
+def _table(text: str, name: str) -> Mapping[str, Any]:
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CardError(f"Card {name!r} is no valid TOML: {error}.") from error
+    if table.get("name") != name:
+        raise CardError(f"Card {name!r} calls itself {table.get('name')!r}.")
+    return table
+
+
+def _at_endpoint(card: Card) -> Card:
+    """With HF_ENDPOINT, the web is asked there first; a mirror has files under the hub's own name."""
+    if (place := endpoint()) == HUB:
+        return card
+
+    def moved(asset: Asset) -> Asset:
+        there = address(card.hub.repo, card.hub.revision, asset.files[0].path, place)
+        return replace(asset, urls=(there, *asset.urls))
+
+    return replace(card, assets=tuple(map(moved, card.assets)))
 
 
 def read_manifest(text: str) -> tuple[File, ...]:

@@ -2,41 +2,129 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from tlcourse.cards import Card
+    from tlcourse.supply import Settings
 
-STYLES = {"present": "green", "embedded": "cyan", "not fetched": "dim", "broken": "red"}
+FLOAT = 4  # bytes of a number in the weights, once it is loaded
+
+STYLES = {
+    "present": "green",
+    "embedded": "cyan",
+    "not fetched": "dim",
+    "broken": "red",
+    "not pinned": "yellow",
+}
 
 
-@click.command("cards")
+class Words(click.Group):
+    """`cards pin NAME` is a command of its own; everything else is about what to show."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("cards", cls=Words, subcommand_metavar="[NAME | pin NAME…]")
+def command() -> None:
+    """List data sets and models, or show the whole card of NAME.
+
+    Models of the hubs (for the gpu tier) stand apart: one that is not pinned has no hashes yet, and
+    cannot be fetched before `tlcourse cards pin NAME` has asked the hub for them.
+    """
+
+
+@command.command("show")
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def command(name: str | None, as_json: bool) -> None:
-    """List data sets and models, or show the whole card of NAME."""
+@click.option("--hub", "hubs", is_flag=True, help="Only the models of the hubs.")
+def show(name: str | None, as_json: bool, hubs: bool) -> None:
+    """What there is (the default), or the whole card of NAME."""
     from tlcourse import cards
 
-    chosen = [cards.get(name)] if name else [cards.get(each) for each in cards.names()]
+    if name:
+        chosen = [cards.hub(name) if name in cards.hub_names() else cards.get(name)]
+    else:
+        chosen = [] if hubs else [cards.get(each) for each in cards.names()]
+    of_hubs = [cards.hub(each) for each in cards.hub_names()] if not name else []
     rows = [_row(card) for card in chosen]
     if as_json:
         import json
 
-        click.echo(json.dumps(rows[0] if name else rows, indent=2, ensure_ascii=False))
+        told = rows[0] if name else [_row(card) for card in of_hubs] if hubs else rows
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     elif name:
         _show_card(chosen[0], rows[0])
     else:
-        _show_table(rows)
+        _show_table(rows, [_row(card) for card in of_hubs])
+
+
+@command.command("pin")
+@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the cards into this folder instead of your store.",
+)
+def pin(names: tuple[str, ...], into: Path | None) -> None:
+    """Ask the hub for the commit and the hashes of a model's files, and keep them in a card.
+
+    NAME is a hub card's name, or timm/ARCH.TAG or hf/OWNER/NAME for a model that has none. This is
+    the one command that asks a hub what it has; whatever is loaded later is compared with the
+    answer. It needs a network; HF_ENDPOINT names another place that has the hub's files.
+    """
+    from tlcourse import cards, supply
+    from tlcourse.course.spoken import command as spoken
+    from tlcourse.supply import pin as pinning
+    from tlcourse.supply.show import summary
+
+    settings = supply.read_settings()
+    for name in names:
+        known = name if name in cards.hub_names() else cards.hub_card(name)
+        before = cards.hub(known) if known else pinning.draft(name, settings)
+        again = before if into is None and before.pinned else None
+        after = pinning.pin(_to_ask(before, settings), settings)
+        where = pinning.save(after, into or cards.pins())
+        click.echo(f"{after.name}: {after.hub.repo} at {after.hub.revision}, {summary(after)}")
+        for file in after.files:
+            click.echo(f"  {file.sha256}  {file.path}")
+        if again:
+            moved = pinning.changes(again, after)
+            click.echo(
+                "  Since it was last pinned, " + (", ".join(moved) or "nothing changed") + "."
+            )
+        click.echo(f"  Written to {where}. `{spoken(f'fetch {after.name}')}` brings it.")
+
+
+def _to_ask(card: Card, settings: Settings) -> Card:
+    """What to ask when a pinned card is pinned anew: where its branch is now, if it came from one."""
+    from tlcourse import cards
+    from tlcourse.supply.pin import draft
+
+    if not card.pinned:
+        return card
+    if shipped := cards.shipped(card.name):
+        return replace(shipped, assets=())
+    if card.hub.loads in (card.hub.repo, f"hf/{card.hub.repo}"):  # made by `draft`
+        return draft(card.hub.loads, settings)
+    return replace(card, assets=())
 
 
 def _row(card: Card) -> dict[str, Any]:
     """Everything a card says, and how it stands here."""
     from tlcourse import supply
 
-    folder = supply.path(card.name)
-    state = "present" if folder else "not fetched"
+    folder = supply.path(card.name) if card.pinned else None
+    state = "present" if folder else "not fetched" if card.pinned else "not pinned"
     if card.embedded:
         state = "embedded" if folder else "broken"
     return {
@@ -53,10 +141,21 @@ def _row(card: Card) -> dict[str, Any]:
         "source_url": card.source_url,
         "citation": card.citation,
         "urls": [url for asset in card.assets for url in asset.urls],
+    } | (_of_hub(card) if card.hub else {})
+
+
+def _of_hub(card: Card) -> dict[str, Any]:
+    return {
+        "pinned": card.pinned,
+        "repo": card.hub.repo,
+        "revision": card.hub.revision,
+        "loads": card.hub.loads or None,
+        "parameters": card.hub.parameters,
+        "wanted": list(card.hub.files),
     }
 
 
-def _show_table(rows: list[dict[str, Any]]) -> None:
+def _show_table(rows: list[dict[str, Any]], of_hubs: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -76,11 +175,38 @@ def _show_table(rows: list[dict[str, Any]]) -> None:
         licence = Text(row["licence"].split(";")[0])
         table.add_row(row["name"], what, licence, size(row["bytes"]), state)
     console = Console(highlight=False)
-    console.print(table)
+    if rows:
+        console.print(table)
+        console.print()
+    console.print(_hub_table(of_hubs))
+    if not all(row["pinned"] for row in of_hubs):
+        console.print(
+            f"[bold]{spoken('cards pin NAME')}[/] asks the hub for the hashes that a model lacks."
+        )
     console.print(
         f"\n[bold]{spoken('cards NAME')}[/] shows a whole card, "
         f"[bold]{spoken('fetch NAME')}[/] brings it."
     )
+
+
+def _hub_table(rows: list[dict[str, Any]]) -> Table:
+    """The models of the hubs, with the memory that their weights take as float32."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from tlcourse.supply.show import size
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("for the gpu tier", style="bold", no_wrap=True)
+    table.add_column("what")
+    table.add_column("licence")
+    table.add_column("memory", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True, min_width=len("not fetched"))
+    for row in rows:
+        state = Text(row["state"], style=STYLES[row["state"]])
+        memory = size(FLOAT * row["parameters"])
+        table.add_row(row["name"], Text(row["title"]), Text(row["licence"]), memory, state)
+    return table
 
 
 def _show_card(card: Card, row: dict[str, Any]) -> None:
@@ -92,11 +218,13 @@ def _show_card(card: Card, row: dict[str, Any]) -> None:
     facts = {
         "state": f"{row['state']}. {card.embedded}" if card.embedded else row["state"],
         "folder": row["path"],
-        "size": summary(card),
+        "size": summary(card) if card.pinned else _lacking(card),
+        "loads": row.get("loads"),
+        "memory": _memory(card) if card.hub else None,
         "licence": card.licence,
         "cite": card.citation,
         "about": card.source_url,
-        "from": _common(row["urls"]),
+        "from": _common(row["urls"]) or (row["repo"] if card.hub else ""),
     }
     console = Console(highlight=False)
     console.print(Text(f"{card.name}: {card.title} ({card.kind})", style="bold"))
@@ -105,6 +233,8 @@ def _show_card(card: Card, row: dict[str, Any]) -> None:
         console.print(line, markup=False)
     console.print()
     for key, value in facts.items():
+        if value is None and key in ("loads", "memory"):
+            continue
         for number, line in enumerate(_wrapped(value or "", console.width - 9)):
             text = Text(f"{'' if number else key:<9}", style="dim")
             text.append(
@@ -112,6 +242,19 @@ def _show_card(card: Card, row: dict[str, Any]) -> None:
             )
             # An address stays in one piece, to be clicked or copied.
             console.print(text, soft_wrap=True)
+
+
+def _lacking(card: Card) -> str:
+    from tlcourse.course.spoken import command as spoken
+
+    wants = f"{len(card.hub.files)} files are wanted, their hashes are not known"
+    return f"{wants}: {spoken(f'cards pin {card.name}')}"
+
+
+def _memory(card: Card) -> str:
+    from tlcourse.supply.show import size
+
+    return f"{size(FLOAT * card.hub.parameters)} for {card.hub.parameters:,} parameters as float32"
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from tlcourse import cards
 from tlcourse.errors import ModelError
 from tlcourse.models.classifier import ImageClassifier, fold, new_head, seeded
+from tlcourse.models.stored import folder_of, weights_of
 
 CONTAINERS = {"blocks", "stages", "layers", "features"}
 STAGE = re.compile(r"(layer|stage|stages_|block|s)\d+")
@@ -17,22 +20,31 @@ STAGE = re.compile(r"(layer|stage|stages_|block|s)\d+")
 def build(
     name: str, labels: tuple[str, ...], *, pretrained: bool, seed: int, recipe: dict[str, Any]
 ) -> ImageClassifier:
-    """timm's `name` from scratch, drawn by `seed`; images are normalised as timm says for it."""
+    """timm's `name` (ARCH or ARCH.TAG) with the weights of its card, or from scratch, drawn by `seed`.
+
+    Images are normalised as timm says for those weights.
+    """
     import timm
 
-    if name not in timm.list_models():
-        near = timm.list_models(f"{name.split('_')[0]}*")[:8]
+    architecture, _, tag = name.partition(".")
+    if architecture not in timm.list_models():
+        near = timm.list_models(f"{architecture.split('_')[0]}*")[:8]
         hint = f" Near it: {', '.join(near)}." if near else ""
         raise ModelError(
             f"timm has no model {name!r}.{hint} timm.list_models('*word*') lists what there is."
         )
-    if pretrained:
+    folder = folder_of(f"timm/{name}") if pretrained else None
+    if pretrained and not tag:
+        name = cards.hub(cards.hub_card(f"timm/{name}")).hub.loads.removeprefix("timm/")
+    if "." in name and name not in timm.list_pretrained():
         raise ModelError(
-            f"'timm/{name}' has no weights here yet: those of the hubs arrive with their cards in a"
-            f" later release. Take pretrained=False, or mobilenetv2, which has ImageNet weights."
+            f"timm {timm.__version__} does not know the weights {name!r}. It knows: "
+            f"{', '.join(timm.list_pretrained(f'{architecture}.*')) or 'none of this model'}."
         )
     with seeded(fold(seed, "body")):
-        body = timm.create_model(name, num_classes=0)
+        body = timm.create_model(name, pretrained=False, num_classes=0)
+    if folder:
+        load_weights(body, weights_of(folder, f"timm/{name}"))
     width = getattr(body, "head_hidden_size", None) or body.num_features
     return ImageClassifier(
         body,
@@ -43,6 +55,25 @@ def build(
         classes=labels,
         recipe=recipe,
     )
+
+
+def load_weights(body: nn.Module, path: Path) -> None:
+    """Every weight of the body, its old head left out. ModelError if names or shapes do not fit."""
+    from safetensors.torch import load_file
+
+    classifier = body.pretrained_cfg.get("classifier") or ()
+    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    left_out = tuple(f"{head}." for head in heads)
+    stored = {key: value for key, value in load_file(path).items() if not key.startswith(left_out)}
+    own = body.state_dict()
+    wrong = sorted(set(own) ^ set(stored))
+    wrong += [key for key in own.keys() & stored if own[key].shape != stored[key].shape]
+    if wrong:
+        raise ModelError(
+            f"{path} does not fit timm's {body.pretrained_cfg['architecture']}: {wrong[0]} is "
+            f"missing, unknown or of another shape. Another version of timm may have made it."
+        )
+    body.load_state_dict(stored)
 
 
 def parts_of(body: nn.Module) -> dict[str, list[str]]:

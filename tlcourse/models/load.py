@@ -21,7 +21,7 @@ BUILDERS = {
 
 
 def names() -> list[str]:
-    """Every model that `load_model` knows by name; `timm/NAME` comes on top."""
+    """Every model that `load_model` knows by name; `timm/NAME` and `hf/NAME` come on top."""
     return sorted(BUILDERS)
 
 
@@ -32,10 +32,11 @@ def load_model(
 
     classes: the names in label order, or how many; "imagenet" keeps mobilenetv2's own 1000-way
     head. `seed` draws the head, and with pretrained=False the backbone; the global generator is
-    left alone. `timm/NAME` is any image model of timm, for now from scratch only. The model has
-    `groups`, `features(x)`, `classes` and `recipe`; it is in train mode, as PyTorch's own are.
-    Raises ModelError for names, classes or weights that do not fit, SupplyError if weights cannot
-    be brought.
+    left alone. `timm/NAME` is any image model of timm, `hf/NAME` an image model or text encoder of
+    the Hugging Face hub; their weights need a pinned card (`tlcourse cards` lists them). The model
+    has `groups`, `features(x)`, `classes` and `recipe`; it is in train mode, as PyTorch's own are.
+    Raises ModelError for names, classes or weights that do not fit, or too little memory; CardError
+    for a card that is not pinned, SupplyError if weights cannot be brought.
     """
     recipe = {
         "name": name,
@@ -52,17 +53,13 @@ def _find(name: str) -> Any:
     if family == "timm" and rest:
         return _bind(import_module("tlcourse.models.hub").build, rest)
     if family == "hf" and rest:
-        raise ModelError(
-            f"{name!r} cannot be loaded yet: models of the Hugging Face hub arrive with their cards"
-            f" in a later release. For now there are: {', '.join(names())}, and timm/NAME with"
-            f" pretrained=False."
-        )
+        return _bind(import_module("tlcourse.models.hf").build, rest)
     if name not in BUILDERS:
         near = get_close_matches(name, BUILDERS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ModelError(
-            f"No model {name!r}.{hint} There are: {', '.join(names())}, and timm/NAME with"
-            f" pretrained=False."
+            f"No model {name!r}.{hint} There are: {', '.join(names())}, and timm/NAME and hf/NAME of"
+            f" the hubs."
         )
     return import_module(f"tlcourse.models.{BUILDERS[name]}").build
 

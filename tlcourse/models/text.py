@@ -1,4 +1,7 @@
-"""minilm: sentences to 384 numbers (all-MiniLM-L6-v2, Apache-2.0), and a linear head on them."""
+"""Text encoders with a linear head, and the one of them that is always at hand: minilm.
+
+minilm turns sentences into 384 numbers (all-MiniLM-L6-v2, Apache-2.0).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from tlcourse.errors import ModelError
-from tlcourse.models.classifier import fold, new_head, seeded, views
+from tlcourse.models.classifier import Parts, fold, new_head, seeded, views
+from tlcourse.models.layers import parts_of
 
-LONGEST = 256  # tokens; what the encoder was trained with
+LONGEST = 256  # tokens; what minilm was trained with, and enough for what the course reads
 
 Texts = Sequence[str] | Mapping[str, Tensor] | Tensor
 """Texts, their tokens, or only the tokens' ids: (B, T) int64, padded with the tokenizer's pad token."""
@@ -27,6 +31,7 @@ class TextClassifier(nn.Module):
         head: nn.Linear,
         tokenizer: Any,
         *,
+        parts: Parts,
         classes: tuple[str, ...],
         recipe: dict[str, Any],
     ) -> None:
@@ -34,13 +39,9 @@ class TextClassifier(nn.Module):
         self.body = body
         self.head = head
         self.tokenizer = tokenizer
+        self.parts = {name: tuple(paths) for name, paths in parts.items()}
         self.classes = classes
         self.recipe = recipe
-        layers = range(body.config.num_hidden_layers)
-        self.parts = {
-            "embeddings": ("embeddings",),
-            **{f"layer{n}": (f"encoder.layer.{n}",) for n in layers},
-        }
 
     @property
     def groups(self) -> dict[str, nn.Module]:
@@ -58,7 +59,7 @@ class TextClassifier(nn.Module):
         return {key: found[key].to(device) for key in ("input_ids", "attention_mask")}
 
     def features(self, x: Texts) -> Tensor:
-        """(B, 384), what the head sees: the mean over the tokens of each text, padding left out."""
+        """(B, D), what the head sees: the mean over the tokens of each text, padding left out."""
         if isinstance(x, Tensor):
             given = {"input_ids": x, "attention_mask": (x != self.tokenizer.pad_token_id).long()}
         else:
@@ -89,6 +90,7 @@ def build(
         body.train(),
         new_head(body.config.hidden_size, len(labels), seed),
         AutoTokenizer.from_pretrained(folder),
+        parts=parts_of(body),
         classes=labels,
         recipe=recipe,
     )

@@ -1,0 +1,94 @@
+"""A hub model's files in the store: pinned, verified, and small enough for this machine's memory.
+
+What stands here never asks a hub for anything: the libraries are given a folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tlcourse import cards, supply
+from tlcourse.cards import Card
+from tlcourse.errors import FetchError, ModelError
+
+FLOAT = 4  # bytes of a float32
+LOADING = 2  # times the weights while they are loaded: the new model's, and the file's
+TRAINING = 4  # times the weights when all of it trains with AdamW: gradient and two moments more
+
+
+def folder_of(asked: str) -> Path:
+    """The folder with the files of "timm/…" or "hf/…", fetched if need be, every byte verified.
+
+    Raises CardError if the model is not pinned yet, ModelError if it has no card or too little
+    memory is free, SupplyError if its files cannot be brought.
+    """
+    name = cards.hub_card(asked)
+    if name is None:
+        known = [card.hub.loads for card in map(cards.hub, cards.hub_names()) if card.hub.loads]
+        raise ModelError(
+            f"{asked!r} has no card here, and nothing loads without one. There are: "
+            f"{', '.join(known)}. For another, run `tlcourse cards pin {_in_full(asked)}` once, with a "
+            f"network."
+        )
+    card = cards.get(name)
+    require_memory(card)
+    try:
+        return supply.fetch(name)
+    except FetchError as error:
+        from tlcourse.supply.pin import elsewhere
+
+        raise FetchError(f"{error} {elsewhere()}") from error
+
+
+def weights_of(folder: Path, asked: str) -> Path:
+    """The weights' file. Raises ModelError if there are only pickles."""
+    if (path := folder / "model.safetensors").is_file():
+        return path
+    raise ModelError(
+        f"{asked!r} has no model.safetensors, and load_model reads no pickle. Its files are in {folder}."
+    )
+
+
+def require_memory(card: Card) -> None:
+    """ModelError, before anything is read, if the weights do not fit into what is free."""
+    needed, free = memory_needed(card), memory_free()
+    if needed > free:
+        train = TRAINING * FLOAT * card.hub.parameters
+        raise ModelError(
+            f"{card.name!r} has {card.hub.parameters:,} parameters: loading takes about "
+            f"{needed / 1e9:.1f} GB of memory (training all of it {train / 1e9:.1f} GB), and "
+            f"{free / 1e9:.1f} GB are free. Close other programs and kernels, or take a smaller model."
+        )
+
+
+def memory_needed(card: Card) -> int:
+    """Bytes that loading takes, at the most: the model's weights and the file's, as float32."""
+    return LOADING * FLOAT * card.hub.parameters
+
+
+def memory_free() -> int:
+    """Bytes that this process may still take: the machine's, or what its container leaves it."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    try:  # control groups, version 2, as containers have them
+        group = Path("/sys/fs/cgroup")
+        limit = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+        # What files are cached is given back when it is needed.
+        rows = (group / "memory.stat").read_text().splitlines()
+        cached = sum(int(row.split()[1]) for row in rows if row.startswith("inactive_file "))
+        return min(free, int(limit) - used + cached) if limit != "max" else free
+    except (OSError, ValueError):
+        return free
+
+
+def _in_full(asked: str) -> str:
+    """timm/ARCH with the tag of its usual weights; timm knows it."""
+    family, _, rest = asked.partition("/")
+    if family != "timm" or "." in rest:
+        return asked
+    import timm
+
+    tags = timm.list_pretrained(f"{rest}.*")
+    return f"timm/{tags[0]}" if tags else asked
