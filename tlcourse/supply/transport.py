@@ -158,6 +158,8 @@ def _get(
         raise _Retry(f"no connection ({_short(error)})") from error
     except requests.RequestException as error:
         raise FetchError(_short(error)) from error
+    except ValueError as error:  # urllib's word about a redirect to what is no address
+        raise FetchError(f"it leads to an address that is none ({error})") from error
 
 
 def _body(response: requests.Response, stall_s: float) -> Iterator[bytes]:
