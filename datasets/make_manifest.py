@@ -1,7 +1,8 @@
-"""Make a card's manifest from a tarball: `make_manifest.py ARCHIVE [PREFIX…] > NAME.tsv`.
+"""Make a card's manifest from an archive: `make_manifest.py ARCHIVE [PREFIX…] > NAME.tsv`.
 
-For the maintainer, once per card. Every regular file below one of the prefixes (after the leading
-folder has been dropped; all files without a prefix) becomes a line: path, bytes, sha256, by path.
+For the maintainer, once per card. Every regular file of a tar.gz or zip below one of the prefixes
+(after the leading folder has been dropped; all files without a prefix) becomes a line: path, bytes,
+sha256, by path.
 """
 
 from __future__ import annotations
@@ -10,20 +11,34 @@ import argparse
 import hashlib
 import sys
 import tarfile
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def manifest(archive: Path, prefixes: tuple[str, ...] = (), strip: int = 1) -> str:
     """The manifest's text; see tlcourse/cards/__init__.py for what it is for."""
     rows = []
+    for name, size, file in _members(archive):
+        path = "/".join(name.split("/")[strip:])
+        if path and path.startswith(prefixes or ""):
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            rows.append(f"{path}\t{size}\t{digest}\n")
+    return "path\tbytes\tsha256\n" + "".join(sorted(rows))
+
+
+def _members(archive: Path) -> Iterator[tuple[str, int, BinaryIO]]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as file:
+            for info in file.infolist():
+                if not info.is_dir():
+                    yield info.filename, info.file_size, file.open(info)
+        return
     with tarfile.open(archive, "r:gz") as tar:
         for member in tar:
-            path = "/".join(member.name.split("/")[strip:])
-            if not member.isreg() or not path.startswith(prefixes or ""):
-                continue
-            digest = hashlib.file_digest(tar.extractfile(member), "sha256").hexdigest()
-            rows.append(f"{path}\t{member.size}\t{digest}\n")
-    return "path\tbytes\tsha256\n" + "".join(sorted(rows))
+            if member.isreg():
+                yield member.name, member.size, tar.extractfile(member)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,34 @@ class Entry:
         return (4, 256, "tokens") if self.text else (8, 1024, "pixels")
 
 
+AMAZON = ("books", "dvd", "electronics", "kitchen")
+PACS = ("photo", "art_painting", "cartoon", "sketch")
+OMNIGLOT = (
+    "all",
+    "balinese",
+    "early_aramaic",
+    "greek",
+    "japanese_katakana",
+    "korean",
+    "latin",
+    "sanskrit",
+    "tagalog",
+)
 ENTRIES: dict[str, Entry] = {
+    "amazon-reviews": Entry("reviews", size=128, domains=AMAZON, text=True),
+    "banking77": Entry("messages:read_banking77", size=48, text=True),
+    "bccd": Entry("bccd", size=224),
     "caltech24": Entry("photos:read_caltech24", size=128),
     "digits": Entry("digits", size=32),
+    "magnetic-tile": Entry("tiles", size=128),
+    "mnist": Entry("handwriting:read_mnist", size=28),
+    "movie-reviews": Entry("film:read_movie_reviews", size=256, text=True),
+    "omniglot": Entry("omniglot", size=32, domains=OMNIGLOT),
+    "pacs": Entry("pacs", size=128, domains=PACS),
+    "sentence-polarity": Entry("film:read_sentence_polarity", size=64, text=True),
+    "sms-spam": Entry("messages:read_sms_spam", size=64, text=True),
+    "subjectivity": Entry("film:read_subjectivity", size=64, text=True),
+    "usps": Entry("handwriting:read_usps", size=28),
 }
 
 

@@ -28,9 +28,11 @@ def read_caltech24(size: int, domain: str | None = None) -> Source:
     )
 
 
-def read_folder(root: Path, *, title: str, size: int, valid: int, test: int) -> Source:
+def read_folder(
+    root: Path, *, title: str, size: int, valid: int, test: int, prefix: str = ""
+) -> Source:
     """Every photo of root/CLASS/. Class names are the folders' in lower case with spaces; ids are
-    `CLASS/NAME.jpg`."""
+    `CLASS/NAME.jpg`, after `prefix`."""
     import numpy as np
     import torch
 
@@ -43,15 +45,16 @@ def read_folder(root: Path, *, title: str, size: int, valid: int, test: int) -> 
         title=title,
         x=torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(),
         y=torch.tensor([folders.index(path.parent.name) for path in files]),
-        ids=[f"{path.parent.name}/{path.name}" for path in files],
+        ids=[f"{prefix}{path.parent.name}/{path.name}" for path in files],
         classes=tuple(name.lower().replace("_", " ") for name in folders),
         valid=valid,
         test=test,
     )
 
 
-def decode(path: Path, size: int) -> np.ndarray:
-    """The centre square as (size, size, 3) uint8: the shorter side becomes `size` pixels.
+def decode(path: Path, size: int, *, whole: bool = False) -> np.ndarray:
+    """The centre square as (size, size, 3) uint8: the shorter side becomes `size` pixels. With
+    `whole` nothing is cut off, and what is no square is squeezed into one.
 
     `draft` lets the JPEG decoder drop resolution that is not needed (to at least twice the size,
     so that the antialiased resize still decides how the result looks).
@@ -70,7 +73,5 @@ def decode(path: Path, size: int) -> np.ndarray:
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
-    square = image.resize(
-        (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
-    )
-    return np.asarray(square)
+    box = None if whole else (left, top, left + side, top + side)
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box))
