@@ -1,10 +1,10 @@
-"""Measure the BatchNorm statistics that `tlcourse.models.mobilenet` ships.
+"""Measure the BatchNorm statistics that `tlcourse.models.mobilenet` and `mobilenetv1` ship.
 
-    python pretraining/mobilenetv2_statistics.py PHOTOS [--out FILE.safetensors]
+    python pretraining/mobilenetv2_statistics.py PHOTOS [--model NAME] [--out FILE.safetensors]
 
-The int8 file carries its BatchNorms folded away, so the running statistics of the original
-training are lost. This runs photos of PHOTOS/**/*.jpg, centre squares at 224 px (the resolution of
-the pre-training), through the folded network, and writes the mean and variance of every
+The 8-bit file carries its BatchNorms folded away, so the running statistics of the original
+training are lost. This runs photos of PHOTOS/**/*.jpg, centre squares at the resolution of the
+pre-training (224 px), through the folded network, and writes the mean and variance of every
 BatchNorm's input: 17,056 channels, float16, 68 kB.
 
 The shipped file was measured on the 315 photos of PACS' photo domain (7 classes × 45, the members
@@ -30,23 +30,26 @@ import torch
 from torch import Tensor, nn
 
 from tlcourse.data.photos import decode
-from tlcourse.models import coral, mobilenet
+from tlcourse.models import coral, mobilenet, mobilenetv1
 from tlcourse.supply import fetch
 
-SIZE, BATCH = 224, 32
+BATCH = 32
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--out", type=Path, default=mobilenet.STATISTICS)
+    parser.add_argument(
+        "--model", choices=("mobilenetv2", *mobilenetv1.SIZES), default="mobilenetv2"
+    )
+    parser.add_argument("--out", type=Path, help="where the package keeps it, if not said")
     options = parser.parse_args()
     files = sorted(options.photos.glob("**/*.jpg"))
     if not files:
         parser.error(f"no .jpg lies under {options.photos}")
 
-    body = folded_body()
-    moments = input_moments(body, batches(files))
+    body, size, shipped = folded_body(options.model)
+    moments = input_moments(body, batches(files, size))
     from safetensors.torch import save_file
 
     means, variances = zip(*moments, strict=True)
@@ -56,23 +59,29 @@ def main() -> None:
             "variance": torch.cat(variances).half(),
             "channels": torch.tensor([len(mean) for mean in means]),
         },
-        options.out,
+        options.out or shipped,
     )
     print(f"{len(files)} photos, {len(means)} BatchNorms, {sum(map(len, means))} channels")
 
 
-def folded_body() -> nn.Module:
-    import timm
+def folded_body(name: str) -> tuple[nn.Module, int, Path]:
+    """The network as its file has it, the pixels of its pre-training, and the statistics' place."""
+    if name == "mobilenetv2":
+        import timm
 
-    body = timm.create_model("mobilenetv2_100", pad_type="same", num_classes=0)
-    layers = coral.read_layers(fetch("mobilenetv2") / mobilenet.WEIGHTS)
-    mobilenet.load_folded(body, layers[:-1])
-    return body.eval()
+        body = timm.create_model("mobilenetv2_100", pad_type="same", num_classes=0)
+        weights, size, shipped = mobilenet.WEIGHTS, 224, mobilenet.STATISTICS
+    else:
+        kind = mobilenetv1.SIZES[name]
+        body = mobilenetv1.MobileNetV1(kind.width)
+        weights, size, shipped = kind.weights, kind.pixels, mobilenetv1.statistics(name)
+    mobilenet.load_folded(body, coral.read_layers(fetch(name) / weights)[:-1])
+    return body.eval(), size, shipped
 
 
-def batches(files: list[Path]) -> Iterator[Tensor]:
+def batches(files: list[Path], size: int) -> Iterator[Tensor]:
     for start in range(0, len(files), BATCH):
-        photos = [torch.tensor(decode(file, SIZE)) for file in files[start : start + BATCH]]
+        photos = [torch.tensor(decode(file, size)) for file in files[start : start + BATCH]]
         yield (torch.stack(photos).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
         print(f"\r{min(start + BATCH, len(files))}/{len(files)}", end=" ", flush=True)
 

@@ -21,14 +21,16 @@ def run(path: Path, image: np.ndarray) -> dict[int, np.ndarray]:
     def constant(number: int) -> np.ndarray:
         tensor = graph.Tensors(number)
         raw = model.Buffers(tensor.Buffer()).DataAsNumpy().tobytes()
-        kind = {tflite.TensorType.INT8: np.int8, tflite.TensorType.INT32: np.int32}[tensor.Type()]
+        kind = {
+            tflite.TensorType.INT8: np.int8,
+            tflite.TensorType.UINT8: np.uint8,
+            tflite.TensorType.INT32: np.int32,
+        }[tensor.Type()]
         stored = np.frombuffer(raw, kind).reshape(tensor.ShapeAsNumpy()).astype(np.float64)
-        scales = tensor.Quantization().ScaleAsNumpy()
-        return np.moveaxis(
-            np.moveaxis(stored, tensor.Quantization().QuantizedDimension(), -1) * scales,
-            -1,
-            tensor.Quantization().QuantizedDimension(),
-        )
+        how = tensor.Quantization()
+        along = how.QuantizedDimension()
+        moved = np.moveaxis(stored, along, -1)
+        return np.moveaxis((moved - how.ZeroPointAsNumpy()) * how.ScaleAsNumpy(), -1, along)
 
     for index in range(graph.OperatorsLength()):
         operator = graph.Operators(index)
@@ -52,7 +54,7 @@ def run(path: Path, image: np.ndarray) -> dict[int, np.ndarray]:
             y = _activate(y, how)
         elif kind == Op.ADD:
             y = _activate(x + values[inputs[1]], _options(operator, tflite.AddOptions()))
-        elif kind == Op.MEAN:
+        elif kind in (Op.MEAN, Op.AVERAGE_POOL_2D):
             y = x.mean((0, 1), keepdims=True)
         elif kind == Op.SOFTMAX:
             break

@@ -19,6 +19,10 @@ public = pytest.mark.public
 EVERY = [
     pytest.param("pocket-resnet", True, STAGES, 128),
     pytest.param("pocket-resnet", False, STAGES, 128),
+    pytest.param("mobilenetv1-025", True, STAGES, 256, marks=public),
+    pytest.param("mobilenetv1-025", False, STAGES, 256),
+    pytest.param("mobilenetv1-050", True, STAGES, 512, marks=public),
+    pytest.param("mobilenetv1-050", False, STAGES, 512),
     pytest.param("mobilenetv2", True, STAGES, 1280, marks=public),
     pytest.param("mobilenetv2", False, STAGES, 1280),
     pytest.param("minilm", True, ["embeddings", *(f"layer{n}" for n in range(6))], 384),

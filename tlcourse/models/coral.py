@@ -1,7 +1,8 @@
 """Float weights out of a quantised TFLite file (google-coral/test_data, Apache-2.0).
 
-The file holds int8 weights with one scale per output channel, and int32 biases in units of
-(input scale × weight scale): Jacob et al. 2018, https://arxiv.org/abs/1712.05877.
+The file holds 8-bit weights, signed with one scale per output channel or (older files) unsigned with
+one scale and zero point in all, and int32 biases in units of (input scale × weight scale): Jacob et
+al. 2018, https://arxiv.org/abs/1712.05877.
 """
 
 from __future__ import annotations
@@ -53,7 +54,11 @@ def _dequantise(model, tensor) -> np.ndarray | None:
     """scale × (q − zero point) as float32; None for activations, which lie in no buffer."""
     import tflite
 
-    types = {tflite.TensorType.INT8: np.int8, tflite.TensorType.INT32: np.int32}
+    types = {
+        tflite.TensorType.INT8: np.int8,
+        tflite.TensorType.UINT8: np.uint8,
+        tflite.TensorType.INT32: np.int32,
+    }
     buffer = model.Buffers(tensor.Buffer())
     if buffer.DataLength() == 0:
         return None

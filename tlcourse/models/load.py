@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # name -> module of this room whose `build(classes, pretrained=…, seed=…, recipe=…)` makes it
 BUILDERS = {
     "minilm": "text",
+    "mobilenetv1-025": "mobilenetv1",
+    "mobilenetv1-050": "mobilenetv1",
     "mobilenetv2": "mobilenet",
     "pocket-resnet": "pocket",
 }

@@ -84,7 +84,7 @@ def load_folded(body: nn.Module, layers: list[coral.Layer]) -> None:
             if at is not None
             else f"it has {len(theirs)} convolutions where the model has {len(ours)}"
         )
-        raise ModelError(f"The weights do not fit MobileNetV2: {what}. Fetch the model again.")
+        raise ModelError(f"The weights do not fit this MobileNet: {what}. Fetch the model again.")
     with torch.no_grad():
         for conv, norm, layer in zip(convolutions, norms, layers, strict=True):
             conv.weight.copy_(torch.from_numpy(layer.weight))
@@ -113,7 +113,7 @@ def set_statistics(
             norm.bias.copy_(offset + gain * norm.running_mean)
 
 
-def read_statistics() -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def read_statistics(path: Path = STATISTICS) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """(means, variances) of every BatchNorm's input on real photos.
 
     They are shipped, not computed on the spot, so that a model is the same on every machine and
@@ -121,7 +121,7 @@ def read_statistics() -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """
     from safetensors.torch import load_file
 
-    stored = load_file(STATISTICS)
+    stored = load_file(path)
     sizes = stored["channels"].tolist()
     return (
         list(stored["mean"].float().split(sizes)),
