@@ -34,7 +34,7 @@ def _specks(dice: Dice, surface: Surface, u: Tensor, v: Tensor, rows: Tensor) ->
     u, v = u[rows], v[rows]
     away = torch.full_like(u, 99.0)
     for _ in range(MOST_SPECKS):
-        x, y = dice.uniform(-1, 1, 2, *one)
+        x, y = dice.uniform(-0.8, 0.8, 2, *one)
         radius = dice.uniform(0.018, 0.045, *one)
         radius = radius * dice.chance(0.5, *one) + 1e-3
         here = (u - x).square_().add_((v - y).square_()).mul_(radius**-2)
@@ -46,7 +46,7 @@ def _fibre(dice: Dice, surface: Surface, u: Tensor, v: Tensor, rows: Tensor) -> 
     """A hair or a thread: a smooth bow, evenly thin."""
     one = (len(rows), 1, 1)
     a, b = turned(u[rows], v[rows], dice.uniform(0, TAU, *one))
-    a, b = a - dice.uniform(-0.6, 0.6, *one), b - dice.uniform(-0.6, 0.6, *one)
+    a, b = a - dice.uniform(-0.5, 0.5, *one), b - dice.uniform(-0.5, 0.5, *one)
     radius = dice.uniform(0.2, 0.8, *one)
     ring = (a.square() + (b - radius).square()).sqrt() - radius
     thread = bump(ring, dice.uniform(0.012, 0.022, *one))
@@ -68,4 +68,4 @@ def shadow(dice: Dice, axis: Tensor, n: int, share: float) -> Tensor:
     soft = dice.uniform(0.02, 0.16, *one)
     band = torch.where(dice.chance(0.5, *one) > 0, dice.uniform(0.06, 0.3, *one), 9.0)
     dark = step(across, soft) * step(band - across, soft)
-    return 1 - dark * dice.uniform(0.25, 0.6, *one) * dice.chance(share, *one)
+    return 1 - dark * dice.uniform(0.2, 0.45, *one) * dice.chance(share, *one)

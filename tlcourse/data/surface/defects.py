@@ -55,7 +55,7 @@ def scratch(dice: Dice, part: Part, severity: Tensor) -> Flaw:
     """A groove with raised lips, nearly straight, that wavers in depth; often a second beside it."""
     one = (len(part), 1, 1)
     a, b = _placed(dice, part, dice.uniform(0, TAU / 2, *one))
-    half = dice.uniform(0.28, 0.75, *one)
+    half = dice.uniform(0.35, 0.75, *one)
     b = (
         b
         - dice.uniform(-0.25, 0.25, *one) * a.square()
@@ -65,19 +65,19 @@ def scratch(dice: Dice, part: Part, severity: Tensor) -> Flaw:
     second = torch.where(dice.chance(0.4, *one) > 0, (b - beside).abs(), 9.0)
     second = second + 9 * step(a.abs() - half * dice.uniform(0.3, 0.8, *one), 0.02)
     d = torch.minimum(b.abs(), second)
-    width = dice.uniform(0.018, 0.034, *one) * part.by(1, 1, 1.1, 1.7)
+    width = dice.uniform(0.016, 0.028, *one) * part.by(1, 1, 1.1, 1.4)
     ends = step(half - a.abs(), 0.025)
     ragged = torch.sin(a * dice.uniform(9, 17, *one) + dice.uniform(0, TAU, *one))
     ragged = (0.78 + 0.22 * ragged) * ends
     groove = bump(d, width)
     lips = bump(d - 1.7 * width, width * 0.8)
-    depth = severity * width * part.by(0.55, 0.6, 0.6, 0.9)
+    depth = severity * width * part.by(0.8, 0.8, 0.8, 1.2)
     # What lies below: bright metal, primer or metal, raw wood, torn fibres.
-    pale = dice.chance(0.5, len(part), 1, 1, 1)
-    below = part.by(1.5, 2.0, 1.6, 1.45)[..., None] * pale + part.by(0.55, 0.4, 0.6, 1.45)[
+    pale = dice.chance(0.8, len(part), 1, 1, 1)
+    below = part.by(2.0, 2.6, 2.2, 2.4)[..., None] * pale + part.by(0.55, 0.4, 0.6, 1.45)[
         ..., None
     ] * (1 - pale)
-    tint = 1 + (below - 1) * severity[..., None] * dice.uniform(0.3, 1.0, len(part), 1, 1, 1)
+    tint = 1 + (below - 1) * severity[..., None] * dice.uniform(0.6, 1.0, len(part), 1, 1, 1)
     return Flaw(
         height=(lips * 0.35 - groove) * depth * ragged,
         cover=groove * ragged,
@@ -91,12 +91,12 @@ def dent(dice: Dice, part: Part, severity: Tensor) -> Flaw:
     """A smooth hollow: nothing but the direction that the surface looks to."""
     one = (len(part), 1, 1)
     a, b = _placed(dice, part, dice.uniform(0, TAU / 2, *one))
-    wide = dice.uniform(0.2, 0.42, *one)
+    wide = dice.uniform(0.18, 0.32, *one)
     ratio = dice.uniform(0.6, 1.0, *one)
     r = ((a / wide).square() + (b / (wide * ratio)).square()).sqrt()
-    hollow = (r.square() * -1.4).exp()
+    hollow = (r.square().square() * -0.7 - 0.7 * r.square()).exp()
     rim = bump(r - 1.25, 0.28)
-    depth = severity * wide * part.by(0.30, 0.32, 0.42, 0.60)
+    depth = severity * wide * part.by(0.42, 0.42, 0.60, 0.90)
     # Where the blow fell, gloss is a little worn.
     return Flaw(
         height=(rim * 0.10 - hollow) * depth,
@@ -116,15 +116,15 @@ def stain(dice: Dice, part: Part, severity: Tensor) -> Flaw:
     """A blot of irregular outline, darker at its rim where it dried: colour and gloss, no relief."""
     n, one = len(part), (len(part), 1, 1)
     a, b = _placed(dice, part, dice.uniform(0, TAU / 2, *one))
-    wide = dice.uniform(0.2, 0.44, *one)
+    wide = dice.uniform(0.22, 0.40, *one)
     r = ((a / wide).square() + (b / (wide * dice.uniform(0.6, 1.0, *one))).square()).sqrt()
-    r = r + 0.16 * clouds(dice, n, part.axis, 6, 2)
+    r = r + 0.2 * clouds(dice, n, part.axis, 7, 2)
     inside = step(1 - r, dice.uniform(0.03, 0.10, *one))
     rim = bump(r - 0.93, 0.10) * dice.uniform(0.0, 0.6, *one)
     blotch = 0.75 + 0.12 * clouds(dice, n, part.axis, 5, 2)
     cover = (inside * blotch + rim * inside).clamp(0, 1.3)
     tint = dice.pick(STAINS, n)[:, :, None, None] * dice.uniform(0.85, 1.1, n, 3, 1, 1)
-    strength = 0.75 * severity[..., None]
+    strength = 0.85 * severity[..., None]
     return Flaw(
         height=0.0,
         cover=cover,
@@ -198,19 +198,19 @@ def seam(dice: Dice, part: Part, severity: Tensor, where: "Join") -> Flaw:
     """Two pieces joined from edge to edge: a weld bead, a gap in a skin, glue, a stitched fold."""
     one = (len(part), 1, 1)
     a, d = where.along, where.across
-    width = dice.uniform(0.045, 0.085, *one) * part.by(1.15, 0.55, 0.45, 1.2)
+    width = dice.uniform(0.06, 0.09, *one) * part.by(1.25, 1.0, 0.9, 1.25)
     ridge, gap = bump(d, width), bump(d, width * 0.5)
     scales = torch.sin(a * dice.uniform(34, 60, *one) + (d / width).square())
     bead = ridge * (0.8 + 0.12 * scales)
     fold = torch.sigmoid(d / (0.35 * width)) - 0.5 * bump(d - 1.5 * width, 1.4 * width)
     stitch = step(torch.sin(a * dice.uniform(14, 22, *one)), 0.15) * bump(d - 2.1 * width, 0.03)
     steel, painted, glued, sewn = (part.by(*row) for row in torch.eye(4).tolist())
-    height = steel * 0.9 * bead - painted * gap * 0.9 - glued * gap * 0.35
-    height = (height + sewn * (0.8 * fold + 0.3 * stitch)) * width * severity
+    height = steel * 1.3 * bead - painted * gap * 0.9 - glued * gap * 0.35
+    height = (height + sewn * (1.3 * fold + 0.4 * stitch)) * width * severity
     burnt = bump(d.abs() - 1.6 * width, width) * 0.6
-    cover = steel * (burnt + 0.25 * ridge) + (painted + glued) * gap
+    cover = steel * burnt + (painted + glued) * gap
     cover = cover + sewn * (bump(d, width * 0.6) * 0.8 - stitch * 0.7)
-    tint = torch.ones(len(part), 3, 1, 1) * part.by(0.75, 0.25, 0.35, 0.5)[..., None]
+    tint = torch.ones(len(part), 3, 1, 1) * part.by(0.6, 0.25, 0.3, 0.35)[..., None]
     tint = 1 - (1 - tint) * severity[..., None].clamp(0, 1.2)
     tint[:, 2] *= 1 - 0.15 * steel
     return Flaw(
@@ -237,13 +237,13 @@ def join(dice: Dice, part: Part) -> Join:
     lengthwise = part.grain + TAU / 4 * dice.chance(0.25, *one)
     angle = torch.where(part.by(0, 0, 1, 1) > 0, lengthwise, free) + 0.05 * dice.normal(*one)
     a, b = turned(part.u, part.v, angle)
-    return Join(a, b - dice.uniform(-0.5, 0.5, *one) - 0.006 * torch.sin(a * 3))
+    return Join(a, b - dice.uniform(-0.25, 0.25, *one) - 0.006 * torch.sin(a * 3))
 
 
 def _placed(dice: Dice, part: Part, angle: Tensor) -> tuple[Tensor, Tensor]:
     """Coordinates along and across a flaw that lies anywhere but at the edge."""
     one = (len(part), 1, 1)
-    u, v = dice.uniform(-0.55, 0.55, *one), dice.uniform(-0.55, 0.55, *one)
+    u, v = dice.uniform(-0.25, 0.25, *one), dice.uniform(-0.25, 0.25, *one)
     return turned(part.u - u, part.v - v, angle)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-REACH = 2.6  # the world around the picture's centre for which streaks are drawn, in half pictures
+REACH = 1.6  # the world around the picture's centre for which streaks are drawn, in half pictures
 
 
 class Dice:

@@ -48,8 +48,8 @@ def steel(dice: Dice, u: Tensor, v: Tensor, axis: Tensor, grain: Tensor) -> Surf
     marks = dice.normal(n, 1, 1) * 0.6 + b * dice.uniform(3, 7, n, 1, 1)
     marks = bump(torch.sin(marks), 0.07) * dice.chance(0.3, n, 1, 1)
     rub = dice.uniform(0.5, 1.2, n, 1, 1)
-    height = (fine * 0.0036 + wide * 0.004) * rub - marks * 0.006
-    tone = 1 + 0.10 * rub * fine + 0.05 * wide + 0.05 * cloud(dice, n, axis, 3) - 0.12 * marks
+    height = (fine * 0.0036 + wide * 0.003) * rub - marks * 0.006
+    tone = 1 + 0.07 * rub * fine + 0.05 * wide + 0.05 * cloud(dice, n, axis, 3) - 0.12 * marks
     colour = dice.uniform(0.30, 0.46, n, 1, 1, 1) * (1 + 0.03 * dice.normal(n, 3, 1, 1))
     shine = dice.uniform(0.45, 0.8, n, 1, 1) * (1 + 0.1 * fine)
     ones = torch.ones(n, 1, 1)
@@ -81,7 +81,7 @@ def paint(dice: Dice, u: Tensor, v: Tensor, axis: Tensor, grain: Tensor) -> Surf
         angle, phase = dice.uniform(0, TAU, n, 1, 1), dice.uniform(0, TAU, n, 1, 1)
         length = dice.uniform(9, 19, n, 1, 1)
         peel.add_(torch.sin(length * (angle.cos() * u + angle.sin() * v) + phase))
-    height = peel * dice.uniform(0.0005, 0.0018, n, 1, 1) + 0.008 * cloud(dice, n, axis, 3)
+    height = peel * dice.uniform(0.0005, 0.0018, n, 1, 1) + 0.004 * cloud(dice, n, axis, 2)
     colour = dice.pick(PAINTS, n)[:, :, None, None] * dice.uniform(0.8, 1.15, n, 3, 1, 1)
     flakes = clouds(dice, n, axis, 32, 2) * dice.uniform(0.01, 0.06, n, 1, 1)
     tone = 1 + flakes + 0.05 * cloud(dice, n, axis, 4)
@@ -112,15 +112,15 @@ def wood(dice: Dice, u: Tensor, v: Tensor, axis: Tensor, grain: Tensor) -> Surfa
     """Rings cut lengthwise, fibres, pores as dark dashes, and sometimes a knot that bends the rings."""
     n = len(u)
     t, b = turned(u, v, grain)
-    knot_t, knot_b = dice.uniform(-1.2, 1.2, n, 1, 1), dice.uniform(-1.2, 1.2, n, 1, 1)
+    knot_t, knot_b = dice.uniform(-0.9, 0.9, n, 1, 1), dice.uniform(-0.9, 0.9, n, 1, 1)
     away = ((t - knot_t) * 0.6).square_().add_((b - knot_b).square())
-    knot = (away / -dice.uniform(0.02, 0.06, n, 1, 1)).exp_() * dice.chance(0.15, n, 1, 1)
+    knot = (away / -dice.uniform(0.02, 0.06, n, 1, 1)).exp_() * dice.chance(0.08, n, 1, 1)
     bend = 0.12 * streaks(dice, t, b, (5, 7)) + 0.35 * dice.normal(n, 1, 1) * (t * 0.5).square()
     rings = (b + bend + 0.5 * knot) * dice.uniform(7, 20, n, 1, 1) + dice.uniform(0, TAU, n, 1, 1)
     late = torch.sin(rings + 0.8 * torch.sin(rings)).mul_(0.5).add_(0.5)  # slow rise, fast fall
     fibre = streaks(dice, t, b, (26, 200))
     pores = (streaks(dice, t, b, (44, 170)) - 1.15).clamp_(0, 1) * dice.chance(0.7, n, 1, 1)
-    amount = late * dice.uniform(0.25, 0.9, n, 1, 1) + 0.16 * fibre + 0.9 * pores + 0.8 * knot
+    amount = late * dice.uniform(0.15, 0.65, n, 1, 1) + 0.16 * fibre + 0.9 * pores + 0.7 * knot
     amount = (amount + 0.10 * cloud(dice, n, axis, 3)).clamp_(-0.3, 1.5)[:, None]
     pair = dice.pick(WOODS, n)[:, :, :, None, None] * dice.uniform(0.8, 1.2, n, 1, 1, 1, 1)
     pair = pair * (1 + 0.03 * dice.normal(n, 1, 3, 1, 1))
@@ -149,7 +149,7 @@ def fabric(dice: Dice, u: Tensor, v: Tensor, axis: Tensor, grain: Tensor) -> Sur
     """Threads over and under each other, plain weave or twill, each a little another colour."""
     n = len(u)
     t, b = turned(u, v, grain)
-    count = dice.uniform(4.2, 7.5, n, 1, 1)  # threads a unit
+    count = dice.uniform(8, 13, n, 1, 1)  # threads a unit
     wave = 0.25 * cloud(dice, n, axis, 4)
     x, y = t * count + wave, b * count + 0.25 * cloud(dice, n, axis, 4)
     i, j = x.floor(), y.floor()
@@ -162,22 +162,22 @@ def fabric(dice: Dice, u: Tensor, v: Tensor, axis: Tensor, grain: Tensor) -> Sur
     upper = warp * (1 + 0.5 * over * weft)
     lower = weft * (1 - 0.5 * over * warp)
     top = torch.sigmoid((upper - lower) * 9)
-    height = torch.maximum(upper, lower) * (0.045 / count)
+    height = torch.maximum(upper, lower) * (0.034 / count)
 
-    tones = dice.normal(n, 2, 64) * dice.uniform(0.04, 0.13, n, 1, 1)
+    tones = dice.normal(n, 2, 64) * dice.uniform(0.03, 0.08, n, 1, 1)
     tones += (dice.uniform(0, 1, n, 2, 64) < 0.02) * 0.35  # a slub: one thread is paler
     warps = _by_thread(tones[:, 0], i)
     wefts = _by_thread(tones[:, 1], j)
     tone = torch.lerp(wefts, warps, top) + 0.10 * streaks(dice, t, b, (150, 150))
     tone = (
-        1 + tone + 0.05 * cloud(dice, n, axis, 3) - 0.45 * (1 - torch.maximum(upper, lower) / 1.5)
+        1 + tone + 0.05 * cloud(dice, n, axis, 3) - 0.35 * (1 - torch.maximum(upper, lower) / 1.5)
     )
     first = dice.pick(CLOTHS, n)
-    mixed = dice.chance(0.5, n, 1) * dice.uniform(0.2, 1.0, n, 1)
+    mixed = dice.chance(0.4, n, 1) * dice.uniform(0.1, 0.6, n, 1)
     second = torch.lerp(first, dice.pick(CLOTHS, n), mixed)
     yarn = torch.lerp(second[:, :, None, None], first[:, :, None, None], top[:, None])
     return Surface(
-        height=height + 0.012 * cloud(dice, n, axis, 3),
+        height=height + 0.006 * cloud(dice, n, axis, 2),
         albedo=(yarn * tone[:, None]).clamp_(0.01, 1),
         shine=dice.uniform(0.0, 0.04, n, 1, 1).expand_as(u).clone(),
         along=torch.full((n, 1, 1), 0.6),

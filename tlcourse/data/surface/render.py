@@ -100,7 +100,7 @@ def _grain(dice: Dice, material: Tensor) -> Tensor:
 
 
 def _surface(dice: Callable[[str], Dice], part: Part, seams: Tensor, join: Join) -> Surface:
-    """Each material on its rows; at a seam, the pattern of the other piece lies elsewhere."""
+    """Each material on its rows; at a seam, the other piece has its pattern elsewhere, and its own tone."""
     u, v = part.u.clone(), part.v.clone()
     other = (join.across > 0).float()
     u[seams] += other * dice("offset u").uniform(-0.5, 0.5, EACH, 1, 1)
@@ -111,7 +111,10 @@ def _surface(dice: Callable[[str], Dice], part: Part, seams: Tensor, join: Join)
         rows = slice(first, first + int((part.material == number).sum()))
         if rows.stop > rows.start:
             made.append(make(dice(name), u[rows], v[rows], part.axis, part.grain[rows]))
-    return Surface.joined(made)
+    surface = Surface.joined(made)
+    tone = dice("other tone").uniform(0.65, 1.35, EACH, 1, 1)
+    surface.albedo[seams] *= (1 + other * (tone - 1))[:, None]
+    return surface
 
 
 def _some(part: Part, rows: Tensor) -> Part:
