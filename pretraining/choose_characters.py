@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from glyphs import CHARACTERS, FONTS, fitted, font, has, render
+from glyphs import CHARACTERS
+
+from tlcourse.data.ink import FONTS, fitted, font, has, render
 
 CLASSES = 240
 LIKE_A_DIGIT, LIKE_EACH_OTHER = 0.80, 0.86

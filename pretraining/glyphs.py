@@ -1,76 +1,17 @@
-"""Characters drawn from the fonts that matplotlib ships, and made to look as if by hand.
+"""What pocket-resnet is trained on: `distort` turns drawn characters (`data.ink`) into pictures.
 
-`bank` renders every character in every font once; `Distort` turns a batch of those into training
-images, all at once and on whatever device: affine and elastic warps, pen width, blur, low
-resolution, noise, contrast, colours and inversion.
+All of a batch at once, and on whatever device: affine and elastic warps, pen width, blur, low
+resolution, noise, contrast, colours and inversion. The data set `glyphs` has a milder hand of its
+own; this one stays as it is, since the shipped weights depend on every bit of it.
 """
 
-from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 CHARACTERS = Path(__file__).with_name("characters.txt")
-FONTS = [
-    "DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral", "DejaVuSans-Oblique",
-    "DejaVuSerif-Italic", "STIXGeneralItalic", "DejaVuSans-Bold", "DejaVuSerif-Bold",
-    "DejaVuSansMono-Oblique", "STIXGeneralBol",
-]  # fmt: skip
-INK = 40  # pixels of the longer side of a character in the bank
-
-
-@cache
-def font(name: str) -> ImageFont.FreeTypeFont:
-    import matplotlib
-
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
-    return ImageFont.truetype(str(path), 64, layout_engine=ImageFont.Layout.BASIC)
-
-
-@cache
-def _charmap(name: str) -> set[int]:
-    from matplotlib.ft2font import FT2Font
-
-    return set(FT2Font(font(name).path).get_charmap())
-
-
-def has(name: str, character: str) -> bool:
-    return ord(character) in _charmap(name)
-
-
-def render(character: str, with_font: ImageFont.FreeTypeFont) -> np.ndarray:
-    """Its ink, cropped: (h, w) uint8, 255 where the pen was."""
-    left, top, right, bottom = with_font.getbbox(character)
-    image = Image.new("L", (max(right - left, 1) + 4, max(bottom - top, 1) + 4))
-    ImageDraw.Draw(image).text((2 - left, 2 - top), character, font=with_font, fill=255)
-    box = image.getbbox()
-    return np.asarray(image.crop(box) if box else image)
-
-
-def fitted(ink: np.ndarray, side: int) -> np.ndarray:
-    """The ink in the middle of a side × side square, its longer side `side` pixels."""
-    height, width = ink.shape
-    scale = side / max(height, width)
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    small = Image.fromarray(ink).resize(size, Image.Resampling.LANCZOS)
-    square = Image.new("L", (side, side))
-    square.paste(small, ((side - size[0]) // 2, (side - size[1]) // 2))
-    return np.asarray(square)
-
-
-def bank(characters: str, fonts: list[str]) -> tuple[Tensor, Tensor]:
-    """Every character in every one of `fonts` that has it: (N, 1, 48, 48) uint8, and labels (N,)."""
-    images, labels = [], []
-    for label, character in enumerate(characters):
-        for name in fonts:
-            if has(name, character):
-                images.append(np.pad(fitted(render(character, font(name)), INK), (48 - INK) // 2))
-                labels.append(label)
-    return torch.from_numpy(np.stack(images))[:, None], torch.tensor(labels)
 
 
 def distort(ink: Tensor, generator: torch.Generator, size: int = 32) -> Tensor:

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from glyphs import CHARACTERS, FONTS, bank, distort
+from glyphs import CHARACTERS, distort
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from tlcourse.data.ink import FONTS, bank
 from tlcourse.models.classifier import ImageClassifier
 from tlcourse.models.load import load_model
 
