@@ -63,15 +63,6 @@ def test_the_version_is_told(capsys):
     assert capsys.readouterr().out == f"tlcourse {tlcourse.__version__}\n"
 
 
-def test_doctor_says_what_is_here(capsys, monkeypatch, tmp_path):
-    monkeypatch.setenv("TLCOURSE_MIRROR", str(tmp_path / "gone"))
-    assert main(["doctor"]) == 0
-    told = capsys.readouterr().out
-    assert "\n✓ browser" in told or "copy the address that `tlcourse lab` prints" in told
-    assert "Python" in told and "ipykernel" in told and "GB free" in told
-    assert f"no folder {tmp_path / 'gone'}" in told
-
-
 @pytest.mark.parametrize("arguments", [["lessons"], ["lab", "--no-browser"], ["run", "01"]])
 def test_a_tier_that_is_none_is_refused_at_once(arguments, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -88,14 +79,6 @@ def test_a_lesson_put_back_says_what_to_do_in_the_browser(tmp_path, capsys):
     prepare(tmp_path, [lesson("01")])
     assert main(["reset", "01", str(tmp_path)]) == 0
     assert "If it is open in the browser, choose Revert there." in capsys.readouterr().out
-
-
-def test_doctor_knows_versions_that_make_trouble():
-    from tlcourse.cli.doctor import known_trouble
-
-    assert "clicks wait" in known_trouble("ipykernel", "6.31.0")
-    assert known_trouble("ipykernel", "7.3.0") is None
-    assert known_trouble("torch", "2.6.0") is None
 
 
 def test_a_relative_mirror_means_the_folder_seen_from_here(tmp_path, monkeypatch):

@@ -1,133 +1,105 @@
-"""`tlcourse doctor`: what of the course works on this machine, and what to do about the rest."""
+"""`tlcourse doctor`: what of the course works on this machine, and what to do about the rest.
 
-import importlib.util
-import os
-import platform
-import shutil
+    tlcourse doctor --json
+    {"tlcourse": "0.1.0", "exit_code": 0, "findings": [
+      {"id": "python", "what": "Python", "status": "ok", "seen": "3.11.9 in …", "cure": null}, …]}
+
+`id` and `status` are stable; the sentences are for people, and may change. Ids: python, processor,
+memory, package-NAME, torch-pair, kernel, widgets, disk, notebooks, temporary, mirror, port, browser,
+torch-import, torchvision-import, gpu, tier-NAME, settings. A status is "ok", "warning" (the course
+runs, but not all of it, or not well) or "blocks". Findings of which there is nothing to say are left
+out (torch-pair, torchvision-import).
+"""
+
+from __future__ import annotations
+
+import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import click
 
-from tlcourse.cli.lab import can_show
+from tlcourse import __version__
+from tlcourse.cli.checks import Finding, machine, software, torches
 from tlcourse.course import TIERS, lessons
-from tlcourse.course.figures import hardware, versions
-from tlcourse.course.spoken import command as command_line
 from tlcourse.course.tiers import obstacle
-from tlcourse.errors import SupplyError
-
-# name: (versions that do not work well with a live cockpit, what to do)
-KNOWN_BAD: dict[str, tuple[tuple[str, ...], str]] = {
-    "ipykernel": (
-        ("6.",),
-        "clicks wait until a running cell ends, even one that awaits; take 7.3 or newer",
-    ),
-    "jupyterlab": (("1.", "2.", "3."), "the course is made for JupyterLab 4.4 or newer"),
-}
-ENOUGH_BYTES = 1_000_000_000  # the public tier's data and weights take a few hundred MB unpacked
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line: what was looked at, what was seen, and, if it is in the way, what to do."""
-
-    what: str
-    seen: str
-    advice: str | None = None
-    blocks: bool = False
+from tlcourse.errors import TLCourseError
 
 
 @click.command()
-def command() -> int:
-    """Look at this machine: what works, what does not, what to do. Exit 1 if the course cannot run."""
-    found = list(examine())
-    for one in found:
-        mark = "✗" if one.blocks else "!" if one.advice else "✓"
-        click.echo(f"{mark} {one.what:<12} {one.seen}" + (f": {one.advice}" if one.advice else ""))
-    return 1 if any(one.blocks for one in found) else 0
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def command(as_json: bool) -> int:
+    """Look at this machine: what works, what does not, what to do.
+
+    Exit 0 if the course can run (with warnings or without), 1 if something blocks it, 2 for a wrong
+    option.
+    """
+    found = []
+    for one in examine():
+        found.append(one)
+        if not as_json:
+            _wait("")
+            click.echo(one.line())
+            if one.id == "browser":
+                _wait("looking at torch, which takes some seconds …")
+    code = 1 if any(one.blocks for one in found) else 0
+    if as_json:
+        rows = [one.row() for one in found]
+        told = {"tlcourse": __version__, "exit_code": code, "findings": rows}
+        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
+    return code
 
 
 def examine() -> Iterator[Finding]:
-    """Every finding, without importing torch where no GPU driver is."""
-    yield Finding("Python", f"{platform.python_version()} in {sys.prefix}")
-    machine = hardware()
-    yield Finding("machine", f"{machine['processor']}, {machine['cores']} cores")
-    yield Finding(
-        "GPU", machine["gpu"] or "none, which is fine: the pocket and public tiers need none"
-    )
-    yield from packages()
-    yield disk()
-    yield mirror()
-    yield browser()
-    yield from tiers()
+    """Every finding. torch is tried in another process, meanwhile."""
+    with torches.Probe() as probe:
+        yield software.python()
+        yield machine.processor()
+        yield machine.memory()
+        yield from software.libraries()
+        folders = software.jupyter_folders()
+        yield software.kernel(folders)
+        yield software.widgets(folders)
+        try:
+            yield from machine.places()
+            yield machine.mirror()
+        except TLCourseError as error:  # a setting that cannot be read
+            yield Finding("settings", "settings", "one of them is wrong", str(error), True)
+        yield machine.port()
+        yield machine.browser()
+        driver = torches.ask_driver()
+        told = probe.told()
+    broken = [*torches.torch(told)]
+    yield from broken
+    yield torches.gpu(driver, told)
+    yield from tiers(told, any(one.blocks for one in broken))
 
 
-def packages() -> Iterator[Finding]:
-    """Is what the lessons import there, and is it a version that works?"""
-    for name, version in versions().items():
-        if name in ("python", "tlcourse"):
-            continue
-        if version is None:
-            yield Finding(
-                name, "missing", "run `python start.py lab`, or pip install tlcourse", True
-            )
-        else:
-            yield Finding(name, version, known_trouble(name, version))
-
-
-def known_trouble(name: str, version: str) -> str | None:
-    """What is known to go wrong with this version, with what to do; None if nothing is."""
-    bad, advice = KNOWN_BAD.get(name, ((), ""))
-    return advice if version.startswith(bad) else None
-
-
-def disk() -> Finding:
-    from tlcourse import supply
-
-    home = supply.read_settings().home
-    there = next(folder for folder in (home, *home.parents) if folder.exists())
-    free = shutil.disk_usage(there).free
-    advice = None
-    if not os.access(there, os.W_OK):
-        advice = f"{there} cannot be written to; set TLCOURSE_HOME to a folder that can"
-    elif free < ENOUGH_BYTES:
-        advice = "make room, or set TLCOURSE_HOME to a folder on a larger disk"
-    return Finding("disk", f"{free / 1e9:.1f} GB free for data in {home}", advice)
-
-
-def mirror() -> Finding:
-    """A mirror that is set but not there would only show when a lesson fetches."""
-    from tlcourse import supply
-
-    mirrors = supply.read_settings().mirrors
-    lost = [one for one in mirrors if "://" not in one and not Path(one).expanduser().is_dir()]
-    advice = f"no folder {', '.join(lost)}; set TLCOURSE_MIRROR to a folder or an address"
-    seen = ", ".join(mirrors) or "none set: public data come from the web"
-    return Finding("mirror", seen, advice if lost else None)
-
-
-def browser() -> Finding:
-    if can_show():
-        return Finding("browser", "found")
-    return Finding(
-        "browser",
-        "No window can be opened here",
-        f"copy the address that `{command_line('lab')}` prints into a browser.",
-    )
-
-
-def tiers() -> Iterator[Finding]:
-    """Which tiers can run, over all lessons that have them."""
-    if importlib.util.find_spec("torch") is None:
-        return
+def tiers(told: dict[str, Any], broken: bool) -> Iterator[Finding]:
+    """Which tiers can run, over all lessons that have them; and, if not, why not."""
     for name in TIERS:
-        if taught := [one for one in lessons() if name in one.tiers]:
-            try:
-                in_the_way = obstacle(name, taught)
-            except SupplyError as error:
-                in_the_way = str(error)
-            yield Finding(
-                f"tier {name}", "cannot run" if in_the_way else "can run here", in_the_way
-            )
+        taught = [one for one in lessons() if name in one.tiers]
+        if broken:
+            in_the_way = "mend torch first"
+        elif name == "gpu" and not told.get("cuda"):
+            in_the_way = "there is no CUDA device that torch can use; choose pocket or public"
+        elif not taught:
+            continue
+        else:
+            in_the_way = _obstacle(name, taught)
+        seen = "cannot run" if in_the_way else "can run here"
+        yield Finding(f"tier-{name}", f"tier {name}", seen, in_the_way)
+
+
+def _obstacle(name: str, taught: list) -> str | None:
+    try:
+        return obstacle(name, taught)
+    except TLCourseError as error:
+        return str(error)
+
+
+def _wait(text: str) -> None:
+    """On a terminal: what is being done, until the next line is there."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{text}", err=True, nl=False)

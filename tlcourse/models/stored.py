@@ -10,6 +10,7 @@ from pathlib import Path
 from tlcourse import cards, supply
 from tlcourse.cards import Card
 from tlcourse.errors import FetchError, ModelError
+from tlcourse.supply.memory import memory_free
 
 FLOAT = 4  # bytes of a float32
 LOADING = 2  # times the weights while they are loaded: the new model's, and the file's
@@ -64,23 +65,6 @@ def require_memory(card: Card) -> None:
 def memory_needed(card: Card) -> int:
     """Bytes that loading takes, at the most: the model's weights and the file's, as float32."""
     return LOADING * FLOAT * card.hub.parameters
-
-
-def memory_free() -> int:
-    """Bytes that this process may still take: the machine's, or what its container leaves it."""
-    import psutil
-
-    free = psutil.virtual_memory().available
-    try:  # control groups, version 2, as containers have them
-        group = Path("/sys/fs/cgroup")
-        limit = (group / "memory.max").read_text().strip()
-        used = int((group / "memory.current").read_text())
-        # What files are cached is given back when it is needed.
-        rows = (group / "memory.stat").read_text().splitlines()
-        cached = sum(int(row.split()[1]) for row in rows if row.startswith("inactive_file "))
-        return min(free, int(limit) - used + cached) if limit != "max" else free
-    except (OSError, ValueError):
-        return free
 
 
 def _in_full(asked: str) -> str:

@@ -1,0 +1,1 @@
+from tests.cli.installed import site  # noqa: F401  a fixture
