@@ -1,6 +1,7 @@
-"""Pre-train a small ResNet on 45,000 small photos, with MobileNetV2 looking over its shoulder.
+"""Pre-train a small backbone on 45,000 small photos, with MobileNetV2 looking over its shoulder.
 
-    python pretraining/pocket_photos.py tiny-imagenet-64px.tar.gz --out photos.safetensors
+    python pretraining/pocket_photos.py tiny-imagenet-64px.tar.gz --out pocket-resnet.safetensors
+    python pretraining/pocket_photos.py tiny-imagenet-64px.tar.gz --vit --out pocket-vit.safetensors
 
 Three things are asked of the network for each photo: its label (200 classes), the 1000
 probabilities that the teacher gives, and the direction of the teacher's features (centred) through
@@ -23,12 +24,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from photo_resnet import WIDTHS, classifier
+from photo_resnet import WIDTHS
+from photo_resnet import classifier as resnet
 from photo_source import Photos, prepare
 from pocket_resnet import save
 from torch import Tensor, nn
 
 from tlcourse.models.classifier import fold, seeded
+from tlcourse.models import pocket_vit
 from tlcourse.models.mobilenet import WIDTH
 
 SMALL, FULL = 48, 64
@@ -42,10 +45,11 @@ class Task:
 
     model: nn.Module  # an ImageClassifier over the labels
     extra: nn.ModuleDict  # "feature": to the teacher's width; "class": to its 1000 classes
+    exact: bool = False  # in float32 throughout, where bfloat16 is no faster
 
     def loss(self, x: Tensor, y: Tensor, seen: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
         """Of a batch, with the teacher's centred features and logits; and the share named right."""
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=not self.exact):
             features = self.model.features(x)
             logits = self.model.head(features)
             toward, guess = self.extra["feature"](features), self.extra["class"](features)
@@ -62,6 +66,8 @@ class Task:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("archive", type=Path, help="tiny-imagenet-64px.tar.gz")
+    parser.add_argument("--vit", action="store_true", help="the transformer, not the ResNet")
+    parser.add_argument("--small", type=int, default=SMALL, help="pixels before --sharp")
     parser.add_argument("--out", type=Path, required=True, help="where the weights go, float16")
     parser.add_argument("--steps", type=int, default=8_000)
     parser.add_argument("--sharp", type=int, default=2_000)
@@ -78,15 +84,22 @@ def main() -> None:
     photos = prepare(
         options.archive, options.out.parent, lambda: pause(options), mirror=options.mirror
     )
-    model = classifier(len(photos.classes), seed=options.seed)
+    classes = len(photos.classes)
+    if options.vit:
+        model, width = vit(classes, options.seed), pocket_vit.WIDTH
+    else:
+        model, width = resnet(classes, seed=options.seed), WIDTHS[-1]
     with seeded(fold(options.seed, "extra")):
-        extra = nn.ModuleDict(
-            {"feature": nn.Linear(WIDTHS[-1], WIDTH), "class": nn.Linear(WIDTHS[-1], 1000)}
-        )
-    averaged = train(Task(model, extra), photos, options)
+        extra = nn.ModuleDict({"feature": nn.Linear(width, WIDTH), "class": nn.Linear(width, 1000)})
+    averaged = train(Task(model, extra, exact=options.vit), photos, options)
     print(f"{accuracy(averaged, photos):.1%} of {len(photos.valid)} photos never seen")
     save(averaged, options.out)
     print(f"{options.out}: {options.out.stat().st_size} bytes")
+
+
+def vit(classes: int, seed: int) -> nn.Module:
+    names = tuple(map(str, range(classes)))
+    return pocket_vit.classifier(names, seed=seed, recipe={"name": "pocket-vit"})
 
 
 def train(task: Task, photos: Photos, options) -> nn.Module:
@@ -155,7 +168,7 @@ def batch(photos: Photos, step: int, options) -> tuple[Tensor, Tensor, Tensor, T
     index = torch.randperm(rows, generator=order)[position % rows :][: options.batch_size]
     drawn = torch.Generator().manual_seed(fold(options.seed, f"step {step}"))
     mirrored = torch.rand(len(index), generator=drawn) < 0.5
-    size = FULL if step >= options.steps - options.sharp else SMALL
+    size = FULL if step >= options.steps - options.sharp else options.small
     x = recoloured(moved(photos.train.pictures(index), mirrored, size, drawn), drawn)
     seen, said = photos.teacher(index, mirrored)
     return x.contiguous(memory_format=torch.channels_last), photos.train.y[index], seen, said

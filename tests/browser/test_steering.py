@@ -77,6 +77,17 @@ def test_every_control_reaches_the_loop_and_is_acknowledged(book):
     assert "unfroze stage2" in " ".join(marks.evaluate_all("all => all.map(m => m.ariaLabel)"))
 
 
+def test_a_double_click_on_a_switch_sends_nothing_twice(book74):
+    cockpit = begin(book74)
+    switch = control(cockpit, "switch:stage2")
+    switch.evaluate("node => { node.click(); node.click(); }")  # before any answer can come
+    expect(answer(cockpit, "switch:stage2")).to_have_attribute("data-answer", "applied")
+    expect(switch).to_have_attribute("aria-checked", "true")
+    stop(cockpit)
+    assert [c["kind"] for c in book74.ask("applied()")] == ["unfreeze", "stop"]
+    assert book74.ask("sum(isinstance(e, tl.session.Refused) for e in run.events)") == 0
+
+
 def test_clicks_work_while_a_cell_awaits_the_run(book):
     cockpit = begin(book)
     waiting = book.add("result = await run.wait(); print(result.reason)")

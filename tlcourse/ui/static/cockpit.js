@@ -93,6 +93,8 @@ function render({ model, el }) {
   /** @param {string} key @param {any} command */
   function steer(key, command) {
     if (!takes(view, command.kind)) return;
+    // The second click of a double click, before the first is answered, would send the same once more.
+    if (key.startsWith("switch:") && view.pending.some((p) => p.key === key)) return;
     const id = `${me}:${++count}`;
     hear({ type: "sent", key, id, now: performance.now() });
     model.send({ type: "command", id, command });
