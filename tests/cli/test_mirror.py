@@ -22,6 +22,7 @@ from tlcourse.supply.mirror.build import plan_jobs
 from tlcourse.supply.mirror.index import WHEELS, read_index
 from tlcourse.supply.mirror.serve import Server, find
 
+shelf_get = cards.get
 PHOTOS = {"photos/a.jpg": noise(5000, 1), "photos/b.jpg": noise(7000, 2)}
 WEIGHTS = noise(90_000, 3)
 
@@ -64,7 +65,7 @@ def shelf(web, monkeypatch, tmp_path):
     }
     every = {name: replace(card, name=name) for name, card in every.items()}
     monkeypatch.setattr(cards, "names", lambda kind=None: sorted(every))
-    monkeypatch.setattr(cards, "get", every.__getitem__)
+    monkeypatch.setattr(cards, "get", lambda name: every.get(name) or shelf_get(name))
     return every
 
 

@@ -102,7 +102,10 @@ def test_only_what_is_missing_is_asked_for(own_registry, tmp_path):
     (damaged,) = [tmp_path / row.path for row in first if "mdurl" in row.path]
     damaged.write_bytes(damaged.read_bytes()[:-1000])
     said.clear()
-    assert collect(tmp_path, [Target()], said.append, roots=["rich"], pins=installed()) == first
+    again = collect(tmp_path, [Target()], said.append, roots=["rich"], pins=installed())
+    assert [row for row in again if "rich" in row.path or "mdurl" in row.path] == [
+        row for row in first if "rich" in row.path or "mdurl" in row.path
+    ]
     assert len(said) == 2 and said[1].endswith(": mdurl")
 
 

@@ -56,7 +56,6 @@ def build(
     What is fetched goes through your own store first, from TLCOURSE_MIRROR or the web. A mirror
     that is there already is added to; what is in it and right is left alone.
     """
-    from tlcourse import cards
     from tlcourse.supply import read_settings
     from tlcourse.supply.mirror.build import check_folder, earlier_cards, put
     from tlcourse.supply.mirror.index import WHEELS, read_index, write_index
@@ -67,8 +66,7 @@ def build(
     targets = () if no_wheels else _targets(pythons, platforms)
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    old = [name for name in earlier_cards(folder) if name in cards.names()]
-    every_card = {card.name: card for card in [*asked, *map(cards.get, old)]}
+    every_card = {card.name: card for card in [*asked, *earlier_cards(folder)]}
     wanted = []
     for card in every_card.values():
         if card.embedded:
@@ -129,8 +127,9 @@ def serve(folder: Path, host: str, port: int) -> None:
         install, use = install_commands(server.url)
         for line in ([install] if any(row.name == WHEELS for row in rows) else []) + [use]:
             click.echo(f"    {line}")
+        click.echo(f'\n(PowerShell: $env:TLCOURSE_MIRROR = "{server.url}", then tlcourse lab.)')
         if host.startswith("127."):
-            click.echo("\nOnly this machine sees it; --host 0.0.0.0 shows it to the network.")
+            click.echo("Only this machine sees it; --host 0.0.0.0 shows it to the network.")
         server.serve_forever()
 
 

@@ -11,13 +11,14 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from tlcourse import cards
 from tlcourse.cards import Asset, Card, File
-from tlcourse.errors import IntegrityError, SupplyError
+from tlcourse.errors import CardError, IntegrityError, SupplyError
 from tlcourse.supply import plan
 from tlcourse.supply.archive import make_folder, why_wrong
 from tlcourse.supply.mirror.index import NAME, Row, read_index
@@ -48,18 +49,19 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def plan_jobs(cards: Sequence[Card]) -> tuple[Job, ...]:
+def plan_jobs(chosen: Sequence[Card]) -> tuple[Job, ...]:
     """The files that a mirror of these cards has. Cards may share an archive, which is one file."""
     shared: dict[str, list[tuple[Card, Asset]]] = {}
-    for card in cards:
+    for card in chosen:
         for asset in card.assets:
-            (source,) = plan.sources(asset.urls[:1], [""], offline=True)
+            # The last one: before it may stand an address that only this machine is set up with.
+            (source,) = plan.sources(asset.urls[-1:], [""], offline=True)
             shared.setdefault(source.place.lstrip("/"), []).append((card, asset))
     return tuple(Job(path, tuple(pairs)) for path, pairs in shared.items())
 
 
 def put(
-    folder: Path, cards: Sequence[Card], folders: Mapping[str, Path], tell: Callable[[str], None]
+    folder: Path, chosen: Sequence[Card], folders: Mapping[str, Path], tell: Callable[[str], None]
 ) -> list[Row]:
     """Put the cards' files below `folder`; their rows of the index. `folders`: where each card lies.
 
@@ -68,7 +70,7 @@ def put(
     """
     rows: list[Row] = []
     with disk_errors(folder, "the mirror"):
-        for job in plan_jobs(cards):
+        for job in plan_jobs(chosen):
             target = folder / job.path
             if why := why_not(job, target):
                 needed = sum(asset_bytes(asset) for _, asset in job.assets)
@@ -107,9 +109,13 @@ def why_not(job: Job, target: Path) -> str | None:
     return None
 
 
-def earlier_cards(folder: Path) -> list[str]:
+def earlier_cards(folder: Path) -> list[Card]:
     """The cards that this mirror holds already, so that more can be added to it."""
-    return list(dict.fromkeys(row.name for row in read_index(folder)))
+    found = []
+    for name in dict.fromkeys(row.name for row in read_index(folder)):
+        with suppress(CardError):  # wheels, and what this version of the course knows no more
+            found.append(cards.get(name))
+    return found
 
 
 def _write(job: Job, folders: Mapping[str, Path], sink: BinaryIO) -> None:

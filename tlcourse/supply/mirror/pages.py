@@ -55,7 +55,7 @@ def install_commands(address: str) -> list[str]:
     host = address.split("://")[1].split(":")[0]
     return [
         f"pip install --index-url {address}/simple/ --trusted-host {host} tlcourse",
-        f"tlcourse lab        # with TLCOURSE_MIRROR={address} in the environment",
+        f"TLCOURSE_MIRROR={address} tlcourse lab",
     ]
 
 
