@@ -23,7 +23,7 @@ Cards touch neither network nor disk beyond themselves; `tlcourse.supply` does.
     urls = ["https://…"]             # tried in order; none in an embedded card
 
     [[assets]]                       # or an archive, of which only the manifest's members are used
-    archive = "tar.gz"
+    archive = "tar.gz"               # or "zip"
     urls = ["https://…"]
     manifest = "caltech24.tsv"       # beside the card: path, bytes and sha256 of every member
     strip = 1                        # leading folders to drop from a member's name
