@@ -161,7 +161,8 @@ def test_what_is_in_the_store_loads_without_asking_anyone(local_hub, tmp_path):
 
 
 def test_an_unpinned_card_refuses_to_load_and_says_what_to_run(local_hub):
-    for name in ("timm/resnet50", "hf/dinov2-small", "hf/facebook/dinov2-small"):
+    on_shelf(hub_card("some/tiny", ("config.json",), loads="hf/tiny"))
+    for name in ("hf/tiny", "hf/some/tiny"):
         with pytest.raises(CardError, match="is not pinned yet.*Run `tlcourse cards pin"):
             load_model(name, classes=2)
     assert local_hub.asked() == []

@@ -36,9 +36,9 @@ def folder_of(asked: str) -> Path:
     try:
         return supply.fetch(name)
     except FetchError as error:
-        from tlcourse.supply.pin import elsewhere
+        from tlcourse.supply.pin import mirrored
 
-        raise FetchError(f"{error} {elsewhere()}") from error
+        raise FetchError(f"{error} {mirrored(name)}") from error
 
 
 def weights_of(folder: Path, asked: str) -> Path:

@@ -136,13 +136,20 @@ def listing(repo: str, revision: str, settings: Settings) -> Listing:
 
 
 def elsewhere() -> str:
-    """What to do where the hub cannot be reached."""
+    """What to do where the hub cannot be asked."""
     from tlcourse.cards import pins
 
     return (
         f"Where the hub can be reached, run `tlcourse cards pin NAME --into FOLDER` and bring "
-        f"FOLDER/NAME.toml to {pins()}; `tlcourse mirror build DIR NAME` makes a mirror of its files "
-        f"for TLCOURSE_MIRROR; or set HF_ENDPOINT to a place that has the hub's files."
+        f"FOLDER/NAME.toml to {pins()}; or set HF_ENDPOINT to a place that answers as the hub does."
+    )
+
+
+def mirrored(name: str) -> str:
+    """What to do where the files of a pinned card cannot be had."""
+    return (
+        f"Where the hub can be reached, `tlcourse mirror build DIR {name}` makes a mirror: bring DIR"
+        f" here and set TLCOURSE_MIRROR to it, or set HF_ENDPOINT to a place that has the hub's files."
     )
 
 
