@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 
 from tlcourse.data.core import Source
 
@@ -140,5 +140,6 @@ def alike(texts: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _runs(text: str) -> frozenset[str]:
-    words = re.sub(r"\d+", "0", said(text)).split()[:READ]
+    words = [found[0] for found in islice(re.finditer(r"\w+", text.casefold()), READ)] or [text]
+    words = re.sub(r"\d+", "0", " ".join(words)).split()
     return frozenset(" ".join(words[at : at + RUN]) for at in range(max(1, len(words) - RUN + 1)))

@@ -23,8 +23,8 @@ def read(size: int, domain: str) -> Source:
 
     One or two stars are negative, four or five positive. A text is the review alone, without its
     title. The shop shows one review with each edition of a product: of 2,000 in books 44, dvd 46,
-    electronics 35 and kitchen 23 repeat another and are left out. No review stands in two
-    departments. Different reviews of one product may stand in two splits.
+    electronics 35 and kitchen 23 say what another says and are left out, and three pairs are alike.
+    No review stands in two departments. Different reviews of one product may stand in two splits.
     """
     from tlcourse.supply import fetch
 
