@@ -65,7 +65,7 @@ class Card:
     @property
     def pinned(self) -> bool:
         """Whether every byte is known by its hash; only a hub card can lack that."""
-        return bool(self.assets)
+        return self.hub is None or bool(self.assets)
 
     @property
     def files(self) -> tuple[File, ...]:
