@@ -8,6 +8,7 @@ not to be committed.
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -75,7 +76,7 @@ def _rim(inside: np.ndarray) -> np.ndarray:
 
 
 def _wrapped(name: str) -> str:
-    return name.replace(" ", "\n") if len(name) > 18 else name
+    return "\n".join(textwrap.wrap(name, 18))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ CONTRADICTED = {
 
 def read(size: int, domain: str | None = None) -> Source:
     """508 photos of 6 classes (32 fray to 119 free): of each the tiles of 10 photos or a few more
-    for test, of 5 or a few more for validation, the rest is the pool.
+    for test, of 5 or a few more for validation, the rest is the pool. Twelve photos of a defect are
+    two tiles, so a test accuracy rests on a dozen tiles and may be off by far.
 
     Tiles are longer than high or higher than long, up to 2.7 times, and breaks and frays lie at
     their edges; so nothing is cut off: each photo is squeezed into a square, its mask with it. A
