@@ -35,6 +35,11 @@ class Entry:
 
 AMAZON = ("books", "dvd", "electronics", "kitchen")
 PACS = ("photo", "art_painting", "cartoon", "sketch")
+GLYPHS = (
+    "all", "latin", "greek", "cyrillic", "armenian", "hebrew", "arabic", "nko", "lao",
+    "georgian", "khutsuri", "ogham", "syllabics", "tifinagh", "lisu", "old_italic", "fraktur",
+    "script", "apl", "arrows", "mathematics", "signs",
+)  # fmt: skip
 OMNIGLOT = (
     "all",
     "balinese",
@@ -46,12 +51,14 @@ OMNIGLOT = (
     "sanskrit",
     "tagalog",
 )
+TICKETS = ("shop", "clinic")
 ENTRIES: dict[str, Entry] = {
     "amazon-reviews": Entry("reviews", size=128, domains=AMAZON, text=True),
     "banking77": Entry("messages:read_banking77", size=48, text=True),
     "bccd": Entry("bccd", size=224),
     "caltech24": Entry("photos:read_caltech24", size=128),
     "digits": Entry("digits", size=32),
+    "glyphs": Entry("glyphs", size=32, domains=GLYPHS),
     "magnetic-tile": Entry("tiles", size=128),
     "mnist": Entry("handwriting:read_mnist", size=28),
     "movie-reviews": Entry("film:read_movie_reviews", size=256, text=True),
@@ -60,6 +67,7 @@ ENTRIES: dict[str, Entry] = {
     "sentence-polarity": Entry("film:read_sentence_polarity", size=64, text=True),
     "sms-spam": Entry("messages:read_sms_spam", size=64, text=True),
     "subjectivity": Entry("film:read_subjectivity", size=64, text=True),
+    "tickets": Entry("tickets", size=48, domains=TICKETS, text=True),
     "usps": Entry("handwriting:read_usps", size=28),
 }
 
