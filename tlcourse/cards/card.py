@@ -165,7 +165,7 @@ def _check_whole(card: Card) -> None:
         raise CardError(f"Card {card.name!r}: what comes from a hub is a model, and not embedded.")
     if card.hub and not card.assets:
         return  # unpinned: it can be read about, but `cards.get` does not give it out
-    if not card.assets:
+    if not card.assets and not (card.embedded and card.package):  # drawn by that package's code
         raise CardError(f"Card {card.name!r} has no assets.")
     fetchable = [bool(asset.urls) for asset in card.assets]
     if card.embedded and (any(fetchable) or card.package is None):

@@ -67,6 +67,7 @@ ENTRIES: dict[str, Entry] = {
     "sentence-polarity": Entry("film:read_sentence_polarity", size=64, text=True),
     "sms-spam": Entry("messages:read_sms_spam", size=64, text=True),
     "subjectivity": Entry("film:read_subjectivity", size=64, text=True),
+    "surfaces": Entry("surfaces", size=64, domains=("line-a", "line-b")),
     "tickets": Entry("tickets", size=48, domains=TICKETS, text=True),
     "usps": Entry("handwriting:read_usps", size=28),
 }

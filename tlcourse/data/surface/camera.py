@@ -9,12 +9,11 @@ from tlcourse.data.surface.fields import Dice
 from tlcourse.data.surface.lines import Line
 
 MARGIN = 1.05  # the scene is rendered this far beyond the picture, for the lens to blur
-FINER = 1.12  # and on a finer grid than the picture's
 
 
 def places(size: int) -> tuple[Tensor, Tensor]:
-    """Pixel centres of the picture (size,) in [-1, 1], and of the finer grid that is rendered."""
-    count = round(size * FINER * MARGIN)
+    """Pixel centres of the picture (size,) in [-1, 1], and of the larger grid that is rendered."""
+    count = round(size * MARGIN)
     return _centres(size), _centres(count) * MARGIN
 
 
@@ -78,11 +77,12 @@ def expose(
     level = (0.22 / seen.mean((1, 2, 3), keepdim=True)).pow(0.5)
     seen *= (shot.gain * level * shot.balance) * (1 - 0.5 * shot.vignette * away)
 
-    grain = torch.randn(seen.shape, generator=dice.generator)
-    seen += grain.mul_(shot.noise).mul_((0.8 * seen + 0.04).sqrt_())
-    # A shoulder instead of a hard limit, then the usual 1 / 2.2.
-    seen = seen.clamp_(0).mul_(1.5).div_(seen + 1.0).clamp_(0, 1).pow_(1 / 2.2)
-    seen.sub_(0.55).mul_(contrast).add_(0.48)
+    # One draw for three colours: what JPEG leaves of noise is grey.
+    grain = torch.randn((len(seen), 1, *seen.shape[2:]), generator=dice.generator).mul_(shot.noise)
+    seen += (0.8 * seen + 0.04).sqrt_().mul_(grain)
+    # A shoulder instead of a hard limit, then a root, which is near enough to the usual 1 / 2.2.
+    seen = seen.clamp_(0).mul_(1.5).div_(seen + 1.0).sqrt_()
+    seen.sub_(0.52).mul_(contrast).add_(0.48)
 
     grey = (seen[:, :1] + seen[:, 1:2] + seen[:, 2:]) / 3
     colour = seen - grey

@@ -92,16 +92,16 @@ def dent(dice: Dice, part: Part, severity: Tensor) -> Flaw:
     one = (len(part), 1, 1)
     a, b = _placed(dice, part, dice.uniform(0, TAU / 2, *one))
     wide = dice.uniform(0.18, 0.32, *one)
-    ratio = dice.uniform(0.6, 1.0, *one)
+    ratio = dice.uniform(0.72, 1.0, *one)
     r = ((a / wide).square() + (b / (wide * ratio)).square()).sqrt()
     hollow = (r.square().square() * -0.7 - 0.7 * r.square()).exp()
     rim = bump(r - 1.25, 0.28)
-    depth = severity * wide * part.by(0.42, 0.42, 0.60, 0.90)
+    depth = severity * wide * part.by(0.42, 0.44, 0.56, 0.8)
     # Where the blow fell, gloss is a little worn.
     return Flaw(
         height=(rim * 0.10 - hollow) * depth,
         cover=hollow,
-        tint=part.by(0.95, 0.96, 0.88, 0.88)[..., None].expand(-1, 3, 1, 1),
+        tint=part.by(0.97, 0.98, 0.94, 0.94)[..., None].expand(-1, 3, 1, 1),
         gloss=torch.ones(one),
         mask=step(1.05 - r, 0.02),
     )
@@ -116,10 +116,10 @@ def stain(dice: Dice, part: Part, severity: Tensor) -> Flaw:
     """A blot of irregular outline, darker at its rim where it dried: colour and gloss, no relief."""
     n, one = len(part), (len(part), 1, 1)
     a, b = _placed(dice, part, dice.uniform(0, TAU / 2, *one))
-    wide = dice.uniform(0.22, 0.40, *one)
+    wide = dice.uniform(0.25, 0.42, *one)
     r = ((a / wide).square() + (b / (wide * dice.uniform(0.6, 1.0, *one))).square()).sqrt()
-    r = r + 0.2 * clouds(dice, n, part.axis, 7, 2)
-    inside = step(1 - r, dice.uniform(0.03, 0.10, *one))
+    r = r + 0.26 * clouds(dice, n, part.axis, 8, 2)
+    inside = step(1 - r, dice.uniform(0.03, 0.07, *one))
     rim = bump(r - 0.93, 0.10) * dice.uniform(0.0, 0.6, *one)
     blotch = 0.75 + 0.12 * clouds(dice, n, part.axis, 5, 2)
     cover = (inside * blotch + rim * inside).clamp(0, 1.3)
@@ -141,7 +141,7 @@ def crack(dice: Dice, part: Part, severity: Tensor) -> Flaw:
     half = dice.uniform(0.4, 0.9, *one)
     path = _jagged(dice, n, 0.042)
     d, along = _beside(a, b, path), a.abs() / half
-    width = dice.uniform(0.016, 0.027, *one)
+    width = dice.uniform(0.019, 0.030, *one)
     gap = bump(d, width * (1.25 - along.clamp(0, 1))) * step(1 - along, 0.03)
     near = step(2.2 * width - d, 0.004) * step(1 - along, 0.03)
     for share in (1.0, 0.5):
@@ -177,7 +177,7 @@ def pit(dice: Dice, part: Part, severity: Tensor) -> Flaw:
     away = torch.full_like(a, 99.0)  # from the nearest hole, in its radii, squared
     for number in range(MOST_PITS):
         x, y = dice.normal(2, *one).clamp_(-1.8, 1.8) * spread
-        radius = dice.uniform(0.028, 0.055, *one) * part.by(1, 1, 1, 1.1)
+        radius = dice.uniform(0.030, 0.058, *one) * part.by(1, 1, 1, 1.1)
         radius = radius * (count > number) + 1e-3
         here = (a - x).square_().add_((b - y).square_()).mul_(radius**-2)
         torch.minimum(away, here, out=away)

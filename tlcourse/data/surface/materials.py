@@ -120,7 +120,7 @@ def wood(dice: Dice, u: Tensor, v: Tensor, axis: Tensor, grain: Tensor) -> Surfa
     late = torch.sin(rings + 0.8 * torch.sin(rings)).mul_(0.5).add_(0.5)  # slow rise, fast fall
     fibre = streaks(dice, t, b, (26, 200))
     pores = (streaks(dice, t, b, (44, 170)) - 1.15).clamp_(0, 1) * dice.chance(0.7, n, 1, 1)
-    amount = late * dice.uniform(0.15, 0.65, n, 1, 1) + 0.16 * fibre + 0.9 * pores + 0.7 * knot
+    amount = late * dice.uniform(0.1, 0.55, n, 1, 1) + 0.16 * fibre + 0.6 * pores + 0.7 * knot
     amount = (amount + 0.10 * cloud(dice, n, axis, 3)).clamp_(-0.3, 1.5)[:, None]
     pair = dice.pick(WOODS, n)[:, :, :, None, None] * dice.uniform(0.8, 1.2, n, 1, 1, 1, 1)
     pair = pair * (1 + 0.03 * dice.normal(n, 1, 3, 1, 1))
@@ -162,15 +162,15 @@ def fabric(dice: Dice, u: Tensor, v: Tensor, axis: Tensor, grain: Tensor) -> Sur
     upper = warp * (1 + 0.5 * over * weft)
     lower = weft * (1 - 0.5 * over * warp)
     top = torch.sigmoid((upper - lower) * 9)
-    height = torch.maximum(upper, lower) * (0.034 / count)
+    height = torch.maximum(upper, lower) * (0.027 / count)
 
-    tones = dice.normal(n, 2, 64) * dice.uniform(0.03, 0.08, n, 1, 1)
-    tones += (dice.uniform(0, 1, n, 2, 64) < 0.02) * 0.35  # a slub: one thread is paler
+    tones = dice.normal(n, 2, 64) * dice.uniform(0.02, 0.05, n, 1, 1)
+    tones += (dice.uniform(0, 1, n, 2, 64) < 0.008) * 0.3  # a slub: one thread is paler
     warps = _by_thread(tones[:, 0], i)
     wefts = _by_thread(tones[:, 1], j)
     tone = torch.lerp(wefts, warps, top) + 0.10 * streaks(dice, t, b, (150, 150))
     tone = (
-        1 + tone + 0.05 * cloud(dice, n, axis, 3) - 0.35 * (1 - torch.maximum(upper, lower) / 1.5)
+        1 + tone + 0.05 * cloud(dice, n, axis, 3) - 0.25 * (1 - torch.maximum(upper, lower) / 1.5)
     )
     first = dice.pick(CLOTHS, n)
     mixed = dice.chance(0.4, n, 1) * dice.uniform(0.1, 0.6, n, 1)

@@ -100,7 +100,7 @@ def _grain(dice: Dice, material: Tensor) -> Tensor:
 
 
 def _surface(dice: Callable[[str], Dice], part: Part, seams: Tensor, join: Join) -> Surface:
-    """Each material on its rows; at a seam, the other piece has its pattern elsewhere, and its own tone."""
+    """Each material on its rows; beyond a seam lies another piece, with its own pattern and tone."""
     u, v = part.u.clone(), part.v.clone()
     other = (join.across > 0).float()
     u[seams] += other * dice("offset u").uniform(-0.5, 0.5, EACH, 1, 1)
@@ -150,4 +150,6 @@ def _read(masks: Tensor, wanted: Tensor, given: Tensor) -> Tensor:
     """Masks (n, R, R) at the picture's pixels, (n, S, S) uint8."""
     sigma = torch.full((1,), 0.45 * 2 / len(wanted))
     weights = camera.resample(sigma, wanted, given)[0]
-    return (weights @ masks @ weights.T > 0.5).to(torch.uint8)
+    share = weights @ masks @ weights.T
+    # In very small pictures a crack fills no pixel by half: then the pixels that it fills most.
+    return (share > 0.5 * share.amax((1, 2), keepdim=True)).to(torch.uint8)
