@@ -42,12 +42,20 @@ PICTURES = {
     "pacs": "PACS/photo/*/*",
 }
 FRESH = """
-import json, resource, sys, time
+import json, sys, time
+from pathlib import Path
 import torch
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 import tlcourse.data.load, tlcourse.models.load
-before, began = peak(), time.perf_counter()
+
+def peak():  # bytes; ru_maxrss of a child on Linux starts at its parent's
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+    import resource
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
 kind, name = sys.argv[1:]
+before, began = peak(), time.perf_counter()
 if kind == "data":
     thing = tlcourse.data.load.load_data(name)
 else:

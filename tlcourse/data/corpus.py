@@ -65,10 +65,12 @@ def source(
 
     rows, kin = independent(distinct(rows))
     texts = [row.text for row in rows]
+    # A word is a token or more, so what lies far beyond the last token need not be read.
+    beginnings = [" ".join(text.split(" ", 2 * size)[: 2 * size]) for text in texts]
     numbers = {label: index for index, label in enumerate(classes)}
     return Source(
         title=title,
-        x=tokens(texts, size),
+        x=tokens(beginnings, size),
         y=torch.tensor([numbers[row.label] for row in rows]),
         ids=[row.id for row in rows],
         classes=tuple(classes.values()),
