@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tlcourse.data.surface.fields import Dice
+from tlcourse.data.surface.fields import Dice, faded_
 from tlcourse.data.surface.lines import Line
 
 MARGIN = 1.05  # the scene is rendered this far beyond the picture, for the lens to blur
@@ -94,7 +94,7 @@ def expose(
 def resample(sigma: Tensor, wanted: Tensor, given: Tensor) -> Tensor:
     """Gaussian weights (n, S, R) that read S places from R, blurred by sigma (n,)."""
     distance = (wanted[:, None] - given) / sigma[:, None, None]
-    weights = (distance.square_() * -0.5).exp_()
+    weights = faded_(distance.square_() * 0.5)
     return weights / weights.sum(2, keepdim=True)
 
 

@@ -6,7 +6,7 @@ It says nothing of the class: every class has as much of it. It is what makes lo
 import torch
 from torch import Tensor
 
-from tlcourse.data.surface.fields import Dice, bump, step, turned
+from tlcourse.data.surface.fields import Dice, bump, faded_, step, turned
 from tlcourse.data.surface.materials import TAU, Surface
 
 MOST_SPECKS = 5
@@ -39,7 +39,7 @@ def _specks(dice: Dice, surface: Surface, u: Tensor, v: Tensor, rows: Tensor) ->
         radius = radius * dice.chance(0.5, *one) + 1e-3
         here = (u - x).square_().add_((v - y).square_()).mul_(radius**-2)
         torch.minimum(away, here, out=away)
-    _cover(surface, rows, away.neg_().exp_(), dice.uniform(0.35, 1.7, *one))
+    _cover(surface, rows, faded_(away), dice.uniform(0.35, 1.7, *one))
 
 
 def _fibre(dice: Dice, surface: Surface, u: Tensor, v: Tensor, rows: Tensor) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tlcourse.data.surface.fields import Dice, bump, clouds, step, turned
+from tlcourse.data.surface.fields import Dice, bump, clouds, faded_, step, turned
 from tlcourse.data.surface.materials import TAU, Surface
 
 
@@ -94,7 +94,7 @@ def dent(dice: Dice, part: Part, severity: Tensor) -> Flaw:
     wide = dice.uniform(0.18, 0.32, *one)
     ratio = dice.uniform(0.72, 1.0, *one)
     r = ((a / wide).square() + (b / (wide * ratio)).square()).sqrt()
-    hollow = (r.square().square() * -0.7 - 0.7 * r.square()).exp()
+    hollow = faded_((r.square().square() + r.square()) * 0.7)
     rim = bump(r - 1.25, 0.28)
     depth = severity * wide * part.by(0.42, 0.44, 0.56, 0.8)
     # Where the blow fell, gloss is a little worn.
@@ -181,7 +181,7 @@ def pit(dice: Dice, part: Part, severity: Tensor) -> Flaw:
         radius = radius * (count > number) + 1e-3
         here = (a - x).square_().add_((b - y).square_()).mul_(radius**-2)
         torch.minimum(away, here, out=away)
-    holes = away.neg().exp_()
+    holes = faded_(away.clone())
     dark = dice.uniform(0.2, 0.6, len(part), 1, 1, 1)
     tint = 1 - (1 - dark) * severity[..., None].clamp(0, 1.2)
     rust = torch.tensor([1.12, 0.95, 0.85])[:, None, None] ** dice.chance(0.4, len(part), 1, 1, 1)

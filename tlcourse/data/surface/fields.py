@@ -87,4 +87,10 @@ def step(x: Tensor, softness: Tensor | float) -> Tensor:
 
 def bump(x: Tensor, width: Tensor | float) -> Tensor:
     """exp(-(x / width)²)."""
-    return (x / width).square_().neg_().exp_()
+    return faded_((x / width).square_())
+
+
+def faded_(x: Tensor) -> Tensor:
+    """exp(-x) in place, but nowhere less than exp(-40): numbers that are nearly too small for a float
+    slow down whatever is done with them, many times over."""
+    return x.clamp_(max=40).neg_().exp_()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tlcourse.data.surface.fields import turned
+from tlcourse.data.surface.fields import faded_, turned
 from tlcourse.data.surface.materials import Surface
 
 
@@ -51,7 +51,7 @@ def shade(surface: Surface, light: Light, axis: Tensor) -> Tensor:
 
     hx, hy = lx / (lz + 1), ly / (lz + 1)
     dt, db = turned(hx + sx, hy + sy, surface.grain)
-    gleam = ((dt / surface.along).square_() + (db / surface.across).square_()).neg_().exp_() * fade
+    gleam = faded_((dt / surface.along).square_() + (db / surface.across).square_()) * fade
     c, s, offset, strength = light.tube.unbind(1)
     seen = c * (0.35 * x + 2 * sx) + s * (0.35 * y + 2 * sy) - offset
     blur = (surface.along + surface.across) * 0.35

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tlcourse.data.surface.fields import Dice, bump, cloud, clouds, streaks, turned
+from tlcourse.data.surface.fields import Dice, bump, cloud, clouds, faded_, streaks, turned
 
 TAU = 6.2831853
 
@@ -114,7 +114,7 @@ def wood(dice: Dice, u: Tensor, v: Tensor, axis: Tensor, grain: Tensor) -> Surfa
     t, b = turned(u, v, grain)
     knot_t, knot_b = dice.uniform(-0.9, 0.9, n, 1, 1), dice.uniform(-0.9, 0.9, n, 1, 1)
     away = ((t - knot_t) * 0.6).square_().add_((b - knot_b).square())
-    knot = (away / -dice.uniform(0.02, 0.06, n, 1, 1)).exp_() * dice.chance(0.08, n, 1, 1)
+    knot = faded_(away / dice.uniform(0.02, 0.06, n, 1, 1)) * dice.chance(0.08, n, 1, 1)
     bend = 0.12 * streaks(dice, t, b, (5, 7)) + 0.35 * dice.normal(n, 1, 1) * (t * 0.5).square()
     rings = (b + bend + 0.5 * knot) * dice.uniform(7, 20, n, 1, 1) + dice.uniform(0, TAU, n, 1, 1)
     late = torch.sin(rings + 0.8 * torch.sin(rings)).mul_(0.5).add_(0.5)  # slow rise, fast fall
@@ -168,7 +168,7 @@ def fabric(dice: Dice, u: Tensor, v: Tensor, axis: Tensor, grain: Tensor) -> Sur
     tones += (dice.uniform(0, 1, n, 2, 64) < 0.008) * 0.3  # a slub: one thread is paler
     warps = _by_thread(tones[:, 0], i)
     wefts = _by_thread(tones[:, 1], j)
-    tone = torch.lerp(wefts, warps, top) + 0.10 * streaks(dice, t, b, (150, 150))
+    tone = torch.lerp(wefts, warps, top) + 0.10 * streaks(dice, t, b, (60, 130))
     tone = (
         1 + tone + 0.05 * cloud(dice, n, axis, 3) - 0.25 * (1 - torch.maximum(upper, lower) / 1.5)
     )
