@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from tlcourse.data import domains, glyphs, ink, load_data
-from tlcourse.data.glyphs import UNSEEN_BY_POCKET_RESNET, draw, scripts
+from tlcourse.data.glyphs import UNSEEN_BY_POCKET_GLYPHS, draw, scripts
 from tlcourse.errors import DataError
 
 PRETRAINING = Path(__file__).parents[2] / "pretraining"
@@ -45,10 +45,10 @@ def test_none_looks_like_a_digit_or_like_another():
     assert correlation(letters, digits).amax(1).min() > LIKE_A_DIGIT
 
 
-def test_pocket_resnet_has_not_seen_what_is_said_to_be_unseen():
+def test_pocket_glyphs_has_not_seen_what_is_said_to_be_unseen():
     seen = set((PRETRAINING / "characters.txt").read_text(encoding="utf-8").strip("\n"))
     for script, characters in scripts().items():
-        assert (not seen & set(characters)) == (script in UNSEEN_BY_POCKET_RESNET)
+        assert (not seen & set(characters)) == (script in UNSEEN_BY_POCKET_GLYPHS)
 
 
 def test_a_characters_pictures_depend_on_it_and_the_seed_alone():

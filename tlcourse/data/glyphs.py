@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 COPIES, TEST, VALID = 40, 10, 5  # pictures of a character
 SMALLEST, LARGEST = 16, 96
-# Scripts of which pocket-resnet, pre-trained on printed characters too, has seen nothing.
-UNSEEN_BY_POCKET_RESNET = ("lao", "ogham", "old_italic", "fraktur", "script", "apl")
+# Scripts of which pocket-glyphs, pre-trained on printed characters too, has seen nothing.
+UNSEEN_BY_POCKET_GLYPHS = ("lao", "ogham", "old_italic", "fraktur", "script", "apl")
 AT_ONCE = 5  # characters; more do not stay in a core's cache
 
 
