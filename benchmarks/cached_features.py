@@ -16,7 +16,7 @@ from torch import nn
 
 import tlcourse as tl
 
-TASKS = {"public": ("caltech24", "mobilenetv2"), "pocket": ("digits", "pocket-resnet")}
+TASKS = {"public": ("caltech24", "mobilenetv2"), "pocket": ("surfaces", "pocket-resnet")}
 
 
 def forward_every_time(name: str, data, steps: int) -> tuple[float, float]:

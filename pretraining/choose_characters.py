@@ -1,4 +1,4 @@
-"""Choose the characters that pocket-resnet is pre-trained on, and write `characters.txt`.
+"""Choose the characters that pocket-glyphs is pre-trained on, and write `characters.txt`.
 
     python pretraining/choose_characters.py [--show sheet.png]
 

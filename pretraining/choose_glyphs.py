@@ -3,7 +3,7 @@
     python pretraining/choose_glyphs.py [--show sheet.png]
 
 From each script the characters that look least like a digit, of which none looks like another of
-any script. Likeness is measured as for pocket-resnet (see choose_characters.py), whose lists by hand
+any script. Likeness is measured as for pocket-glyphs (see choose_characters.py), whose lists by hand
 hold here too; on top stand pairs that a person takes for each other. Small scripts choose first, so
 that the large ones do not take their shapes away.
 """

@@ -1,16 +1,17 @@
-"""What the features of `pocket_photos.py` are worth on photos of caltech24, in labels.
+"""What the features of `pocket_photos.py` are worth in labels, on photos or on surfaces.
 
-    python pretraining/evaluate_photos.py WEIGHTS [--size 64] [--scratch 10]
+    python pretraining/evaluate_photos.py [pocket-resnet | pocket-vit] [--data surfaces] [--scratch 10]
 
 For 1, 2, 5, 10 and 20 labels a class, mean and standard deviation over seeds (each seed draws other
-labels) of the accuracy on the 360 test photos:
+labels) of the accuracy on the test pictures:
 
 frozen    the course's logistic probe on the frozen backbone's features
 scratch   the same architecture, all of it trained on the same labels (AdamW, 150 steps of up to 32
-          photos, half of them mirrored), from another initialisation with each seed; only for the
+          pictures, half of them mirrored), from another initialisation with each seed; only for the
           numbers of labels given, because it takes minutes
 
-The photos of caltech24 took no part in the pre-training: look once, at the end.
+and the difference of the two over the same seeds. The photos of caltech24 took no part in the
+pre-training; `docs/models` says how often they were looked at.
 """
 
 import argparse
@@ -20,18 +21,22 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from photo_resnet import classifier
 
 from tlcourse.data import Data, load_data
+from tlcourse.measure import interval, paired
 from tlcourse.methods import features, probe, reuse
+from tlcourse.models import load_model
+from tlcourse.models.pocket import load_weights
 
 LABELS = (1, 2, 5, 10, 20)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("weights", type=Path)
-    parser.add_argument("--size", type=int, default=64, help="pixels of a photo's side")
+    parser.add_argument("model", nargs="?", default="pocket-resnet")
+    parser.add_argument("--weights", type=Path, help="default: those that are shipped")
+    parser.add_argument("--data", default="caltech24")
+    parser.add_argument("--size", type=int, default=64, help="pixels of a picture's side")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--scratch", type=int, nargs="*", default=[], choices=LABELS)
     parser.add_argument("--steps", type=int, default=150)
@@ -39,24 +44,27 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
 
-    everything = load_data("caltech24", size=options.size)
-    cached = features(classifier(24, weights=options.weights), everything)
+    everything = load_data(options.data, size=options.size)
+    classes = everything.classes
+    model = load_model(options.model, classes=classes, pretrained=not options.weights)
+    if options.weights:
+        load_weights(model.body, options.weights)
+    cached, frozen = features(model, everything), {}
     for labels in LABELS:
-        draws = [
-            load_data("caltech24", labels_per_class=labels, size=options.size, seed=seed)
-            for seed in range(options.seeds)
-        ]
-        frozen = [frozen_accuracy(reuse(cached, draw)) for draw in draws]
-        print(f"{labels:3} labels a class  frozen {shown(frozen)}", flush=True)
+        drawn = [draw(labels, seed, options) for seed in range(options.seeds)]
+        frozen[labels] = [frozen_accuracy(reuse(cached, one)) for one in drawn]
+        print(f"{labels:3} labels a class  frozen  {shown(frozen[labels])}", flush=True)
     for labels in options.scratch:
-        began, found = time.monotonic(), []
-        for seed in range(options.seeds):
-            draw = load_data("caltech24", labels_per_class=labels, size=options.size, seed=seed)
-            found.append(scratch(draw, seed, options.steps, options.lr))
+        began = time.monotonic()
+        found = [scratch(labels, seed, options) for seed in range(options.seeds)]
         seconds = (time.monotonic() - began) / options.seeds
-        print(
-            f"{labels:3} labels a class  scratch {shown(found)}  {seconds:.0f} s a run", flush=True
-        )
+        print(f"{labels:3} labels a class  scratch {shown(found)}  {seconds:.0f} s a run")
+        more = paired(interval(frozen[labels]), interval(found))
+        print(f"{labels:3} labels a class  frozen − scratch {more.text}", flush=True)
+
+
+def draw(labels: int, seed: int, options) -> Data:
+    return load_data(options.data, labels_per_class=labels, size=options.size, seed=seed)
 
 
 def frozen_accuracy(draw: Data) -> float:
@@ -69,11 +77,13 @@ def shown(accuracies: list[float]) -> str:
     return f"{values.mean():5.1f} ± {values.std(ddof=1):4.1f} %  ({each})"
 
 
-def scratch(data: Data, seed: int, steps: int, lr: float) -> float:
-    model = classifier(len(data.classes), seed=seed).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
+def scratch(labels: int, seed: int, options) -> float:
+    data = draw(labels, seed, options)
+    model = load_model(options.model, classes=data.classes, pretrained=False, seed=seed).train()
+    model = model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr)
     generator = torch.Generator().manual_seed(seed)
-    for _ in range(steps):
+    for _ in range(options.steps):
         index = torch.randperm(len(data.train.y), generator=generator)[:32]
         x = data.train.x[index].float() / 255
         mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5

@@ -24,14 +24,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from photo_resnet import WIDTHS
-from photo_resnet import classifier as resnet
 from photo_source import Photos, prepare
-from pocket_resnet import save
+from pocket_glyphs import save
 from torch import Tensor, nn
 
+from tlcourse.models import pocket, pocket_vit
 from tlcourse.models.classifier import fold, seeded
-from tlcourse.models import pocket_vit
 from tlcourse.models.mobilenet import WIDTH
 
 SMALL, FULL = 48, 64
@@ -84,11 +82,8 @@ def main() -> None:
     photos = prepare(
         options.archive, options.out.parent, lambda: pause(options), mirror=options.mirror
     )
-    classes = len(photos.classes)
-    if options.vit:
-        model, width = vit(classes, options.seed), pocket_vit.WIDTH
-    else:
-        model, width = resnet(classes, seed=options.seed), WIDTHS[-1]
+    model = student(len(photos.classes), options)
+    width = model.head.in_features
     with seeded(fold(options.seed, "extra")):
         extra = nn.ModuleDict({"feature": nn.Linear(width, WIDTH), "class": nn.Linear(width, 1000)})
     averaged = train(Task(model, extra, exact=options.vit), photos, options)
@@ -97,9 +92,13 @@ def main() -> None:
     print(f"{options.out}: {options.out.stat().st_size} bytes")
 
 
-def vit(classes: int, seed: int) -> nn.Module:
-    names = tuple(map(str, range(classes)))
-    return pocket_vit.classifier(names, seed=seed, recipe={"name": "pocket-vit"})
+def student(classes: int, options) -> nn.Module:
+    """As `load_model` makes it, from scratch."""
+    name, family = ("pocket-vit", pocket_vit) if options.vit else ("pocket-resnet", pocket)
+    model = family.classifier(
+        tuple(map(str, range(classes))), seed=options.seed, recipe={"name": name}
+    )
+    return model.to(memory_format=torch.channels_last)
 
 
 def train(task: Task, photos: Photos, options) -> nn.Module:

@@ -16,7 +16,7 @@ CELLS = [
     """import warnings; warnings.filterwarnings("ignore")
 import tlcourse as tl
 data = tl.load_data("digits", labels_per_class=10, seed=0)
-model = tl.load_model("pocket-resnet", classes=data.classes)""",
+model = tl.load_model("pocket-glyphs", classes=data.classes)""",
     """run = tl.Session(model, data, steps=400, lr=1e-3, freeze="backbone", batch_size=16, pace=40)
 tl.Cockpit(run)""",
 ]

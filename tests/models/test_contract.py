@@ -17,8 +17,12 @@ public = pytest.mark.public
 
 # name, pretrained, groups before the head, width of the features
 EVERY = [
-    pytest.param("pocket-resnet", True, STAGES, 128),
-    pytest.param("pocket-resnet", False, STAGES, 128),
+    pytest.param("pocket-glyphs", True, STAGES, 128),
+    pytest.param("pocket-glyphs", False, STAGES, 128),
+    pytest.param("pocket-resnet", True, STAGES, 320),
+    pytest.param("pocket-resnet", False, STAGES, 320),
+    pytest.param("pocket-vit", True, ["stem", *(f"block{n}" for n in range(1, 7)), "norm"], 192),
+    pytest.param("pocket-vit", False, ["stem", *(f"block{n}" for n in range(1, 7)), "norm"], 192),
     pytest.param("mobilenetv1-025", True, STAGES, 256, marks=public),
     pytest.param("mobilenetv1-025", False, STAGES, 256),
     pytest.param("mobilenetv1-050", True, STAGES, 512, marks=public),
@@ -38,7 +42,7 @@ models = pytest.mark.parametrize(("name", "pretrained", "groups", "width"), EVER
 def example(name):
     if name == "minilm":
         return TEXTS
-    size = 160 if "vit" in name else 64
+    size = 160 if "test_vit" in name else 64
     return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 

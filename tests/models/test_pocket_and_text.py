@@ -26,21 +26,29 @@ def nearest_mean(model, data):
 
 def test_the_shipped_backbone_knows_strokes():
     data = load_data("digits", labels_per_class=5)
-    ready, fresh = (load_model("pocket-resnet", classes=10, pretrained=p) for p in (True, False))
+    ready, fresh = (load_model("pocket-glyphs", classes=10, pretrained=p) for p in (True, False))
     assert nearest_mean(ready, data) > 0.80
     assert nearest_mean(ready, data) > nearest_mean(fresh, data) + 0.10
 
 
-def test_the_shipped_weights_are_small_and_those_of_the_card():
-    file = fetch("pocket-resnet") / "pocket-resnet.safetensors"
-    assert file.stat().st_size < 1_500_000
-    promised = {f.path: f.sha256 for f in cards.get("pocket-resnet").files}
+@pytest.mark.parametrize("name", ["pocket-resnet", "pocket-vit"])
+def test_a_shipped_backbone_knows_what_a_picture_is_of(name):
+    data = load_data("surfaces", labels_per_class=5)
+    ready, fresh = (load_model(name, classes=7, pretrained=p) for p in (True, False))
+    assert nearest_mean(ready, data) > nearest_mean(fresh, data) + 0.10
+
+
+@pytest.mark.parametrize("name", ["pocket-resnet", "pocket-vit", "pocket-glyphs"])
+def test_the_shipped_weights_are_small_and_those_of_the_card(name):
+    file = fetch(name) / f"{name}.safetensors"
+    assert file.stat().st_size < 6_000_000
+    promised = {f.path: f.sha256 for f in cards.get(name).files}
     assert promised == {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
 @pytest.mark.parametrize("damage", ["missing", "unknown", "shape"])
 def test_weights_that_do_not_fit_are_refused(tmp_path, damage):
-    stored = load_file(fetch("pocket-resnet") / "pocket-resnet.safetensors")
+    stored = load_file(fetch("pocket-glyphs") / "pocket-glyphs.safetensors")
     if damage == "missing":
         del stored["stem.0.weight"]
     elif damage == "unknown":
@@ -48,9 +56,9 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, damage):
     else:
         stored["stem.0.weight"] = torch.zeros(1, 3, 3, 3)
     save_file(stored, tmp_path / "w.safetensors")
-    body = pocket.PocketResNet()
+    body = pocket.PocketResNet(pocket.WIDTHS["pocket-glyphs"])
     before = {key: value.clone() for key, value in body.state_dict().items()}
-    with pytest.raises(ModelError, match="w.safetensors does not fit pocket-resnet: (stem|extra)"):
+    with pytest.raises(ModelError, match="w.safetensors does not fit w: (stem|extra)"):
         pocket.load_weights(body, tmp_path / "w.safetensors")
     assert all(torch.equal(before[key], value) for key, value in body.state_dict().items())
 

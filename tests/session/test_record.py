@@ -195,7 +195,7 @@ def test_a_record_whose_command_is_refused_now_differs(run, numbers):
 def handed_in(tmp_path_factory):
     """A record of a run whose model and data can be made again, with time in it."""
     data = tl.load_data("digits", labels_per_class=3)
-    model = tl.load_model("pocket-resnet", classes=data.classes)
+    model = tl.load_model("pocket-glyphs", classes=data.classes)
     run = tl.Session(model, data, steps=8, freeze="backbone", eval_every=4, seed=2)
     names = list(model.groups)
     script = [
@@ -213,7 +213,7 @@ def test_on_the_command_line_it_agrees(handed_in, capsys):
     assert main(["replay", str(handed_in)]) == 0
     told = capsys.readouterr().out
     assert (
-        "pocket-resnet on digits, 8 steps, seed 2" in told and "Branch(name='other', at=2)" in told
+        "pocket-glyphs on digits, 8 steps, seed 2" in told and "Branch(name='other', at=2)" in told
     )
     steps = tl.Record.load(handed_in).outcome["steps"]
     assert told.endswith(f"Agrees, bit for bit, over {steps} steps.\n") and steps > 8

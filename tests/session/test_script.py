@@ -149,7 +149,7 @@ def test_a_script_is_short_and_has_no_session(runs):
 
 def test_of_models_and_data_that_can_be_made_again_nothing_is_left_to_do(tmp_path):
     data = tl.load_data("digits", labels_per_class=5)
-    model = tl.load_model("pocket-resnet", classes=data.classes)
+    model = tl.load_model("pocket-glyphs", classes=data.classes)
     run = tl.Session(model, data, steps=4, freeze="backbone", seed=2)
     run.at(2, tl.Unfreeze(list(model.groups)[-2], 1e-4))
     run.run()

@@ -108,11 +108,12 @@ def _and(names: list[str]) -> str:
 
 
 def missing_cards(name: str, taught: list[Lesson]) -> list[str]:
-    """The cards of this tier that are neither present nor on a mirror."""
-    from tlcourse import supply
+    """The cards of this tier that are neither present nor on a mirror; or not pinned yet."""
+    from tlcourse import cards, supply
 
     wanted = dict.fromkeys(card for one in taught for card in one.cards.get(name, ()))
-    return [card for card in wanted if not supply.available(card)]
+    unpinned = {card for card in cards.hub_names() if not cards.hub(card).pinned}
+    return [card for card in wanted if card in unpinned or not supply.available(card)]
 
 
 def has_cuda() -> bool:

@@ -1,6 +1,6 @@
 """Characters drawn from the fonts that matplotlib ships: the ink, before any hand or camera.
 
-For `glyphs`, and for the pre-training of pocket-resnet (`pretraining/`), whose shipped weights
+For `glyphs`, and for the pre-training of pocket-glyphs (`pretraining/`), whose shipped weights
 depend on every bit of it.
 """
 

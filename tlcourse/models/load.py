@@ -18,7 +18,9 @@ BUILDERS = {
     "mobilenetv1-025": "mobilenetv1",
     "mobilenetv1-050": "mobilenetv1",
     "mobilenetv2": "mobilenet",
+    "pocket-glyphs": "pocket",
     "pocket-resnet": "pocket",
+    "pocket-vit": "pocket_vit",
 }
 
 

@@ -1,7 +1,8 @@
-"""pocket-resnet: the project's own small backbone (0.3 M parameters), for a CPU and a minute.
+"""The project's own small ResNets, for a CPU and a minute: pocket-resnet and pocket-glyphs.
 
-A ResNet (He et al. 2016) of four basic blocks for images from 32 pixels, pre-trained on printed
-characters of many scripts, digits left out; see docs/models/pocket-resnet.md.
+ResNets (He et al. 2016) of four basic blocks for images from 32 pixels. pocket-resnet (1.4 M parameters)
+learnt from photos, pocket-glyphs (0.3 M) from printed characters of many scripts, digits left
+out; see docs/models.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 from tlcourse.errors import ModelError
 from tlcourse.models.classifier import ImageClassifier, fold, new_head, seeded
 
-WIDTHS = (16, 32, 64, 128)
+# name: the stem's channels, and those of the four stages; the last is the number of features
+WIDTHS = {"pocket-resnet": (24, 24, 48, 96, 320), "pocket-glyphs": (16, 16, 32, 64, 128)}
 PARTS = {
     "stem": ("stem",),
     "stage1": ("stage1",),
@@ -46,19 +48,19 @@ class Block(nn.Module):
 
 
 class PocketResNet(nn.Module):
-    """Normalised images (B, 3, H, W), H and W from 32, to features (B, 128)."""
+    """Normalised images (B, 3, H, W), H and W from 32, to features (B, the last of `widths`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(3, WIDTHS[0], 3, 2, padding=1, bias=False),
-            nn.BatchNorm2d(WIDTHS[0]),
+            nn.Conv2d(3, widths[0], 3, 2, padding=1, bias=False),
+            nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
         )
-        self.stage1 = Block(WIDTHS[0], WIDTHS[0], 1)
-        self.stage2 = Block(WIDTHS[0], WIDTHS[1], 2)
-        self.stage3 = Block(WIDTHS[1], WIDTHS[2], 2)
-        self.stage4 = Block(WIDTHS[2], WIDTHS[3], 2)
+        self.stage1 = Block(widths[0], widths[1], 1)
+        self.stage2 = Block(widths[1], widths[2], 2)
+        self.stage3 = Block(widths[2], widths[3], 2)
+        self.stage4 = Block(widths[3], widths[4], 2)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -71,16 +73,28 @@ class PocketResNet(nn.Module):
 def build(
     labels: tuple[str, ...], *, pretrained: bool, seed: int, recipe: dict[str, Any]
 ) -> ImageClassifier:
-    """Over `labels` with a new head; from scratch the backbone is drawn by `seed`."""
-    with seeded(fold(seed, "body")):
-        body = PocketResNet()
+    """The one that `recipe` names, over `labels` with a new head; from scratch drawn by `seed`."""
+    name = recipe["name"]
+    weights = None
     if pretrained:
         from tlcourse.supply import fetch
 
-        load_weights(body, fetch("pocket-resnet") / "pocket-resnet.safetensors")
+        weights = fetch(name) / f"{name}.safetensors"
+    return classifier(labels, seed=seed, recipe=recipe, weights=weights)
+
+
+def classifier(
+    labels: tuple[str, ...], *, seed: int, recipe: dict[str, Any], weights: Path | None = None
+) -> ImageClassifier:
+    """Drawn by `seed`, or with a body's stored weights."""
+    widths = WIDTHS[recipe["name"]]
+    with seeded(fold(seed, "body")):
+        body = PocketResNet(widths)
+    if weights:
+        load_weights(body, weights)
     return ImageClassifier(
         body,
-        new_head(WIDTHS[-1], len(labels), seed),
+        new_head(widths[-1], len(labels), seed),
         parts=PARTS,
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
@@ -90,7 +104,7 @@ def build(
 
 
 def load_weights(body: nn.Module, path: Path) -> None:
-    """The shipped float16 weights. ModelError, before anything is changed, if they do not fit."""
+    """A body's shipped float16 weights. ModelError, before anything is changed, if they do not fit."""
     from safetensors.torch import load_file
 
     stored, own = load_file(path), body.state_dict()
@@ -100,7 +114,7 @@ def load_weights(body: nn.Module, path: Path) -> None:
     wrong += [key for key in wanted & set(stored) if stored[key].shape != own[key].shape]
     if wrong:
         raise ModelError(
-            f"{path.name} does not fit pocket-resnet: {wrong[0]} is missing, unknown or of another"
+            f"{path.name} does not fit {path.stem}: {wrong[0]} is missing, unknown or of another"
             f" shape. Install tlcourse again."
         )
     body.load_state_dict({key: value.float() for key, value in stored.items()}, strict=False)

@@ -1,6 +1,6 @@
-"""What pocket-resnet's features are worth on handwritten digits, in labels.
+"""What pocket-glyphs's features are worth on handwritten digits, in labels.
 
-    python pretraining/evaluate_pocket.py [--weights FILE] [--seeds 5]
+    python pretraining/evaluate_glyphs.py [--weights FILE] [--seeds 5]
 
 For 1, 2, 5, 10 and 20 labels a class, mean and standard deviation over seeds (each seed draws other
 labels) of the accuracy on the 500 test digits:
@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
 
-    backbone = load_model("pocket-resnet", classes=10, pretrained=options.weights is None)
+    backbone = load_model("pocket-glyphs", classes=10, pretrained=options.weights is None)
     if options.weights:
         load_weights(backbone.body, options.weights)
     everything = load_data("digits")
@@ -74,7 +74,7 @@ def pixels(data: Data) -> Data:
 
 
 def scratch(data, seed: int, steps: int, lr: float) -> float:
-    model = load_model("pocket-resnet", classes=10, pretrained=False, seed=seed).train()
+    model = load_model("pocket-glyphs", classes=10, pretrained=False, seed=seed).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
     generator = torch.Generator().manual_seed(seed)
     x, y = floats(data.train.x), data.train.y

@@ -1,6 +1,6 @@
-"""Pre-train pocket-resnet on printed characters of many scripts, none of which looks like a digit.
+"""Pre-train pocket-glyphs on printed characters of many scripts, none of which looks like a digit.
 
-    python pretraining/pocket_resnet.py --out pocket-resnet.safetensors
+    python pretraining/pocket_glyphs.py --out pocket-glyphs.safetensors
 
 Batches are rendered on the fly and are pure functions of (seed, step). A checkpoint is written
 beside `--out` every minute; the same command continues from it. A step takes about 75 ms on one free
@@ -50,7 +50,7 @@ def main() -> None:
     print(f"{len(characters)} characters, {len(fonts)} fonts, {len(ink)} drawings", flush=True)
 
     model = load_model(
-        "pocket-resnet", classes=list(characters), pretrained=False, seed=options.seed
+        "pocket-glyphs", classes=list(characters), pretrained=False, seed=options.seed
     )
     model = model.to(options.device, memory_format=torch.channels_last)
     train(model, ink, labels, options)
