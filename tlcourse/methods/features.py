@@ -24,19 +24,15 @@ DataOrSplit = TypeVar("DataOrSplit", "Data", "Split")
 def features(
     model: nn.Module, data: DataOrSplit, *, batch_size: int = 64, progress: bool = False
 ) -> DataOrSplit:
-    """The same data with every picture replaced by what the model's head would see of it.
+    """The same data with every picture or text replaced by what the model's head would see of it.
 
-    Pictures (N, 3, H, W), uint8 or float in [0, 1], become (N, D) float32 on the CPU; labels and
-    ids stay. The model runs in eval mode and is left exactly as it was: parameters, buffers and
-    every module's train/eval flag. The recipe of a `Data` becomes `{"features_of": its recipe,
-    "model": the model's recipe, "weights": a fingerprint of the backbone}`, because a model that
-    was trained in between has the same recipe but other features.
+    Pictures (N, 3, H, W), uint8 or float in [0, 1], and token ids (N, T) int64 become (N, D) float32
+    on the CPU; labels and ids stay. The model runs in eval mode and is left exactly as it was:
+    parameters, buffers and every module's train/eval flag. The recipe of a `Data` becomes
+    `{"features_of": its recipe, "model": the model's recipe, "weights": a fingerprint of the
+    backbone}`, because a model that was trained in between has the same recipe but other features.
     """
-    if not callable(getattr(model, "features", None)):
-        raise ModelError(
-            f"{type(model).__name__} has no features(x). Make the model with tl.load_model, or "
-            "give yours a method features(x) that returns (B, D), what its head sees."
-        )
+    check_features(model)
     if not isinstance(batch_size, int) or batch_size < 1:
         raise CommandError(f"batch_size={batch_size!r} must be a whole number of at least 1.")
 
@@ -100,6 +96,31 @@ def normalised(x: Tensor) -> Tensor:
     return nn.functional.normalize(x.float(), dim=-1)
 
 
+def check_features(model: nn.Module) -> None:
+    """ModelError if a model does not show what its head sees."""
+    if not callable(getattr(model, "features", None)):
+        raise ModelError(
+            f"{type(model).__name__} has no features(x). Make the model with tl.load_model, or "
+            "give yours a method features(x) that returns (B, D), what its head sees."
+        )
+
+
+def holds_tokens(x: Tensor) -> bool:
+    """Whether these are texts, (B, T) int64 token ids."""
+    return x.ndim == 2 and x.dtype == torch.int64
+
+
+def padding(model: nn.Module) -> int:
+    """The id of the model's padding token; 0, as in minilm, where it has no tokenizer."""
+    return getattr(getattr(model, "tokenizer", None), "pad_token_id", 0) or 0
+
+
+def trimmed(tokens: Tensor, pad: int) -> Tensor:
+    """Token ids (B, T) without the last columns that are padding in every row: short texts take less."""
+    used = (tokens != pad).any(0).nonzero()
+    return tokens[:, : int(used[-1]) + 1 if len(used) else 1]
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode inside; afterwards every module's own flag is back, even if they differed."""
@@ -117,25 +138,30 @@ def _split_features(
     model: nn.Module, split: "Split", batch_size: int, progress: bool, name: str
 ) -> "Split":
     x = torch.as_tensor(split.x)
-    if x.ndim != 4:
+    if x.ndim != 4 and not holds_tokens(x):
         raise DataError(
-            f"Split {name!r} holds {tuple(x.shape)}: features(...) wants pictures (N, 3, H, W). "
-            "If these are features already, use them as they are."
+            f"Split {name!r} holds {tuple(x.shape)}: features(...) wants pictures (N, 3, H, W) or "
+            "token ids (N, T) int64. If these are features already, use them as they are."
         )
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     starts = range(0, len(x), batch_size)
     with evaluating(model):
         parts = [
-            model.features(_pixels(x[start : start + batch_size], device)).float().cpu()
+            model.features(ready(x[start : start + batch_size], model, device)).float().cpu()
             for start in (_shown(starts, name) if progress else starts)
         ]
     # Joined outside: inference tensors cannot enter autograd, and a head is to be trained on these.
     return replace(split, x=torch.cat(parts) if parts else torch.empty(0, 0))
 
 
-def _pixels(x: Tensor, device: torch.device) -> Tensor:
+def ready(x: Tensor, model: nn.Module, device: torch.device) -> Tensor:
+    """Rows of a split as a model takes them: pixels in [0, 1], tokens trimmed, features as they are."""
+    if holds_tokens(x):
+        return trimmed(x, padding(model)).to(device)
     x = x.to(device)
     x = x.float().div_(255) if x.dtype == torch.uint8 else x.float()
+    if x.ndim != 4:
+        return x
     return x.to(memory_format=torch.channels_last)  # 1.3 times as fast for MobileNetV2 on a CPU
 
 

@@ -1,0 +1,113 @@
+"""Examples that a term of the loss draws for itself: a pure function of (seed, step).
+
+So a replay, a rewind and a twin see the same ones, as they see the same batches of the run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from tlcourse.errors import CommandError, DataError
+from tlcourse.methods.features import check_features, holds_tokens, padding, trimmed
+from tlcourse.session.batches import Batches, to_float
+from tlcourse.session.keys import fold_in
+
+if TYPE_CHECKING:
+    from tlcourse.data import Split
+    from tlcourse.session import Batch
+
+
+class Draws:
+    """Batches of a further split, in another order every epoch. `draws.beside(batch)` → (x, y).
+
+    batch_size: None for as many as the run's own batch has. augment: strength of the variation of
+    pictures, 0 to 1: where the run varies its own and these are not, a discriminator can tell the two
+    by that alone. flips: whether variation may mirror.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        seed: int = 0,
+        batch_size: int | None = None,
+        augment: float = 0.0,
+        flips: bool = False,
+        purpose: str = "target",
+    ) -> None:
+        if len(split.y) == 0:
+            raise DataError("There is nothing to draw: this split is empty.")
+        if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+            raise CommandError(
+                f"batch_size={batch_size!r} must be a whole number from 1 on, or None."
+            )
+        if not 0 <= augment <= 1:
+            raise CommandError(f"augment={augment!r} goes from 0 (off) to 1.")
+        self.split, self.batch_size, self.augment, self.flips = split, batch_size, augment, flips
+        # Another key than the run's order, though both seeds be 0: else two splits of the same
+        # length would come in the same order, pair by pair.
+        self.seed = fold_in(seed, purpose)
+        self._made: tuple[tuple[Any, ...], Batches] | None = None
+
+    def beside(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """x as the model takes it and y (B,), on the batch's device, by its step."""
+        layout = "channels_last" if _channels_last(batch.x) else "contiguous"
+        size = self.batch_size or len(batch.x)
+        how = (batch.x.device, layout, size)
+        if self._made is None or self._made[0] != how:
+            x, y = self.split.x, self.split.y
+            made = Batches(x, y, size, self.seed, batch.x.device, self.flips, layout)
+            self._made = (how, made)
+        made = self._made[1]
+        made.strength = self.augment if made.pictures else 0.0
+        return made.at(batch.step)
+
+
+def drawn(split: Split, rows: Tensor, model: nn.Module, batch: Batch) -> Tensor:
+    """These rows of a split as the model takes them, on the device and in the layout of the batch."""
+    x = torch.as_tensor(split.x)[rows].to(batch.x.device)
+    if holds_tokens(x):
+        return trimmed(x, padding(model))
+    x = to_float(x)
+    last = _channels_last(batch.x) and x.ndim == 4
+    return x.contiguous(memory_format=torch.channels_last) if last else x
+
+
+def features_of_both(model: nn.Module, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Features (n, D) and (m, D), float32, of two batches that go through the model as one.
+
+    As one, so that BatchNorm in train mode treats them alike: two passes would normalise each domain
+    by its own statistics, and the clouds that are aligned then would not be those of eval mode. The
+    running statistics follow both domains.
+    """
+    check_features(model)
+    joined = model.features(joined_batch(model, source, target)).float()
+    return joined[: len(source)], joined[len(source) :]
+
+
+def joined_batch(model: nn.Module, first: Tensor, second: Tensor) -> Tensor:
+    """Two batches one below the other; shorter rows of tokens are padded as the model pads."""
+    if first.shape[1:] != second.shape[1:]:
+        if not (holds_tokens(first) and holds_tokens(second)):
+            raise DataError(
+                f"Examples of shape {tuple(first.shape[1:])} and {tuple(second.shape[1:])} do not go "
+                "through one model together: load both data sets at the same size."
+            )
+        width = max(first.shape[1], second.shape[1])
+        first, second = (_padded(x, width, padding(model)) for x in (first, second))
+    joined = torch.cat([first, second])
+    if holds_tokens(joined):
+        return trimmed(joined, padding(model))
+    last = _channels_last(first)
+    return joined.contiguous(memory_format=torch.channels_last) if last else joined
+
+
+def _padded(tokens: Tensor, width: int, pad: int) -> Tensor:
+    return nn.functional.pad(tokens, (0, width - tokens.shape[1]), value=pad)
+
+
+def _channels_last(x: Tensor) -> bool:
+    return x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
