@@ -1,0 +1,185 @@
+"""Self-training: what the model is sure of in the target becomes a label (Lee 2013).
+
+- `probabilities`   what the model says of a split
+- `pseudo_labels`   which of it to believe: above a threshold, or the surest share of every class
+- `with_pseudo_labels`  the source's training data with those added
+- `fixmatch`        the same inside of a run, anew at every step, as a term of the loss
+
+A wrong label that is believed is learned: `Pseudo.agreement` says, where the truth is known, how many
+of the believed are right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tlcourse.errors import CommandError, DataError
+from tlcourse.methods.draws import Draws, joined_batch
+from tlcourse.methods.features import evaluating, ready
+
+if TYPE_CHECKING:
+    from tlcourse.data import Data, Split
+    from tlcourse.session import Batch, Term
+
+
+def probabilities(model: nn.Module, split: Split | Tensor, *, batch_size: int = 64) -> Tensor:
+    """What the model says of each example: (N, classes) float32 on the CPU, rows sum to one.
+
+    split: as a Session takes it (pictures, tokens or features), or its x. In eval mode, and the model
+    is left as it was.
+    """
+    x = torch.as_tensor(getattr(split, "x", split))
+    if len(x) == 0:
+        raise DataError("This split is empty: the model has nothing to say of no examples.")
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with evaluating(model):
+        logits = [
+            model(ready(x[start : start + batch_size], model, device)).float().cpu()
+            for start in range(0, len(x), batch_size)
+        ]
+    return torch.cat(logits).softmax(dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Pseudo:
+    """Which examples are believed, and what. rows: (K,) int64 places in the split, ascending; y: (K,)
+    int64 believed labels; confidence: (K,) in (0, 1]; of: how many there were; classes: how many."""
+
+    rows: Tensor
+    y: Tensor
+    confidence: Tensor
+    of: int
+    classes: int
+
+    @property
+    def share(self) -> float:
+        """Of all examples, how many are believed, 0 to 1."""
+        return len(self.rows) / self.of
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many of each class."""
+        return tuple(torch.bincount(self.y, minlength=self.classes).tolist())
+
+    def agreement(self, y: Tensor) -> float:
+        """The share of the believed labels that are the true ones; NaN if none is believed.
+
+        y: (N,) true labels of the whole split. In earnest nobody has them.
+        """
+        if len(y) != self.of:
+            raise DataError(
+                f"{len(y)} labels for {self.of} examples: give those of the same split."
+            )
+        return (torch.as_tensor(y)[self.rows] == self.y).double().mean().item()
+
+    def __repr__(self) -> str:
+        return f"Pseudo({len(self.rows)} of {self.of} believed)"
+
+
+def pseudo_labels(
+    probabilities: Tensor, *, threshold: float | None = None, share: float | None = None
+) -> Pseudo:
+    """Believe the most likely class where the model is sure of it.
+
+    probabilities: (N, C). Give one of the two: `threshold`, 0 to 1, believes what is at least as sure
+    (Lee 2013; Sohn et al. 2020 take 0.95); easy classes then crowd out hard ones. `share`, above 0 to
+    1, believes that share of each predicted class, the surest first and one at least: class-balanced
+    self-training (Zou et al. 2018), which keeps the hard classes in.
+    """
+    p = torch.as_tensor(probabilities)
+    if p.ndim != 2 or not len(p):
+        raise DataError(f"Probabilities are (N, C), not {tuple(p.shape)}: use probabilities(…).")
+    if (threshold is None) == (share is None):
+        raise CommandError(
+            "Give either threshold=0.9 or share=0.5: what is sure enough to believe?"
+        )
+    confidence, y = p.max(dim=1)
+    if threshold is not None:
+        if not 0 <= threshold <= 1:
+            raise CommandError(f"threshold={threshold!r} must lie between 0 and 1.")
+        kept = confidence >= threshold
+    else:
+        if not 0 < share <= 1:
+            raise CommandError(f"share={share!r} must be above 0 and at most 1.")
+        kept = torch.zeros(len(p), dtype=torch.bool)
+        for label in y.unique():
+            members = (y == label).nonzero().squeeze(1)
+            surest = confidence[members].argsort(descending=True, stable=True)
+            kept[members[surest[: max(1, round(share * len(members)))]]] = True
+    rows = kept.nonzero().squeeze(1)
+    return Pseudo(rows, y[rows], confidence[rows], len(p), p.shape[1])
+
+
+def with_pseudo_labels(data: Data, target: Split, pseudo: Pseudo) -> Data:
+    """The data with the believed examples of the target added to its training split.
+
+    Validation and test stay the source's. Examples of masks and boxes lose them: they have no labels
+    of that kind. Raises DataError if shapes or classes do not fit, or nothing is believed.
+    """
+    if len(target.y) != pseudo.of or pseudo.classes != len(data.classes):
+        raise DataError(
+            f"These pseudo-labels are over {pseudo.of} examples and {pseudo.classes} classes; the "
+            f"target has {len(target.y)} and the data {len(data.classes)}."
+        )
+    if not len(pseudo.rows):
+        raise DataError("No example is believed: lower the threshold, or take a share.")
+    old, new = data.train, torch.as_tensor(target.x)[pseudo.rows]
+    if old.x.shape[1:] != new.shape[1:] or old.x.dtype != new.dtype:
+        raise DataError(
+            f"The source holds {tuple(old.x.shape[1:])} {old.x.dtype} and the target "
+            f"{tuple(new.shape[1:])} {new.dtype}: load both at the same size."
+        )
+    rows = pseudo.rows.tolist()
+    texts = (*old.texts, *(target.texts[row] for row in rows)) if old.texts and target.texts else ()
+    train = replace(
+        old,
+        x=torch.cat([old.x, new]),
+        y=torch.cat([old.y, pseudo.y]),
+        ids=(*old.ids, *(target.ids[row] for row in rows)),
+        texts=texts,
+        masks=None,
+        boxes=(),
+    )
+    recipe = {"pseudo_labels_added_to": data.recipe, "believed": len(rows)}
+    return replace(data, train=train, recipe=recipe)
+
+
+def fixmatch(
+    target: Split,
+    *,
+    threshold: float = 0.95,
+    strength: float = 1.0,
+    flips: bool = False,
+    seed: int = 0,
+    batch_size: int | None = None,
+) -> Term:
+    """A term of a run's loss: FixMatch's for unlabelled pictures (Sohn et al. 2020, eq. 4).
+
+    What the model says of a picture as it is, if its confidence reaches the threshold (0 to 1), is the
+    label of the same picture varied by `strength` (0 to 1, as Augment's). Cross-entropy in nats, summed
+    over the sure ones and divided by all that were drawn: 0 while the model is sure of nothing.
+    """
+    if not 0 <= threshold <= 1:
+        raise CommandError(
+            f"threshold={threshold!r} must lie between 0 and 1; 0.95 is the paper's."
+        )
+    if not 0 < strength <= 1:
+        raise CommandError(f"strength={strength!r} must be above 0 and at most 1.")
+    if torch.as_tensor(target.x[:1]).ndim != 4:
+        raise DataError("FixMatch varies pictures, and these are not (N, 3, H, W).")
+    plain = Draws(target, seed=seed, batch_size=batch_size)
+    varied = Draws(target, seed=seed, batch_size=batch_size, augment=strength, flips=flips)
+
+    def term(model: nn.Module, batch: Batch) -> Tensor:
+        weak, strong = plain.beside(batch)[0], varied.beside(batch)[0]
+        as_is, changed = model(joined_batch(model, weak, strong)).float().split(len(weak))
+        confidence, y = as_is.detach().softmax(dim=1).max(dim=1)
+        losses = F.cross_entropy(changed, y, reduction="none")
+        return (losses * (confidence >= threshold)).mean()
+
+    return term
