@@ -1,0 +1,153 @@
+"""Which of my models is best in the target, when no label of the target may be looked at?
+
+From what a model says of the target (probabilities (N, C)):
+
+- `entropy`      how undecided it is on average; small is good, though "always the same" is small too
+- `information`  decided in each example and varied over all: large is good
+- `atc`          an estimate of the accuracy itself, by the confidence that parts right from wrong
+
+From labels of the source, weighed by how much each example looks like the target:
+
+- `importance_weights`, then `importance_weighted` (IWV) or `dev`: an estimate of the target's risk
+
+Each rests on an assumption that can fail: the first three that confidence keeps its meaning, the last
+that domains differ in which inputs occur, not in what they are called. Try them where labels are known.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tlcourse.errors import CommandError, DataError
+
+
+def entropy(probabilities: Any) -> float:
+    """Mean entropy of the predictions in nats, 0 (certain of each) to ln C (knows nothing)."""
+    return float(_entropy(_checked(probabilities)).mean())
+
+
+def information(probabilities: Any) -> float:
+    """Mutual information of input and predicted class in nats, 0 to ln C: H(mean p) − mean H(p).
+
+    Bridle et al. 1991; Shi & Sha 2012 for choosing among adapted models. A model that says the same of
+    everything has 0, however certain it is.
+    """
+    p = _checked(probabilities)
+    return max(0.0, float(_entropy(p.mean(axis=0, keepdims=True))[0] - _entropy(p).mean()))
+
+
+def atc(
+    valid_probabilities: Any, valid_y: Any, target_probabilities: Any, *, score: str = "confidence"
+) -> float:
+    """The accuracy in the target, 0 to 1, estimated from confidence (ATC, Garg et al. 2022).
+
+    A threshold is put where the share of the source's validation examples below it is the share that
+    is wrong; the estimate is the share of the target's examples at or above it. On the validation
+    set itself it gives its accuracy. valid_probabilities: (N, C) with true labels valid_y (N,);
+    target_probabilities: (M, C). score: "confidence", the largest probability, or "entropy", minus
+    the entropy.
+    """
+    scores = {"confidence": lambda p: p.max(axis=1), "entropy": lambda p: -_entropy(p)}
+    if score not in scores:
+        raise CommandError(f"No score {score!r}. There are: {', '.join(scores)}.")
+    valid, target = _checked(valid_probabilities), _checked(target_probabilities)
+    y = np.asarray(valid_y)
+    if y.shape != (len(valid),):
+        raise DataError(f"{len(valid)} predictions need as many labels, not {y.shape}.")
+    wrong = int((valid.argmax(axis=1) != y).sum())
+    if wrong == len(valid):
+        return 0.0
+    threshold = np.sort(scores[score](valid))[wrong]
+    return float((scores[score](target) >= threshold).mean())
+
+
+def importance_weights(source: Any, target: Any, at: Any = None, *, C: float = 1.0) -> np.ndarray:
+    """How many times as likely each example is in the target as in the source: weights (K,) > 0.
+
+    A logistic classifier learns to tell target from source by standardised features; its odds, times
+    n_source / n_target, are the ratio of the densities (Bickel et al. 2007). source: (n, D), target:
+    (m, D) features to learn from; at: (K, D) where to weigh, None for the source's own, best others of
+    the source. C: inverse strength of the L2 penalty; small where D is large and n is not.
+    Look at `effective_size` before you believe what is built on these.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    here, there = _matrix(source, "source"), _matrix(target, "target")
+    places = here if at is None else _matrix(at, "at")
+    if not here.shape[1] == there.shape[1] == places.shape[1]:
+        raise DataError(
+            f"{here.shape[1]}, {there.shape[1]} and {places.shape[1]} features: all must come from one "
+            "model."
+        )
+    judge = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2000))
+    judge.fit(np.concatenate([here, there]), [0] * len(here) + [1] * len(there))
+    return np.exp(judge.decision_function(places)) * (len(here) / len(there))
+
+
+def effective_size(weights: Any) -> float:
+    """How many equally weighted examples tell as much: (Σw)² / Σw² (Kong 1992), 1 to K."""
+    w = _numbers(weights, "weights")
+    return float(w.sum() ** 2 / np.square(w).sum())
+
+
+def importance_weighted(losses: Any, weights: Any) -> float:
+    """The target's risk, estimated from the source's losses: mean(w · loss) (Sugiyama et al. 2007).
+
+    losses: (K,) of labelled examples of the source that the model was not trained on, such as 0 for
+    right and 1 for wrong; weights: (K,) from `importance_weights`. In the losses' unit.
+    """
+    losses, w = _numbers(losses, "losses"), _numbers(weights, "weights")
+    _same(losses, w)
+    return float((w * losses).mean())
+
+
+def dev(losses: Any, weights: Any) -> float:
+    """The same with less variance: mean(w · loss) + η (mean(w) − 1), η = −Cov(w · loss, w) / Var(w).
+
+    Deep embedded validation (You et al. 2019, algorithm 1): weights are known to be 1 on average, and
+    where theirs are above, w · loss is likely too large as well. Equal weights leave nothing to correct.
+    """
+    losses, w = _numbers(losses, "losses"), _numbers(weights, "weights")
+    _same(losses, w)
+    weighted, spread = w * losses, w.var()
+    covariance = ((weighted - weighted.mean()) * (w - w.mean())).mean()
+    eta = -covariance / spread if spread > 0 else 0.0
+    return float(weighted.mean() + eta * (w.mean() - 1))
+
+
+def _entropy(p: np.ndarray) -> np.ndarray:
+    return -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1)
+
+
+def _checked(probabilities: Any) -> np.ndarray:
+    p = _matrix(probabilities, "probabilities")
+    if not ((p >= 0).all() and np.allclose(p.sum(axis=1), 1, atol=1e-3)):
+        raise DataError(
+            "Rows of probabilities are ≥ 0 and sum to one: from logits take softmax first."
+        )
+    return p
+
+
+def _matrix(x: Any, name: str) -> np.ndarray:
+    x = np.asarray(getattr(x, "x", x), dtype=np.float64)
+    if x.ndim != 2 or not len(x):
+        raise DataError(f"{name} must be (N, columns) with one row or more, not {x.shape}.")
+    return x
+
+
+def _numbers(x: Any, name: str) -> np.ndarray:
+    x = np.asarray(x, dtype=np.float64)
+    if x.ndim != 1 or not len(x):
+        raise DataError(f"{name} must be (K,) numbers, one an example, not {x.shape}.")
+    return x
+
+
+def _same(losses: np.ndarray, weights: np.ndarray) -> None:
+    if losses.shape != weights.shape:
+        raise DataError(
+            f"{len(losses)} losses and {len(weights)} weights: give one of each an example."
+        )
