@@ -1,0 +1,145 @@
+"""Few-shot learning in episodes: N classes, K examples of each, and then an exam (Vinyals et al. 2016).
+
+One draw of five examples says little about a method: another draw gives another accuracy. So a method
+is judged over many small tasks, each with classes and examples of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from tlcourse.errors import CommandError, DataError
+from tlcourse.methods.probes import probe
+from tlcourse.session.keys import fold_in, permutation
+
+if TYPE_CHECKING:
+    from tlcourse.data import Data, Split
+
+Method = Callable[["Data"], Tensor]
+"""Learns from an episode's training split and predicts its test split: (N·Q,) labels 0 … N − 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draw:
+    """classes: (N,) labels of the split, in the order in which the episode numbers them; support:
+    (N, K) and query: (N, Q) rows of the split, those of a class in its row."""
+
+    classes: Tensor
+    support: Tensor
+    query: Tensor
+
+
+def draw_episode(
+    y: Tensor, *, ways: int, shots: int, queries: int, seed: int = 0, number: int = 0
+) -> Draw:
+    """Which classes and examples episode `number` has: a pure function of (seed, number) and y (N,).
+
+    Classes are drawn from those with shots + queries examples or more, without repetition, and so are
+    their examples: support and query never share one. Raises CommandError or DataError, with how many
+    there are.
+    """
+    for name, value, least in (("ways", ways, 2), ("shots", shots, 1), ("queries", queries, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise CommandError(f"{name}={value!r} must be a whole number from {least} on.")
+    y = torch.as_tensor(y).cpu()
+    counts = torch.bincount(y)
+    fit = (counts >= shots + queries).nonzero().squeeze(1)
+    if len(fit) < ways:
+        raise DataError(
+            f"{ways} ways need {ways} classes with {shots} + {queries} examples, and {len(fit)} of "
+            f"{int((counts > 0).sum())} classes have as many: ask for fewer ways, shots or queries."
+        )
+    key = fold_in(seed, "episode", number)
+    classes = fit[torch.from_numpy(permutation(key, len(fit)))[:ways]]
+    rows = []
+    for label in classes.tolist():
+        members = (y == label).nonzero().squeeze(1)
+        order = torch.from_numpy(permutation(fold_in(key, "examples", label), len(members)))
+        rows.append(members[order[: shots + queries]])
+    support, query = torch.stack(rows).split([shots, queries], dim=1)
+    return Draw(classes, support, query)
+
+
+def episode(
+    data: Data, *, ways: int = 5, shots: int = 1, queries: int = 15, seed: int = 0, number: int = 0
+) -> Data:
+    """One task as a `Data` of its own, for a probe, a Session or anything else that takes one.
+
+    Drawn from the test split of `data` (as it is, or as features). train: the support, ways · shots
+    examples; test: the query, ways · queries; labels are 0 … ways − 1 and `classes` the names. There is
+    nothing left to validate on, so valid is the query too: a run can be watched by it, but nothing must
+    be chosen by it.
+
+    >>> probe(episode(cached, shots=5, number=3), kind="prototypes")
+    """
+    split = data.test
+    draw = draw_episode(split.y, ways=ways, shots=shots, queries=queries, seed=seed, number=number)
+    asked = {"ways": ways, "shots": shots, "queries": queries, "seed": seed, "number": number}
+    query = _part(split, draw.query)
+    return replace(
+        data,
+        name=f"{data.name}, episode {number}",
+        train=_part(split, draw.support),
+        valid=query,
+        test=query,
+        classes=tuple(data.classes[label] for label in draw.classes.tolist()),
+        recipe={"episode_of": data.recipe} | asked,
+    )
+
+
+def episode_accuracies(
+    data: Data,
+    method: str | Method = "prototypes",
+    *,
+    episodes: int = 100,
+    ways: int = 5,
+    shots: int = 1,
+    queries: int = 15,
+    seed: int = 0,
+) -> tuple[float, ...]:
+    """The accuracy, 0 to 1, of each episode; `tl.interval(…)` makes mean and confidence of them.
+
+    data: features of it, if method is the kind of a probe ("prototypes", "knn" of one neighbour,
+    "logistic", "mlp"); else method is a function that learns an episode and predicts its test split. The
+    same seed gives every method the same episodes, so `measure.paired` may compare them. Episodes share
+    examples: the interval is over tasks from these classes, not over other classes.
+
+    >>> tl.interval(episode_accuracies(cached, "logistic", shots=5))
+    """
+    if isinstance(episodes, bool) or not isinstance(episodes, int) or episodes < 1:
+        raise CommandError(f"episodes={episodes!r} must be a whole number from 1 on.")
+    learn = _probe(method) if isinstance(method, str) else method
+    found = []
+    for number in range(episodes):
+        task = episode(data, ways=ways, shots=shots, queries=queries, seed=seed, number=number)
+        predicted = torch.as_tensor(learn(task)).cpu()
+        if predicted.shape != task.test.y.shape:
+            raise DataError(
+                f"The method predicts {tuple(predicted.shape)} labels of {len(task.test.y)} queries."
+            )
+        found.append((predicted == task.test.y).double().mean().item())
+    return tuple(found)
+
+
+def _probe(kind: str) -> Method:
+    return lambda task: probe(task, kind=kind, k=1).predict(task.test)
+
+
+def _part(split: Split, rows: Tensor) -> Split:
+    ways, each = rows.shape
+    flat = rows.flatten()
+    places = flat.tolist()
+    return replace(
+        split,
+        x=torch.as_tensor(split.x)[flat],
+        y=torch.arange(ways).repeat_interleave(each),
+        ids=tuple(split.ids[place] for place in places),
+        texts=tuple(split.texts[place] for place in places) if split.texts else (),
+        masks=split.masks[flat] if split.masks is not None else None,
+        boxes=tuple(split.boxes[place] for place in places) if split.boxes else (),
+    )

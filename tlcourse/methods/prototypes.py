@@ -1,0 +1,91 @@
+"""Prototypical Networks: learn features in which a class is its mean (Snell et al. 2017).
+
+`probe(kind="prototypes")` takes features as they are and compares directions; here they are trained for
+it, over and over on small tasks like those of the exam, and compared by squared Euclidean distance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tlcourse.errors import DataError
+from tlcourse.methods.draws import drawn
+from tlcourse.methods.episodes import draw_episode
+from tlcourse.methods.features import check_features
+
+if TYPE_CHECKING:
+    from tlcourse.data import Data, Split
+    from tlcourse.session import Batch, Term
+
+
+def class_means(features: Tensor, y: Tensor, classes: int) -> Tensor:
+    """The prototypes (C, D): the mean of each class's features (Snell et al. 2017, eq. 1).
+
+    features: (N, D); y: (N,) labels 0 … C − 1. Raises DataError for a class without an example.
+    """
+    counts = torch.bincount(y, minlength=classes)
+    if len(counts) != classes or not counts.all():
+        raise DataError(
+            f"Prototypes are the means of {classes} classes, but examples of each are "
+            f"{counts.tolist()}: give one or more of every class."
+        )
+    sums = features.new_zeros(classes, features.shape[1]).index_add(0, y, features)
+    return sums / counts[:, None].to(features)
+
+
+def prototype_logits(features: Tensor, means: Tensor) -> Tensor:
+    """Minus the squared Euclidean distance to each prototype: (N, D), (C, D) → (N, C), all ≤ 0.
+
+    Their softmax is eq. 2 of Snell et al. 2017.
+    """
+    return -(features[:, None] - means[None]).square().sum(-1)
+
+
+def as_linear(means: Tensor) -> nn.Linear:
+    """The linear layer that predicts as the prototypes (C, D) do: weight 2c, bias −‖c‖².
+
+    −‖x − c‖² = −‖x‖² + 2 c·x − ‖c‖², and the first part is the same for every class (Snell et al. 2017,
+    section 2.4). So few-shot prototypes can start as a head that is then fine-tuned.
+    """
+    layer = nn.utils.skip_init(nn.Linear, means.shape[1], len(means), dtype=means.dtype)
+    with torch.no_grad():
+        layer.weight.copy_(2 * means)
+        layer.bias.copy_(-means.square().sum(dim=1))
+    return layer
+
+
+def by_distance(task: Data) -> Tensor:
+    """An episode's queries (features) by the nearest prototype, Euclidean: for `episode_accuracies`."""
+    means = class_means(task.train.x.float(), task.train.y, len(task.classes))
+    return prototype_logits(task.test.x.float(), means).argmax(dim=1)
+
+
+def prototypical(
+    split: Split, *, ways: int = 5, shots: int = 5, queries: int = 5, seed: int = 0
+) -> Term:
+    """A term of a run's loss: at every step one episode of `split`, and its queries' mean cross-entropy.
+
+    In nats; ln(ways) is guessing. The episode of a step is decided by (seed, step) alone, and what it
+    cannot have (too few classes or examples) is refused at once. The paper trains with as many shots as
+    the exam has, and with more ways. Put it on `head_apart(model)` to train by episodes alone.
+
+    >>> run = Session(head_apart(model), data, terms={"episodes": prototypical(data.train)})
+    """
+    how = {"ways": ways, "shots": shots, "queries": queries, "seed": seed}
+    draw_episode(split.y, **how)
+
+    def term(model: nn.Module, batch: Batch) -> Tensor:
+        check_features(model)
+        draw = draw_episode(split.y, **how, number=batch.step)
+        rows = torch.cat([draw.support.flatten(), draw.query.flatten()])
+        features = model.features(drawn(split, rows, model, batch)).float()
+        support, query = features.split([ways * shots, ways * queries])
+        means = support.reshape(ways, shots, -1).mean(dim=1)
+        y = torch.arange(ways, device=query.device).repeat_interleave(queries)
+        return F.cross_entropy(prototype_logits(query, means), y)
+
+    return term
