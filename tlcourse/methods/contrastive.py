@@ -1,0 +1,126 @@
+"""Contrastive fine-tuning on few labels: alike means same class (SetFit, Tunstall et al. 2022).
+
+Eight labelled texts a class are few for a head, but they make hundreds of pairs. An encoder that is
+trained to put same-class pairs together and others apart gives features on which a logistic head needs
+no more than those eight.
+
+    few = load_data("banking77", labels_per_class=8)
+    run = Session(head_apart(minilm), few, terms={"pairs": contrastive(few.train)}, lr=2e-5, steps=100)
+    run.run()
+    probe(features(minilm, few))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from tlcourse.errors import CommandError, DataError
+from tlcourse.methods.draws import drawn
+from tlcourse.methods.features import check_features, normalised
+from tlcourse.session.keys import fold_in, uniforms
+
+if TYPE_CHECKING:
+    from tlcourse.data import Split
+    from tlcourse.session import Batch, Term
+
+LOSSES = ("cosine", "supervised")
+
+
+def draw_pairs(
+    y: Tensor, count: int, *, seed: int = 0, step: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`count` pairs of two different examples, alternately of one class and of two: (left, right, same).
+
+    y: (N,) labels. left, right: (count,) int64 rows; same: (count,) bool, True first. A pure function of
+    (seed, step). The first of a pair is any example that has a partner; its partner is any of those that
+    fit. Raises DataError if no class has two examples, or there is only one class.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 2:
+        raise CommandError(f"{count!r} pairs are too few: give a whole number from 2 on.")
+    y = torch.as_tensor(y).cpu()
+    sizes = torch.bincount(y)
+    if int((sizes > 0).sum()) < 2 or int(sizes.max()) < 2:
+        raise DataError(
+            f"Pairs need two classes or more, and two examples of one: here are {sizes.tolist()}. With "
+            "one label a class use probe(kind='prototypes')."
+        )
+    has_partner = (sizes[y] > 1).nonzero().squeeze(1)
+    key = fold_in(seed, "pairs", step)
+    u = torch.from_numpy(uniforms(key, torch.arange(count).numpy(), 2))
+    left, right = torch.empty(count, dtype=torch.int64), torch.empty(count, dtype=torch.int64)
+    same = torch.arange(count) % 2 == 0
+    for n in range(count):
+        firsts = has_partner if same[n] else torch.arange(len(y))
+        left[n] = firsts[int(u[n, 0] * len(firsts))]
+        fits = (y == y[left[n]]) == same[n]
+        fits[left[n]] = False
+        partners = fits.nonzero().squeeze(1)
+        right[n] = partners[int(u[n, 1] * len(partners))]
+    return left, right, same
+
+
+def cosine_loss(left: Tensor, right: Tensor, same: Tensor) -> Tensor:
+    """Mean of (cos(left, right) − same)²: pairs (P, D), (P, D) and (P,) booleans → scalar, 0 to 4.
+
+    What sentence-transformers trains pairs by (Reimers & Gurevych 2019, section 3), and SetFit with it.
+    """
+    cosine = (normalised(left) * normalised(right)).sum(dim=-1)
+    return (cosine - same.to(cosine)).square().mean()
+
+
+def supervised_contrastive(features: Tensor, y: Tensor, *, temperature: float = 0.1) -> Tensor:
+    """The supervised contrastive loss in nats (Khosla et al. 2020, eq. 2, L_out).
+
+    For each example, the mean over the others of its class of −log softmax of their cosine similarity /
+    temperature among all others; then the mean over the examples that have a companion (the paper's
+    sum). features: (N, D), of any length; y: (N,). 0 if nobody has a companion.
+    """
+    if not temperature > 0:
+        raise CommandError(f"temperature={temperature!r} must be above 0; 0.1 is the paper's.")
+    unit = normalised(features)
+    itself = torch.eye(len(y), dtype=torch.bool, device=unit.device)
+    with torch.autocast(unit.device.type, enabled=False):
+        similar = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
+    log_p = similar.log_softmax(dim=1).masked_fill(itself, 0.0)
+    companions = (y[:, None] == y[None]) & ~itself
+    counts = companions.sum(dim=1)
+    each = -(log_p * companions).sum(dim=1) / counts.clamp(min=1)
+    return each.sum() / (counts > 0).sum().clamp(min=1)
+
+
+def contrastive(
+    split: Split,
+    loss: str = "cosine",
+    *,
+    pairs: int = 16,
+    temperature: float = 0.1,
+    seed: int = 0,
+) -> Term:
+    """A term of a run's loss that trains features by who belongs together.
+
+    split: few labelled texts (token ids) or pictures. loss: "cosine" over as many pairs at each step,
+    half of them of one class (SetFit), or "supervised" over the examples of those pairs, each once
+    (Khosla et al. 2020, with `temperature`). Which pairs is decided by (seed, step) alone. On
+    `head_apart(model)` the features learn from nothing else, as in SetFit; on the model itself from its
+    head too.
+    """
+    if loss not in LOSSES:
+        raise CommandError(f"No contrastive loss {loss!r}. There are: {', '.join(LOSSES)}.")
+    draw_pairs(split.y, pairs, seed=seed)
+    labels = torch.as_tensor(split.y)
+
+    def term(model: nn.Module, batch: Batch) -> Tensor:
+        check_features(model)
+        left, right, same = draw_pairs(labels, pairs, seed=seed, step=batch.step)
+        rows, places = torch.cat([left, right]).unique(return_inverse=True)  # each text once
+        found = model.features(drawn(split, rows, model, batch)).float()
+        if loss == "supervised":
+            y = labels[rows].to(found.device)
+            return supervised_contrastive(found, y, temperature=temperature)
+        first, second = found[places.to(found.device)].split(pairs)
+        return cosine_loss(first, second, same.to(found.device))
+
+    return term
