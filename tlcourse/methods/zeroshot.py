@@ -1,0 +1,129 @@
+"""Zero-shot: no labelled example, only descriptions of the classes.
+
+An encoder puts texts that mean alike close together; so an example belongs to the class whose
+description it is closest to. The descriptions are the whole classifier: to change it, write another one.
+
+    said = {"card lost": "my card is gone", "top up": ["add money", "top up"]}
+    described = describe(minilm, said)
+    zero_shot(described).predict(features(minilm, messages.test))
+    described = describe(minilm, said | {"card lost": "it was stolen"}, known=described)
+
+With a pair of encoders such as CLIP's, give the arrays: `describe_by({"cat": (K, D) array, …})`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tlcourse.errors import CommandError, DataError, ModelError
+from tlcourse.methods.features import check_features, evaluating, normalised
+from tlcourse.methods.probes import Probe
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """Classes and a direction for each: vectors (C, D) float32 of length one, in the order of `classes`;
+    texts: the descriptions that they were made of, where there were texts."""
+
+    classes: tuple[str, ...]
+    vectors: Tensor = field(repr=False)
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def embed(model: nn.Module, texts: Sequence[str], *, batch_size: int = 64) -> Tensor:
+    """Features of texts, (N, D) float32 on the CPU, in eval mode. model: a text encoder."""
+    check_features(model)
+    if not callable(getattr(model, "tokens", None)):
+        raise ModelError(
+            f"{type(model).__name__} does not read texts: use a text encoder, such as minilm."
+        )
+    texts = list(texts)
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise DataError(
+            "An empty description says nothing: give one or more texts, none of them empty."
+        )
+    with evaluating(model):
+        parts = [
+            model.features(model.tokens(texts[start : start + batch_size])).float().cpu()
+            for start in range(0, len(texts), batch_size)
+        ]
+    return torch.cat(parts)
+
+
+def describe(
+    model: nn.Module,
+    descriptions: Mapping[str, str | Sequence[str]],
+    *,
+    known: Described | None = None,
+) -> Described:
+    """Class name → its description, or several of them, which are averaged (see `describe_by`).
+
+    The order of the mapping is the order of the labels: write them as data.classes has them. known:
+    what was described before by the same model; of it, only classes whose texts changed are embedded.
+    """
+    texts = {
+        name: (said,) if isinstance(said, str) else tuple(said)
+        for name, said in descriptions.items()
+    }
+    if empty := [name for name, said in texts.items() if not said]:
+        raise DataError(f"Class {empty[0]!r} has no description: write one, if only its name.")
+    old = dict(zip(known.classes, known.vectors, strict=True)) if known else {}
+    told = known.texts if known else {}
+    new = [name for name in texts if texts[name] != told.get(name)]
+    vectors = {name: old[name] for name in texts if name not in new}
+    if new:
+        found = embed(model, [text for name in new for text in texts[name]])
+        for name, part in zip(new, found.split([len(texts[name]) for name in new]), strict=True):
+            vectors[name] = _direction(part)
+    return _described(texts, vectors, texts)
+
+
+def describe_by(embeddings: Mapping[str, Any]) -> Described:
+    """Class name → its embedding (D,), or several (K, D): arrays or tensors of the encoder's own space.
+
+    Each is scaled to length one before they are averaged, so that none speaks louder (Radford et al.
+    2021, section 3.1.4, "prompt ensembling"), and the mean is scaled again.
+    """
+    vectors = {name: _direction(torch.as_tensor(part)) for name, part in embeddings.items()}
+    return _described(embeddings, vectors, {})
+
+
+def zero_shot(described: Described, *, temperature: float = 0.05) -> Probe:
+    """A classifier by cosine similarity to the descriptions: predict, predict_proba, accuracy.
+
+    It reads features (N, D) of the encoder (or, with a pair such as CLIP's, of the other one).
+    temperature: > 0; the cosine is divided by it before the softmax. It changes how sure the
+    probabilities look, never which class is first; CLIP has learned 0.01.
+    """
+    if not 0 < temperature < float("inf"):
+        raise CommandError(f"temperature={temperature!r} must be above 0; 0.05 is a good start.")
+
+    def scores(rows: Tensor) -> Tensor:
+        return (normalised(rows) @ described.vectors.T / temperature).double().softmax(dim=1)
+
+    classes, width = described.classes, described.vectors.shape[1]
+    return Probe("zero-shot", classes, width, has_proba=True, scores=scores)
+
+
+def _described(
+    names: Mapping[str, Any], vectors: Mapping[str, Tensor], texts: Mapping[str, tuple[str, ...]]
+) -> Described:
+    if len(names) < 2:
+        raise DataError(f"{len(names)} class leaves nothing to tell apart: describe two or more.")
+    widths = {len(vector) for vector in vectors.values()}
+    if len(widths) > 1:
+        raise DataError(f"Descriptions of {sorted(widths)} numbers do not live in one space.")
+    stacked = torch.stack([vectors[name] for name in names])
+    return Described(tuple(names), stacked, dict(texts))
+
+
+def _direction(rows: Tensor) -> Tensor:
+    """One direction (D,) for one embedding (D,) or several (K, D)."""
+    if rows.ndim not in (1, 2) or not rows.numel():
+        raise DataError(f"An embedding is (D,), or several (K, D), not {tuple(rows.shape)}.")
+    return normalised(normalised(rows.reshape(-1, rows.shape[-1])).mean(dim=0))
