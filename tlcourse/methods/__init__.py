@@ -1,24 +1,116 @@
 """Decides *what* is trained, or on what: cached features, probes, BatchNorm's two modes."""
 
+from tlcourse.methods.adabn import adapt_batchnorm, restore_batchnorm
+from tlcourse.methods.adversarial import (
+    adversarial,
+    domain_distance,
+    reversal,
+    reverse_gradient,
+    with_domain,
+)
+from tlcourse.methods.alignment import alignment, coral, mmd, recolour
+from tlcourse.methods.contrastive import (
+    contrastive,
+    cosine_loss,
+    draw_pairs,
+    supervised_contrastive,
+)
+from tlcourse.methods.episodes import draw_episode, episode, episode_accuracies
 from tlcourse.methods.features import features, nearest, reuse
+from tlcourse.methods.forgetting import ewc, fisher_diagonal, l2_sp
 from tlcourse.methods.frozen import batchnorm_stats, drift, fingerprint
 from tlcourse.methods.probes import Probe, probe
+from tlcourse.methods.prototypes import (
+    as_linear,
+    by_distance,
+    class_means,
+    prototype_logits,
+    prototypical,
+)
 from tlcourse.methods.rates import discriminative, layer_decay
+from tlcourse.methods.rehearsal import memory, mix, rehearse
 from tlcourse.methods.schedules import gradual_unfreezing, lp_ft, solve_head, warm_up
+from tlcourse.methods.selection import (
+    atc,
+    dev,
+    effective_size,
+    entropy,
+    importance_weighted,
+    importance_weights,
+    information,
+)
+from tlcourse.methods.selftraining import fixmatch, probabilities, pseudo_labels, with_pseudo_labels
+from tlcourse.methods.transfer import (
+    average_accuracy,
+    average_forgetting,
+    backward_transfer,
+    forward_transfer,
+)
+from tlcourse.methods.wrapped import head_apart
+from tlcourse.methods.zeroshot import describe, describe_by, embed, zero_shot
 
 __all__ = [
     "Probe",
+    "adapt_batchnorm",
+    "adversarial",
+    "alignment",
+    "as_linear",
+    "atc",
+    "average_accuracy",
+    "average_forgetting",
+    "backward_transfer",
     "batchnorm_stats",
+    "by_distance",
+    "class_means",
+    "contrastive",
+    "coral",
+    "cosine_loss",
+    "describe",
+    "describe_by",
+    "dev",
     "discriminative",
+    "domain_distance",
+    "draw_episode",
+    "draw_pairs",
     "drift",
+    "effective_size",
+    "embed",
+    "entropy",
+    "episode",
+    "episode_accuracies",
+    "ewc",
     "features",
     "fingerprint",
+    "fisher_diagonal",
+    "fixmatch",
+    "forward_transfer",
     "gradual_unfreezing",
+    "head_apart",
+    "importance_weighted",
+    "importance_weights",
+    "information",
+    "l2_sp",
     "layer_decay",
     "lp_ft",
+    "memory",
+    "mix",
+    "mmd",
     "nearest",
+    "probabilities",
     "probe",
+    "prototype_logits",
+    "prototypical",
+    "pseudo_labels",
+    "recolour",
+    "rehearse",
+    "restore_batchnorm",
     "reuse",
+    "reversal",
+    "reverse_gradient",
     "solve_head",
+    "supervised_contrastive",
     "warm_up",
+    "with_domain",
+    "with_pseudo_labels",
+    "zero_shot",
 ]
