@@ -198,6 +198,18 @@ def test_a_run_with_alignment_repeats_itself_through_a_change_of_weight(model, d
         assert again.exact == (seed == 0)
 
 
+def test_a_rewound_run_meets_the_same_examples_of_the_target_again(model, digits, inverted):
+    run = tl.Session(model, digits, steps=8, terms={"mmd": alignment(inverted, mmd)})
+    run.at(6, tl.Rewind(2))
+    run.run()
+    told = {}
+    for event in run.events:
+        if isinstance(event, StepDone):
+            told.setdefault(event.step, []).append((event.loss, event.terms["mmd"]))
+    assert [len(told[step]) for step in range(1, 9)] == [1, 1, 2, 2, 2, 2, 1, 1]
+    assert all(len(set(pair)) == 1 for pair in told.values())
+
+
 def test_alignment_brings_the_clouds_together(model, digits, inverted):
     def gap():
         a, b = features(model, digits.train).x, features(model, inverted).x

@@ -89,7 +89,7 @@ def alignment(
 
     target: its labels are never read. Which examples come at which step is decided by `seed` alone. The
     batch goes through the backbone once more, together with the target's (see `features_of_both`), so
-    a step takes about three times as long. augment: as strong as the run's own, if it has any.
+    a step takes about twice as long. augment: as strong as the run's own, if it has any.
 
     >>> run = Session(model, photos, terms={"coral": alignment(sketches.train)}, weights={"coral": 10})
     >>> run.send(SetWeight("coral", 100))
