@@ -53,9 +53,9 @@ def test_a_transformer_gets_timms_rates_exactly(name, depth):
 
 
 def test_a_resnet_gets_the_rates_of_timms_coarse_layers():
-    model = tl.load_model("timm/test_resnet", classes=LABELS, pretrained=False)
+    model = tl.load_model("timm/resnet18", classes=LABELS, pretrained=False)
     ours = layer_decay(model, 1e-3, decay=0.75)
-    whole = timm.create_model("test_resnet", num_classes=3)
+    whole = timm.create_model("resnet18", num_classes=3)
     fine = whole.group_matcher
     whole.group_matcher = lambda coarse: fine(coarse=True)  # all that timm's function lacks
     theirs = timms_rates(whole, 1e-3, 0.75)
