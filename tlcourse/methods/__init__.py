@@ -1,6 +1,7 @@
 """Decides *what* is trained, or on what: cached features, probes, BatchNorm's two modes."""
 
 from tlcourse.methods.adabn import adapt_batchnorm, restore_batchnorm
+from tlcourse.methods.adapters import bottleneck, ia3, lora, prefix
 from tlcourse.methods.adversarial import (
     adversarial,
     domain_distance,
@@ -19,6 +20,7 @@ from tlcourse.methods.episodes import draw_episode, episode, episode_accuracies
 from tlcourse.methods.features import features, nearest, reuse
 from tlcourse.methods.forgetting import ewc, fisher_diagonal, l2_sp
 from tlcourse.methods.frozen import batchnorm_stats, drift, fingerprint
+from tlcourse.methods.merging import cost, load_stored, merge, merged, set_scale, stored, unmerge
 from tlcourse.methods.probes import Probe, probe
 from tlcourse.methods.prototypes import (
     as_linear,
@@ -60,11 +62,13 @@ __all__ = [
     "average_forgetting",
     "backward_transfer",
     "batchnorm_stats",
+    "bottleneck",
     "by_distance",
     "class_means",
     "contrastive",
     "coral",
     "cosine_loss",
+    "cost",
     "describe",
     "describe_by",
     "dev",
@@ -86,16 +90,22 @@ __all__ = [
     "forward_transfer",
     "gradual_unfreezing",
     "head_apart",
+    "ia3",
     "importance_weighted",
     "importance_weights",
     "information",
     "l2_sp",
     "layer_decay",
+    "load_stored",
+    "lora",
     "lp_ft",
     "memory",
+    "merge",
+    "merged",
     "mix",
     "mmd",
     "nearest",
+    "prefix",
     "probabilities",
     "probe",
     "prototype_logits",
@@ -107,8 +117,11 @@ __all__ = [
     "reuse",
     "reversal",
     "reverse_gradient",
+    "set_scale",
     "solve_head",
+    "stored",
     "supervised_contrastive",
+    "unmerge",
     "warm_up",
     "with_domain",
     "with_pseudo_labels",
