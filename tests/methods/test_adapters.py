@@ -1,6 +1,7 @@
 """Adapters: what is trained, what is untouched bit for bit, and that merged is the same function."""
 
 import copy
+from functools import cache
 
 import pytest
 import torch
@@ -24,8 +25,13 @@ METHODS = {"lora": lora, "ia3": ia3, "bottleneck": bottleneck, "prefix": prefix}
 KINDS = list(METHODS)
 
 
-def vit(seed=0):
+@cache
+def first_vit(seed):
     return pocket_vit.classifier(LABELS, seed=seed, recipe={"name": "vit"})
+
+
+def vit(seed=0):
+    return copy.deepcopy(first_vit(seed))
 
 
 class Padding:

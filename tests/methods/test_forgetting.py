@@ -20,6 +20,7 @@ from tlcourse.methods.transfer import (
     forward_transfer,
 )
 from tlcourse.session import AddLoRA, Applied, Batch, Refused, SetWeight, StepDone, Twin
+from tlcourse.session.keys import fold_in, permutation
 
 
 def regression(seed=0):
@@ -110,6 +111,12 @@ def test_a_networks_fisher_is_that_of_torchs_per_sample_gradients(model, digits)
 
     slopes = vmap(grad(loss), (None, 0, 0))(weights, digits.train.x / 255, digits.train.y)
     close(found, {name: g.square().mean(0) for name, g in slopes.items()}, rel=1e-3)
+
+
+def test_fewer_samples_give_the_mean_over_those(rows):
+    model, first = regression(), permutation(fold_in(5, "fisher"), 100)[:7]
+    expected = closed_form(model, rows.train.x[first], lambda p: p * (1 - p))
+    close(fisher_diagonal(model, rows, labels="all", samples=7, seed=5), expected)
 
 
 def test_samples_are_chosen_by_the_seed_and_groups_by_name(model, digits):
