@@ -145,7 +145,7 @@ class Training:
                 if weight:
                     value = self.terms[name](self.model, Batch(x, y, logits, self.step))
                     total = total + weight * value
-                    terms = (terms or {}) | {name: float(value)}
+                    terms = (terms or {}) | {name: float(value.detach())}
         (total if share == 1.0 else total * share).backward()
         return loss.detach(), terms
 
