@@ -90,13 +90,15 @@ def stop(cockpit) -> None:
     expect(cockpit).to_have_attribute("data-status", "stopped")
 
 
-@pytest.fixture(scope="session")
+# A file at a time: while Playwright is open an event loop runs in this thread, and tests of other
+# files that come after it on the same worker could not start their own.
+@pytest.fixture(scope="module")
 def context(server):
     with driver.chromium() as browser:
         yield browser.new_context(viewport={"width": 1200, "height": 1400})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def open_book(server, context):
     """Open a notebook whose kernel has this ipykernel, ready to make runs; one for each version,
     kept for the next test unless `open_book.books` forgets it."""
