@@ -145,7 +145,8 @@ class Training:
                 if weight:
                     value = self.terms[name](self.model, Batch(x, y, logits, self.step))
                     total = total + weight * value
-                    terms = (terms or {}) | {name: float(value.detach())}
+                    told = value.detach() if isinstance(value, Tensor) else value
+                    terms = (terms or {}) | {name: float(told)}
         (total if share == 1.0 else total * share).backward()
         return loss.detach(), terms
 
