@@ -1,4 +1,5 @@
-"""Decides *what* is trained, or on what: cached features, probes, BatchNorm's two modes."""
+"""Decides *what* is trained, on what, and for which loss: features and probes, schedules and rates,
+adapters, alignment and self-training, episodes and prototypes, remedies against forgetting."""
 
 from tlcourse.methods.adabn import adapt_batchnorm, restore_batchnorm
 from tlcourse.methods.adapters import bottleneck, ia3, lora, prefix
