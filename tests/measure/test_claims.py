@@ -123,3 +123,13 @@ def test_a_claim_that_is_none_is_refused(id, sentence, evidence, threshold, mess
     with pytest.raises(CommandError, match=message):
         claim(id, sentence, evidence, **threshold)
     assert capsys.readouterr().out == ""
+
+
+def test_where_all_are_asked_for_a_claim_that_fails_is_told_and_the_next_one_is_heard(
+    monkeypatch, capsys
+):
+    monkeypatch.setenv("TLCOURSE_CLAIMS", "go on")
+    failed = claim("99.1", "Pigs fly.", 0.1, at_least=0.5)
+    claim("99.2", "Pigs walk.", 0.9, at_least=0.5)
+    assert not failed.holds and "99.1 does not hold" in failed._html()
+    assert capsys.readouterr().out == "99.1 does not hold: Pigs fly.\n99.2 holds: Pigs walk.\n"
