@@ -11,7 +11,7 @@ SETUP = ("import tlcourse as tl", "DATA = tier.pick", "MODEL = tier.pick", "cach
 def test_a_backbone_without_a_past_beats_scratch_by_nothing():
     found = claims(
         "01",
-        [*SETUP, "few = [", "scratch_runs = []", "frozen = tl.interval", '"01.1"'],
+        [*SETUP, '"from scratch": 0.', "few = [", "scratch_runs = []", "frozen = tl.interval", '"01.1"'],
         replace={
             "model = tl.load_model(MODEL, ": "model = tl.load_model(MODEL, pretrained=False, ",
             "steps=100, lr=3e-3": "steps=20, lr=3e-3",
