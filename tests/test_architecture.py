@@ -21,8 +21,8 @@ MAY_IMPORT = {  # the table in docs/architecture.md
     "methods": {"session"},
     "measure": {"methods"},
     "plots": {"measure"},
-    "course": {"measure"},
-    "ui": {"session", "plots"},
+    "course": {"measure", "plots"},
+    "ui": {"session", "plots", "course"},
 }
 FRONT_END = {"traitlets", "anywidget", "IPython", "ipywidgets"}
 LIGHT = ("tlcourse", "tlcourse.cards", "tlcourse.supply", "tlcourse.course")

@@ -40,10 +40,14 @@ _HOME = {
     "Cockpit": "ui",
     "features": "methods",
     "probe": "methods",
-    "claim": "measure",
+    "claim": "course.progress",
     "interval": "measure",
     "tier": "course",
     "hand": "course",
+    "predict": "ui.predict",
+    "check": "course.exercises",
+    "hint": "course.exercises",
+    "progress": "course.progress",
     "plots": "plots",
     "measure": "measure",
     "methods": "methods",
@@ -70,8 +74,10 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from tlcourse import errors, measure, methods, plots
     from tlcourse.course import hand, tier
+    from tlcourse.course.exercises import check, hint
+    from tlcourse.course.progress import claim, progress
     from tlcourse.data import load_data
-    from tlcourse.measure import claim, interval
+    from tlcourse.measure import interval
     from tlcourse.methods import features, probe
     from tlcourse.models import load_model
     from tlcourse.session import (
@@ -102,3 +108,4 @@ if TYPE_CHECKING:
         to_script,
     )
     from tlcourse.ui import Cockpit
+    from tlcourse.ui.predict import predict

@@ -16,7 +16,9 @@ from tlcourse.errors import TLCourseError
 
 COMMANDS = {  # name: what it does; the module of that name has the click command `command`
     "lab": "Open the course in JupyterLab.",
-    "run": "Run a lesson without a browser, and keep what it measured.",
+    "run": "Run lessons without a browser, and keep what they measured.",
+    "claims": "Run the lessons, and say which of their claims hold on this machine.",
+    "progress": "Show what you predicted and solved, and which claims you saw hold.",
     "lessons": "List the lessons, and the tiers that can run here.",
     "reset": "Put a lesson back as it was given out; keep yours beside it.",
     "fetch": "Bring data and weights here, every byte verified.",

@@ -13,6 +13,15 @@ A solution stands between two comment lines in a code cell. The reference keeps 
     # SOLUTION
     head = nn.Linear(512, 24)
     # END
+
+What is to be filled in may stand before it, so that the learner's cell runs from the start. The
+learner keeps these lines, the reference has no need of them:
+
+    rate = ...  # your turn
+    # SOLUTION
+    rate = 3e-3
+    # END
+    tl.check("01.2", rate)
 """
 
 import hashlib
@@ -32,8 +41,10 @@ CLONE = Path(__file__).resolve().parents[2]
 REFERENCES = {"public": CLONE / "notebooks", "pocket": CLONE / "tests" / "notebooks"}
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 
-_SOLUTION = re.compile(
-    r"^([ \t]*)# SOLUTION[^\n]*\n(.*?)^[ \t]*# END[ \t]*(?:\n|\Z)", re.MULTILINE | re.DOTALL
+SOLUTION = re.compile(
+    r"(?P<blanks>(?:^[^\n]*\.\.\.[ ]*# your turn[ \t]*\n)*)"
+    r"^(?P<indent>[ \t]*)# SOLUTION[^\n]*\n(?P<code>.*?)^[ \t]*# END[ \t]*(?:\n|\Z)",
+    re.MULTILINE | re.DOTALL,
 )
 
 
@@ -111,14 +122,17 @@ def faults(executed: "NotebookNode") -> list[str]:
 
 
 def _solved(source: str, taught: Lesson) -> str:
-    return _checked(_SOLUTION.sub(r"\2", source).rstrip("\n"), taught)
+    return _checked(SOLUTION.sub(r"\g<code>", source).rstrip("\n"), taught)
 
 
 def _open(source: str, taught: Lesson) -> str:
-    def gap(found: re.Match[str]) -> str:  # inside a block Python wants a statement
-        return f"{found[1]}...  # your turn\n" if found[1] else "# your turn\n"
+    def gap(found: re.Match[str]) -> str:
+        if found["blanks"]:
+            return found["blanks"]
+        indent = found["indent"]  # inside a block Python wants a statement
+        return f"{indent}...  # your turn\n" if indent else "# your turn\n"
 
-    return _checked(_SOLUTION.sub(gap, source).rstrip("\n"), taught)
+    return _checked(SOLUTION.sub(gap, source).rstrip("\n"), taught)
 
 
 def _checked(source: str, taught: Lesson) -> str:

@@ -1,0 +1,207 @@
+"""What a learner did, kept in one JSON file of their own: predictions, exercises, claims.
+
+    $TLCOURSE_HOME/progress.json, else in the user's data folder (on Linux $XDG_DATA_HOME/tlcourse)
+
+Whoever changes it holds its lock, reads it anew, and writes it whole or not at all: several notebooks
+may be open at once, and each may die at any moment. What cannot be written is kept in this process
+and written with the next change that can be. A headless run reads nothing and writes nothing.
+"""
+
+import copy
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from threading import get_ident
+from typing import Any, TypeVar
+
+from tlcourse.course.hands import VARIABLE as HAND
+
+Notes = dict[str, Any]  # {"format": 1, "predictions": {id: …}, "exercises": …, "claims": …}
+T = TypeVar("T")
+
+FORMAT = 1
+SECTIONS = ("predictions", "exercises", "claims")
+PATIENCE_S = 5.0  # for another notebook, which holds the lock for milliseconds
+
+_waiting: dict[Path, list[Callable[[Notes], Any]]] = {}  # changes that could not be written yet
+_alone: Notes = {}  # a headless run's own
+_said: set[tuple[Path, str]] = set()
+
+
+class _Strange(Exception):
+    """The file is there, and is not ours to understand."""
+
+
+def path() -> Path:
+    """Where the file lies, or would lie. Not in the cache folder: who empties a cache keeps this."""
+    if home := os.environ.get("TLCOURSE_HOME", "").strip():
+        return Path(home).expanduser().absolute() / "progress.json"
+    from platformdirs import user_data_path
+
+    return user_data_path("tlcourse", appauthor=False) / "progress.json"
+
+
+def headless() -> bool:
+    """Whether nobody is there to learn anything: a recorded hand steers."""
+    return os.environ.get(HAND) == "recorded"
+
+
+def read() -> Notes:
+    """The notes as they are now, to look at: changing them changes nothing."""
+    if headless():
+        return copy.deepcopy(_completed(_alone))
+    place = path()
+    try:
+        notes = _loaded(place)
+    except _Strange:
+        change(lambda notes: None)  # puts it aside, and says so
+        notes = {}
+    except OSError as error:
+        _say(place, "read", f"Your progress in {place} cannot be read ({_why(error)}).")
+        notes = {}
+    for act in _waiting.get(place, ()):
+        act(_completed(notes))
+    return _completed(notes)
+
+
+def change(act: Callable[[Notes], T]) -> T:
+    """Let `act` change the notes, and keep them; returns what it returns.
+
+    `act` is called again where its change could not be written at once, always on newly read notes.
+    """
+    if headless():
+        return act(_completed(_alone))
+    place = path()
+    try:
+        return _changed(place, act)
+    except OSError as error:
+        _say(
+            place,
+            "write",
+            f"Your progress cannot be kept in {place} ({_why(error)}). The course goes on, but what you "
+            "predict and solve is forgotten when this notebook ends. To keep it, set TLCOURSE_HOME to a "
+            "folder that you may write.",
+        )
+    _waiting.setdefault(place, []).append(act)
+    notes: Notes = {}
+    with suppress(OSError, _Strange):
+        notes = _loaded(place)
+    answers = [one(_completed(notes)) for one in _waiting[place]]
+    return answers[-1]
+
+
+def now() -> str:
+    """The time for a note, to the second, with its zone."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _changed(place: Path, act: Callable[[Notes], T]) -> T:
+    from filelock import FileLock, Timeout
+
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(place.with_suffix(".lock"), timeout=PATIENCE_S):
+            notes = _completed(_safely_loaded(place))
+            for before in _waiting.get(place, ()):
+                before(notes)
+            answer = act(notes)
+            _written(place, notes)
+            _waiting.pop(place, None)
+            return answer
+    except Timeout:
+        raise OSError("another notebook holds its lock") from None
+    except NotImplementedError as error:  # a file system that knows no locks
+        raise OSError(str(error)) from error
+
+
+def _safely_loaded(place: Path) -> Notes:
+    """The file's notes; one that makes no sense is put aside first, never overwritten."""
+    try:
+        return _loaded(place)
+    except _Strange as strange:
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+        aside = place.with_name(f"progress.unreadable-{stamp}.json")
+        place.rename(aside)
+        _say(
+            place,
+            stamp,
+            f"Your progress in {place} made no sense ({strange}). It is kept as {aside.name} beside a "
+            "new one.",
+        )
+        return {}
+
+
+def _loaded(place: Path) -> Notes:
+    try:
+        text = place.read_bytes().decode()
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError:
+        raise _Strange("it is not text") from None
+    try:
+        notes = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _Strange("it is not JSON" if text.strip() else "it is empty") from None
+    if not isinstance(notes, dict) or not isinstance(notes.get("format"), int):
+        raise _Strange("it is something else")
+    if notes["format"] > FORMAT:
+        raise OSError("a newer tlcourse wrote it: update this one")
+    for section in SECTIONS:
+        entries = notes.get(section, {})
+        if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
+            raise _Strange(f"its {section} are no entries")
+    if not all(_is_prediction(entry) for entry in notes.get("predictions", {}).values()):
+        raise _Strange("its predictions hold no numbers")
+    return notes
+
+
+def _is_prediction(entry: dict[str, Any]) -> bool:
+    values = entry.get("values")
+    return values is None or (
+        isinstance(values, dict)
+        and all(
+            isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+            for v in values.values()
+        )
+    )
+
+
+def _completed(notes: Notes) -> Notes:
+    """The same dict, with every section there."""
+    notes.setdefault("format", FORMAT)
+    for section in SECTIONS:
+        notes.setdefault(section, {})
+    return notes
+
+
+def _written(place: Path, notes: Notes) -> None:
+    """Whole or not at all, also if the power goes. Under the lock, so old parts are nobody's."""
+    for left in place.parent.glob(f".{place.name}.*.part"):
+        left.unlink(missing_ok=True)
+    part = place.with_name(f".{place.name}.{os.getpid()}-{get_ident()}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(notes, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, place)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def _say(place: Path, what: str, sentence: str) -> None:
+    """Once a place and process; a repeated complaint would only be in the way."""
+    if (place, what) not in _said:
+        _said.add((place, what))
+        print(sentence, file=sys.stderr)
