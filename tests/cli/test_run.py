@@ -24,6 +24,7 @@ def test_a_run_keeps_notebook_records_and_figures(write_lesson, tmp_path):  # no
     assert [figure["cell"] for figure in told["figures"]] == [3]
     assert told["versions"]["torch"] and told["hardware"]["cores"]
     assert 0 < told["seconds"] < 60
+    assert 10 < told["memory_mb"] < 100_000 and told["gpu_memory_mb"] is None  # no torch, no GPU
     assert json.loads((out / "42-sample.ipynb").read_text())["cells"][1]["outputs"]
 
 
@@ -61,17 +62,21 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_default_selection_is_everything_that_can_run_here(clone):
-    with_mirror, without = plan((), clone, "mirror"), plan((), clone, None)
-    assert str(clone / "notebooks" / "01-x.ipynb") in with_mirror
-    assert str(clone / "notebooks" / "01-x.ipynb") not in without
-    for arguments in (with_mirror, without):
-        assert str(clone / "tests" / "notebooks" / "01-x.ipynb") in arguments
-        assert "--nbval" in arguments and "loadfile" in arguments
-        assert arguments[-1] == str(clone / "tests")
+def test_the_default_selection_is_everything_but_the_lessons_of_the_public_tier(clone):
+    arguments = plan((), clone)
+    assert str(clone / "tests" / "notebooks" / "01-x.ipynb") in arguments
+    assert str(clone / "notebooks" / "01-x.ipynb") not in arguments
+    assert "--nbval" in arguments and "loadfile" in arguments
+    assert arguments[-1] == str(clone / "tests")
+
+
+def test_the_lessons_of_the_public_tier_are_a_selection_of_their_own(clone):
+    arguments = plan(("-x",), clone, public=True)
+    assert arguments[-2:] == ["-x", str(clone / "notebooks" / "01-x.ipynb")]
+    assert "--nbval" in arguments and str(clone / "tests") not in arguments
 
 
 def test_arguments_narrow_the_selection_down(clone):
-    assert plan(("-k", "supply"), clone, None)[-3:] == ["-k", "supply", str(clone / "tests")]
-    assert plan(("tests/notebooks/01-x.ipynb",), clone, None)[-1] == "tests/notebooks/01-x.ipynb"
-    assert str(clone / "tests") not in plan(("tests/notebooks",), clone, None)
+    assert plan(("-k", "supply"), clone)[-3:] == ["-k", "supply", str(clone / "tests")]
+    assert plan(("tests/notebooks/01-x.ipynb",), clone)[-1] == "tests/notebooks/01-x.ipynb"
+    assert str(clone / "tests") not in plan(("tests/notebooks",), clone)

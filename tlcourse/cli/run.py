@@ -7,17 +7,13 @@ from typing import Any
 
 import click
 
-from tlcourse.course import TIERS, Lesson, lesson
+from tlcourse.course import TIERS, Lesson, lesson, lessons
 from tlcourse.errors import CourseError
 
-
-@click.command()
-@click.argument("number")
-@click.option(
+TIER = click.option(
     "--tier", "name", type=click.Choice(["auto", *TIERS]), help="Default: TLCOURSE_TIER, or auto."
 )
-@click.option("--out", "folder", type=click.Path(path_type=Path), help="Default: out/NN-TIER.")
-@click.option(
+TIMEOUT = click.option(
     "--timeout",
     "timeout_s",
     type=click.FloatRange(min=0, min_open=True),
@@ -25,22 +21,64 @@ from tlcourse.errors import CourseError
     show_default=True,
     help="Seconds that one cell may take.",
 )
-def command(number: str, name: str | None, folder: Path | None, timeout_s: float) -> None:
-    """Run lesson NUMBER and write its executed notebook, its records and its figures.
 
-    Ends with a non-zero exit code when a cell or a claim fails, and says which one.
+
+@click.command()
+@click.argument("numbers", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All lessons that the tier has.")
+@TIER
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Default: out/NN-TIER. Several lessons get a folder each in it.",
+)
+@TIMEOUT
+def command(
+    numbers: tuple[str, ...], every: bool, name: str | None, folder: Path | None, timeout_s: float
+) -> int:
+    """Run the lessons of these NUMBERS, and write executed notebooks, records and figures.
+
+    Ends with a non-zero exit code when a cell or a claim fails, and says which one. Of several lessons
+    each runs, whatever became of the one before.
     """
-    taught = lesson(number)
-    chosen = choose(taught, name)
-    folder = folder or Path("out", f"{taught.number}-{chosen.name}")
-    click.echo(f"Lesson {taught.number}: {taught.title}. Tier {chosen.name}, {chosen.reason}")
-    failure = run(taught, chosen.name, folder, timeout_s)
-    if failure:
-        raise CourseError(
-            f"Lesson {taught.number} failed in {failure}\nThe notebook so far, with the traceback: "
-            f"{folder / taught.notebook}"
-        )
-    click.echo(f"Lesson {taught.number} passed. See {folder / taught.notebook}")
+    failures = []
+    chosen = wanted(numbers, every, name)
+    for taught, tier in chosen:
+        place = where(folder, taught, tier.name, several=len(chosen) > 1)
+        click.echo(f"Lesson {taught.number}: {taught.title}. Tier {tier.name}, {tier.reason}")
+        if failure := run(taught, tier.name, place, timeout_s):
+            failures.append(
+                f"Lesson {taught.number} failed in {failure}\nThe notebook so far, with the "
+                f"traceback: {place / taught.notebook}"
+            )
+        else:
+            click.echo(f"Lesson {taught.number} passed. See {place / taught.notebook}")
+    if failures:
+        raise CourseError("\n".join(failures))
+    return 0
+
+
+def wanted(numbers: tuple[str, ...], every: bool, name: str | None) -> list[tuple[Lesson, Any]]:
+    """The lessons that were asked for, each with the tier it runs in.
+
+    All of them are those that have the tier; one that was named has to have it.
+    """
+    if bool(numbers) == every:
+        raise CourseError("Name lessons by number, such as 01 02, or say --all.")
+    if not every:
+        return [(taught, choose(taught, name)) for taught in map(lesson, numbers)]
+    fitting = [one for one in lessons() if name in (None, "auto") or name in one.tiers]
+    if not fitting:
+        raise CourseError(f"No lesson has the tier {name}.")
+    return [(taught, choose(taught, name)) for taught in fitting]
+
+
+def where(folder: Path | None, taught: Lesson, tier: str, *, several: bool) -> Path:
+    """The folder for what comes of one lesson."""
+    if folder is None or several:
+        return (folder or Path("out")) / f"{taught.number}-{tier}"
+    return folder
 
 
 def choose(taught: Lesson, name: str | None):
@@ -54,7 +92,15 @@ def choose(taught: Lesson, name: str | None):
     return tier(taught.number)
 
 
-def run(taught: Lesson, tier: str, folder: Path, timeout_s: float) -> str | None:
+def run(
+    taught: Lesson,
+    tier: str,
+    folder: Path,
+    timeout_s: float,
+    environ: dict[str, str] | None = None,
+    *,
+    quiet: bool = False,
+) -> str | None:
     """Execute the lesson in `folder` and write what came of it; returns why it failed, or None."""
     from tlcourse.course.build import notebook, write
     from tlcourse.course.execute import execute, fetch_cards
@@ -72,7 +118,8 @@ def run(taught: Lesson, tier: str, folder: Path, timeout_s: float) -> str | None
         folder.resolve(),
         tier,
         cell_timeout_s=timeout_s,
-        progress=_progress,
+        progress=None if quiet else _progress,
+        environ=environ,
     )
     write(done.notebook, folder / taught.notebook)
     records = sorted(
@@ -97,6 +144,7 @@ def report(taught: Lesson, tier: str, done: Any, records: list[str]) -> dict[str
         "passed": done.failure is None,
         "failure": done.failure,
         "seconds": round(done.seconds, 3),
+        **done.peak,
         "records": records,
         "versions": figures.versions(),
         "hardware": figures.hardware(),

@@ -1,12 +1,11 @@
 """`tlcourse test`: everything in the clone that can run on this machine, in one pytest run.
 
-The unit and contract tests, the browser's, and the notebooks compared with their references by
-nbval: tests/notebooks in the pocket tier, and notebooks/ in the public tier where a mirror has the
-data (TLCOURSE_MIRROR, or ../shared/mirror beside the clone).
+The unit and contract tests, the browser's, and the lessons compared with their references in the
+pocket tier by nbval. Those of the public tier take minutes each and are a command of their own, for
+before a release: `tlcourse test --public`, with TLCOURSE_MIRROR or ../shared/mirror beside the clone.
 """
 
 import importlib.util
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +19,9 @@ SETTINGS = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"
 
 
 @click.command(context_settings=SETTINGS)
+@click.option("--public", is_flag=True, help="The lessons in the public tier, and nothing else.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-def command(pytest_arguments: tuple[str, ...]) -> int:
+def command(public: bool, pytest_arguments: tuple[str, ...]) -> int:
     """Run the project's tests; PYTEST_ARGUMENTS (say `-k supply` or a path) narrow them down."""
     if not (CLONE / "tests" / "conftest.py").exists():
         raise CourseError(
@@ -33,17 +33,11 @@ def command(pytest_arguments: tuple[str, ...]) -> int:
         raise CourseError(
             f"The tests need {', '.join(absent)}: run `python start.py test`, which installs them."
         )
-    arguments = plan(pytest_arguments, CLONE, mirror(CLONE))
+    arguments = plan(pytest_arguments, CLONE, public=public)
     return subprocess.call([sys.executable, "-m", "pytest", *arguments], cwd=CLONE)
 
 
-def mirror(clone: Path) -> str | None:
-    """Where public data can be had without the web: as set, or beside the clone."""
-    beside = clone.parent / "shared" / "mirror"
-    return os.environ.get("TLCOURSE_MIRROR") or (str(beside) if beside.is_dir() else None)
-
-
-def plan(asked: tuple[str, ...], clone: Path, mirror: str | None) -> list[str]:
+def plan(asked: tuple[str, ...], clone: Path, *, public: bool = False) -> list[str]:
     """pytest's arguments: the whole selection, or what was asked for. Changes nothing.
 
     One file is one worker's (`loadfile`): a notebook's cells share a kernel. Big files first, or
@@ -52,9 +46,10 @@ def plan(asked: tuple[str, ...], clone: Path, mirror: str | None) -> list[str]:
     parallel = ["-n", "2", "--dist", "loadfile"]
     nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "600"]
     nbval += ["--nbval-sanitize-with", str(clone / "tests" / "nbval-sanitize.cfg")]
-    folders = [clone / "notebooks"] if mirror else []
-    folders += [clone / "tests" / "notebooks"]
-    notebooks = [str(path) for folder in folders for path in sorted(folder.glob("[0-9]*.ipynb"))]
+    folder = clone / "notebooks" if public else clone / "tests" / "notebooks"
+    notebooks = [str(path) for path in sorted(folder.glob("[0-9]*.ipynb"))]
+    if public:
+        return [*parallel, *nbval, *asked, *notebooks]
     if not asked:
         return [*parallel, *nbval, *notebooks, str(clone / "tests")]
     if any((clone / one.partition("::")[0]).exists() for one in asked if not one.startswith("-")):

@@ -4,15 +4,16 @@ Where it stops it keeps what it has: the notebook with its outputs so far, and o
 says which cell, and why.
 """
 
+import ast
 import asyncio
 import os
 import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlcourse.course.hands import VARIABLE as HAND
 from tlcourse.course.syllabus import Lesson
@@ -21,16 +22,19 @@ from tlcourse.course.tiers import VARIABLE as TIER
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+PEAK = "__import__('tlcourse.course.peak', fromlist=['peak_mb']).peak_mb()"
 Progress = Callable[[int, int, "NotebookNode", float], None]  # cell, of, cell itself, seconds
 
 
 @dataclass(frozen=True)
 class Execution:
-    """A notebook that ran. `failure` is None, or one sentence: the cell, and what went wrong."""
+    """A notebook that ran. `failure` is None, or one sentence: the cell, and what went wrong.
+    `peak` is how much memory its kernel took at most, see `peak.peak_mb`; empty where it died."""
 
     notebook: "NotebookNode"
     seconds: float
     failure: str | None
+    peak: dict[str, float | None] = field(default_factory=dict)
 
 
 def execute(
@@ -40,9 +44,11 @@ def execute(
     *,
     cell_timeout_s: float | None = 1800,
     progress: Progress | None = None,
+    environ: dict[str, str] | None = None,
 ) -> Execution:
     """Run every cell in `folder` as working directory, in this tier, with the recorded hand.
 
+    environ: what the kernel's environment has besides this process's own.
     Ctrl-C ends the kernel and raises KeyboardInterrupt.
     """
     from jupyter_client import AsyncKernelManager
@@ -64,6 +70,15 @@ def execute(
             with suppress(NotImplementedError, RuntimeError):  # Windows; not in the main thread
                 loop.add_signal_handler(number, lambda: interrupted.append(1) or run.cancel())
 
+    peak: dict[str, float | None] = {}
+
+    async def weigh(notebook: "NotebookNode") -> None:
+        with suppress(Exception):  # a figure beside the run, never a reason for it to fail
+            asked = {"store_history": False, "user_expressions": {"peak": PEAK}, "timeout": 30}
+            reply = await client.kc.execute_interactive("", silent=True, **asked)
+            told: Any = reply["content"]["user_expressions"]["peak"]
+            peak.update(ast.literal_eval(told["data"]["text/plain"]))
+
     def end(cell: "NotebookNode", cell_index: int, **reply: object) -> None:
         if progress:
             progress(cell_index + 1, total, cell, time.perf_counter() - began[cell_index])
@@ -81,11 +96,12 @@ def execute(
         on_notebook_start=listen,
         on_cell_execute=start,
         on_cell_executed=end,
+        on_notebook_complete=weigh,
     )
     failure = None
     started = time.perf_counter()
     try:
-        client.execute(env={**os.environ, TIER: tier, HAND: "recorded"})
+        client.execute(env={**os.environ, TIER: tier, HAND: "recorded", **(environ or {})})
     except CellExecutionError as error:
         failure = f"{where(notebook)}: {error.ename}: {error.evalue}"
     except CellTimeoutError:
@@ -98,7 +114,7 @@ def execute(
         interrupted.append(1)
     if interrupted:
         raise KeyboardInterrupt
-    return Execution(notebook, time.perf_counter() - started, failure)
+    return Execution(notebook, time.perf_counter() - started, failure, peak)
 
 
 def fetch_cards(taught: Lesson, tier: str) -> None:

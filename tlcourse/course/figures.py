@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 PACKAGES = (
-    "tlcourse torch torchvision timm transformers scikit-learn numpy anywidget ipykernel jupyterlab"
+    "tlcourse torch torchvision timm transformers peft scikit-learn numpy anywidget ipykernel jupyterlab"
 ).split()
 
 
