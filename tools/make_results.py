@@ -1,0 +1,154 @@
+"""The pages of what was measured where: docs/claims.md and docs/results.md, of docs/results/*.json.
+
+    tlcourse claims --tier public       on the machine in question; writes out/claims/claims.json
+    python tools/make_results.py --add out/claims/claims.json
+    python tools/make_results.py        writes the pages again; --check only says if they are old
+
+What is added replaces what was there of the same lesson, tier and machine. Only figures of finished
+lessons are taken in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from tlcourse.cli.claims import asked, claims_of, measured, on
+
+ROOT = Path(__file__).resolve().parent.parent
+STORE = ROOT / "docs" / "results"
+CLAIMS_HEAD = """# What is claimed, and where it held
+
+Every claim of the lessons, with the threshold that was fixed before looking, and what came out on
+each machine and in each tier: mean and 95 % interval where it was measured over several seeds. A
+claim holds if the *whole* interval lies on the right side. `tlcourse claims` measures all of it again
+on yours; this page is made of its output by `tools/make_results.py`.
+"""
+RESULTS_HEAD = """# What a lesson takes
+
+Seconds from a fresh kernel's first import to the last cell, with a recorded hand on the live cells,
+and the most memory that the kernel held. Made by `tools/make_results.py` of what `tlcourse claims` wrote.
+"""
+
+
+def slim(lesson: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a lesson's figures."""
+    kept = (
+        "lesson",
+        "title",
+        "tier",
+        "seconds",
+        "memory_mb",
+        "gpu_memory_mb",
+        "versions",
+        "hardware",
+    )
+    return {name: lesson.get(name) for name in kept} | {"claims": claims_of(lesson)}
+
+
+def machine(lesson: dict[str, Any]) -> str:
+    """`amd-epyc-2-cores`, or the GPU's name."""
+    hardware = lesson["hardware"]
+    name = hardware["gpu"] or f"{hardware['processor']} {hardware['cores']} cores"
+    return "-".join(re.findall(r"[a-z0-9]+", name.lower()))
+
+
+def add(file: Path) -> None:
+    for lesson in json.loads(file.read_text(encoding="utf-8")):
+        if not lesson["passed"]:
+            raise SystemExit(f"Lesson {lesson['lesson']} did not finish: {lesson['failure']}")
+        STORE.mkdir(parents=True, exist_ok=True)
+        path = STORE / f"{lesson['lesson']}-{lesson['tier']}-{machine(lesson)}.json"
+        told = json.dumps(slim(lesson), indent=1, ensure_ascii=False) + "\n"
+        path.write_text(told, encoding="utf-8")
+
+
+def stored() -> list[dict[str, Any]]:
+    """Everything that was added: by lesson, then from the smallest tier on, then by machine."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in STORE.glob("*.json")]
+    tiers = ("pocket", "public", "gpu")
+    return sorted(found, key=lambda one: (one["lesson"], tiers.index(one["tier"]), machine(one)))
+
+
+def claims_page(found: list[dict[str, Any]]) -> str:
+    rows = [CLAIMS_HEAD]
+    for number in sorted({one["lesson"] for one in found}):
+        mine = [one for one in found if one["lesson"] == number]
+        rows += [f"\n## {number} · {mine[0]['title']}\n"]
+        rows += ["| claim | asked | tier | measured | |", "|---|--:|---|--:|---|"]
+        for id in sorted({claim["id"] for one in mine for claim in one["claims"]}, key=order):
+            shown = ""
+            for one in mine:
+                for claim in (claim for claim in one["claims"] if claim["id"] == id):
+                    sentence = f"**{id}** {claim['sentence']}"
+                    name = "" if sentence == shown else sentence
+                    where = one["tier"] + (
+                        f", {one['hardware']['gpu']}" if one["hardware"]["gpu"] else ""
+                    )
+                    sign = "holds" if claim["holds"] else "**fails**"
+                    rows.append(
+                        f"| {name} | {asked(claim)} | {where} | {measured(claim)} | {sign} |"
+                    )
+                    shown = sentence
+    rows += ["", *sorted({on(one) for one in found})]
+    return "\n".join(rows) + "\n"
+
+
+def order(id: str) -> tuple[int, int]:
+    lesson, _, number = id.partition(".")
+    return int(lesson), int(number)
+
+
+def results_page(found: list[dict[str, Any]]) -> str:
+    rows = [RESULTS_HEAD, "| lesson | tier | on | time | memory | GPU memory | claims that hold |"]
+    rows.append("|---|---|---|--:|--:|--:|--:|")
+    for one in found:
+        held = sum(claim["holds"] for claim in one["claims"])
+        hardware = one["hardware"]
+        on = hardware["gpu"] or f"{hardware['processor']}, {hardware['cores']} cores"
+        rows.append(
+            f"| {one['lesson']} {one['title']} | {one['tier']} | {on} | {one['seconds']:.0f} s | "
+            f"{megabytes(one['memory_mb'])} | {megabytes(one['gpu_memory_mb'])} | "
+            f"{held} of {len(one['claims'])} |"
+        )
+    rows += ["", *(["No GPU has been measured yet."] if not any_gpu(found) else [])]
+    return "\n".join(rows).rstrip() + "\n"
+
+
+def any_gpu(found: list[dict[str, Any]]) -> bool:
+    return any(one["hardware"]["gpu"] for one in found)
+
+
+def megabytes(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f} MB"
+
+
+PAGES = {"claims.md": claims_page, "results.md": results_page}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--add", type=Path, nargs="*", default=[], help="claims.json of a machine")
+    parser.add_argument("--check", action="store_true", help="exit 1 if a page is old")
+    options = parser.parse_args()
+    for file in options.add:
+        add(file)
+    found = stored()
+    old = False
+    for name, make in PAGES.items():
+        page, path = make(found), ROOT / "docs" / name
+        if not path.exists() or path.read_text(encoding="utf-8") != page:
+            old = True
+            if options.check:
+                print(f"docs/{name} is old: run python tools/make_results.py", file=sys.stderr)
+            else:
+                path.write_text(page, encoding="utf-8")
+    return int(options.check and old)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
