@@ -31,7 +31,8 @@ on yours; this page is made of its output by `tools/make_results.py`.
 RESULTS_HEAD = """# What a lesson takes
 
 Seconds from a fresh kernel's first import to the last cell, with a recorded hand on the live cells,
-and the most memory that the kernel held. Made by `tools/make_results.py` of what `tlcourse claims` wrote.
+and the most memory that the kernel held. Made by `tools/make_results.py` of what `tlcourse claims`
+wrote.
 """
 
 
