@@ -6,85 +6,34 @@ from typing import Any
 import numpy as np
 
 from tlcourse.errors import DataError
-from tlcourse.measure import Interval, interval
+from tlcourse.measure import Interval
+from tlcourse.plots.labels import folded
+from tlcourse.plots.lines import as_interval
 from tlcourse.plots.style import (
     BLUE,
     INK,
-    MARKERS,
-    MUTED,
     PALETTE,
     PAPER,
     Picture,
     enumerated,
-    percent_axis,
     sheet,
     styled,
 )
-
-Measurement = Interval | float | Sequence[float]
-
-
-def label_efficiency(
-    results: Mapping[str, Mapping[int, Measurement]],
-    *,
-    chance: float | None = None,
-    title: str | None = None,
-) -> Picture:
-    """Accuracy against labels a class, a line for each method, with the interval at each point.
-
-    results: method -> labels a class -> an Interval, one number, or the values over seeds.
-    chance: the accuracy of guessing, drawn as a line.
-    """
-    lines = {
-        name: {int(labels): _interval(value) for labels, value in sorted(points.items())}
-        for name, points in results.items()
-    }
-    if not lines or not all(lines.values()):
-        raise DataError("label_efficiency needs one method or more, each with one point or more.")
-    ticks = sorted({labels for points in lines.values() for labels in points})
-    with styled():
-        figure = sheet(3.7 + (0.36 if title else 0), width=7.4, title=title)
-        axes = figure.subplots()
-        for at, (name, points) in enumerate(lines.items()):
-            axes.errorbar(
-                list(points),
-                [point.mean for point in points.values()],
-                yerr=np.nan_to_num([point.half_width for point in points.values()]),
-                color=PALETTE[at % len(PALETTE)],
-                marker=MARKERS[at % len(MARKERS)],
-                capsize=4,
-                elinewidth=1.5,
-                label=name,
-            )
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(ticks, [str(tick) for tick in ticks])
-        axes.minorticks_off()
-        axes.set(xlabel="labels a class", ylabel="test accuracy")
-        percent_axis(axes.yaxis)
-        if chance is not None:
-            axes.axhline(chance, color=MUTED, linewidth=1.2, linestyle=(0, (2, 2)))
-            axes.annotate("guessing", (ticks[0], chance), (0, 4), textcoords="offset points",
-                          color=MUTED, fontsize=9)  # fmt: skip
-            axes.set_ylim(0, None)
-        _label_ends(axes, lines)
-    ends = [
-        f"{name} ⟨{list(points.values())[-1].text}⟩ at {list(points)[-1]}"
-        for name, points in lines.items()
-    ]
-    return Picture(figure, f"{title or 'Accuracy by labels a class'}: {enumerated(ends)}.")
 
 
 def bars(
     intervals: Mapping[str, Interval | float],
     *,
+    unit: str = "percent",
     title: str | None = None,
 ) -> Picture:
     """A bar for each measurement with its interval as a whisker and its number beside it.
 
-    intervals: name -> Interval or number, all in one unit (a number: a share, written in percent).
+    intervals: name -> Interval or number, all in one unit. unit: of the bare numbers, see
+    `tlcourse.measure.units`; a share from 0 to 1 is written in percent.
     What was measured is a full bar; a bare number, a guess say, is a hollow, hatched one.
     """
-    measured = {name: _interval(value) for name, value in intervals.items()}
+    measured = {name: as_interval(value, unit) for name, value in intervals.items()}
     units = {value.unit for value in measured.values()}
     if len(units) != 1:
         raise DataError(
@@ -94,9 +43,11 @@ def bars(
     solid = [isinstance(value, Interval) for value in intervals.values()]
     ends = [v.mean if np.isnan(v.high) else max(v.high, v.mean) for v in values]
     with styled():
-        figure = sheet(0.5 + 0.42 * len(values) + (0.36 if title else 0), width=7.4, title=title)
+        names = [folded(name, 250) for name in measured]
+        rows = np.array([max(1.0, 0.45 * (name.count("\n") + 1)) for name in names])
+        figure = sheet(0.5 + 0.42 * rows.sum() + (0.36 if title else 0), width=7.4, title=title)
         axes = figure.subplots()
-        places = np.arange(len(values))[::-1]
+        places = rows.sum() - np.cumsum(rows) + rows / 2
         axes.barh(
             places,
             [value.mean for value in values],
@@ -105,14 +56,15 @@ def bars(
             edgecolor=BLUE,
             hatch=["" if full else "////" for full in solid],
             linewidth=1.5,
-            xerr=np.nan_to_num([value.half_width for value in values]),
+            xerr=[value.half_width for value in values],
             error_kw={"capsize": 4, "elinewidth": 1.5, "ecolor": INK},
         )
-        axes.set_yticks(places, list(measured), color=INK, fontsize=10)
+        axes.set_yticks(places, names, color=INK, fontsize=10, parse_math=False)
         for place, end, value in zip(places, ends, values, strict=True):
             axes.annotate(value.text.split(" (")[0], (max(end, 0), place), (8, 0), va="center",
                           textcoords="offset points", fontsize=9.5)  # fmt: skip
-        low, high = min(0, *(v.mean for v in values)), max(0, *ends)
+        low = np.nanmin([0, *(v.mean for v in values), *(v.low for v in values)])
+        high = max(0, *ends)
         axes.set_xlim(low * 1.1, high + 0.28 * (high - low or 1))
         axes.grid(False)
         axes.spines["bottom"].set_visible(False)
@@ -139,7 +91,7 @@ def confusion(matrix: Any, classes: Sequence[str], *, title: str | None = None) 
         side = min(max(0.27 * count, 3.0), 6.6)
         figure = sheet(side + 1.2 + (0.36 if title else 0), width=side + 1.3, title=title)
         axes = figure.subplots()
-        for mask, colours in ((~right, _shades(PALETTE[1])), (right, _shades(BLUE))):
+        for mask, colours in ((~right, shades(PALETTE[1])), (right, shades(BLUE))):
             axes.imshow(np.where(mask, share, np.nan), cmap=colours, vmin=0, vmax=1, aspect="equal")
         size = 7.5 if count > 14 else 9
         for row, column in np.argwhere(matrix):
@@ -167,31 +119,8 @@ def confusion(matrix: Any, classes: Sequence[str], *, title: str | None = None) 
     )
 
 
-def _interval(value: Measurement) -> Interval:
-    if isinstance(value, Interval):
-        return value
-    return interval(np.atleast_1d(np.asarray(value, dtype=float)))
-
-
-def _shades(colour: str) -> Any:
+def shades(colour: str) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("shades", ["#EFEEEB", colour])
     return shades.with_extremes(bad=(0, 0, 0, 0))
-
-
-def _label_ends(axes: Any, lines: dict[str, dict[int, Interval]]) -> None:
-    """Each line's name at its right end, moved apart where two would overlap."""
-    low, high = axes.get_ylim()
-    gap = (high - low) * 0.062
-    wanted = sorted(
-        (list(points.values())[-1].mean, at, name)
-        for at, (name, points) in enumerate(lines.items())
-    )
-    below = -np.inf
-    last = max(labels for points in lines.values() for labels in points)
-    for mean, at, name in wanted:
-        below = max(mean, below + gap)
-        axes.annotate(name, (last, below), (12, 0), va="center",
-                      textcoords="offset points", color=PALETTE[at % len(PALETTE)], weight="bold",
-                      annotation_clip=False)  # fmt: skip

@@ -73,15 +73,29 @@ def project(x: np.ndarray, *, method: str, seed: int) -> np.ndarray:
     """Rows (N, D), scaled to unit length, as (N, 2)."""
     if method not in _METHODS:
         raise CommandError(f"No map {method!r}. Choose one of: {', '.join(_METHODS)}.")
+    if method == "pca":
+        origin, directions = principal(x)
+        return (unit_length(x) - origin) @ directions
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    flat = PCA(min(50, *x.shape), random_state=seed).fit_transform(x)
-    if method == "pca":
-        return flat[:, :2]
+    flat = PCA(min(50, *x.shape), random_state=seed).fit_transform(unit_length(x))
     spread = min(30.0, (len(x) - 1) / 3)
     return TSNE(perplexity=spread, init="pca", random_state=seed).fit_transform(flat)
+
+
+def principal(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean (D,) of rows (N, D), scaled to unit length, and the two directions (D, 2) in which they
+    differ most. The sign is chosen so that the largest entry is positive: it is the same everywhere."""
+    x = unit_length(x)
+    origin = x.mean(0)
+    directions = np.linalg.svd(x - origin, full_matrices=False)[2][:2].T
+    largest = directions[np.abs(directions).argmax(0), range(directions.shape[1])]
+    return origin, directions * np.where(largest < 0, -1, 1)
+
+
+def unit_length(x: np.ndarray) -> np.ndarray:
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
 def _above(points: np.ndarray) -> np.ndarray:

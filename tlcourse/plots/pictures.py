@@ -48,7 +48,7 @@ def photos(
     rows = math.ceil(present / per_row) if rows is None else rows
     shown = order[: rows * per_row]
     with styled():
-        figure, axes = _grid(math.ceil(len(shown) / per_row), per_row, title)
+        figure, axes = grid(math.ceil(len(shown) / per_row), per_row, title)
         for axis, index in zip(axes, shown, strict=False):
             picture_on(axis, split.x[index])
             framed(axis, INK)
@@ -86,7 +86,7 @@ def neighbours(
     found = nearest(features, features.test.x[queries], k=k)
     labels, same = images.train.y, 0
     with styled():
-        figure, axes = _grid(len(queries), k + 1, title)
+        figure, axes = grid(len(queries), k + 1, title)
         for row, (query, neighbours_) in enumerate(zip(queries, found, strict=True)):
             wanted = int(images.test.y[query])
             first, *others = axes[row * (k + 1) : (row + 1) * (k + 1)]
@@ -134,7 +134,7 @@ def mistakes(
     with styled():
         if not len(shown):
             return _nothing_wrong(len(target), title)
-        figure, axes = _grid(
+        figure, axes = grid(
             math.ceil(len(shown) / per_row), per_row, title, lines=2 + (sureness is not None)
         )
         for axis, index in zip(axes, shown, strict=False):
@@ -157,7 +157,7 @@ _CAPTION = {"fontsize": 9, "weight": "normal", "loc": "center", "pad": 4, "color
 _EDGE, _GAP, _LINE = 0.16, 0.13, 0.16  # inches: around the sheet, between tiles, a caption's line
 
 
-def _grid(rows: int, columns: int, title: str | None, lines: int = 1) -> tuple[Figure, list[Axes]]:
+def grid(rows: int, columns: int, title: str | None, lines: int = 1) -> tuple[Figure, list[Axes]]:
     """A sheet of rows × columns empty places, as large as the page's width allows, and no larger
     than pictures of 128 px deserve. Placed by hand: every inch goes to the pictures."""
     tile = min((WIDTH - 2 * _EDGE + _GAP) / columns - _GAP, 1.6)

@@ -8,6 +8,7 @@ the common colour blindnesses tell apart; nothing is said by colour alone.
 import base64
 import io
 import re
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,7 +122,10 @@ def styled() -> Iterator[None]:
 
 
 def sheet(height: float, *, width: float = WIDTH, title: str | None = None) -> Figure:
-    """An empty figure, width × height in inches of 100 CSS pixels. Call it inside `styled()`."""
+    """An empty figure, width × height in inches of 100 CSS pixels (a title of several lines adds to it).
+    Call it inside `styled()`."""
+    title = textwrap.fill(title, int(9 * width)) if title else ""
+    height += 0.2 * title.count("\n")
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.14, h_pad=0.12, wspace=0.03, hspace=0.03)
     if title:
@@ -132,6 +136,24 @@ def sheet(height: float, *, width: float = WIDTH, title: str | None = None) -> F
 def percent_axis(axis: Any) -> None:
     """Shares 0 … 1 on an axis, written as 95 %."""
     axis.set_major_formatter(lambda value, _: f"{value * 100:g} %")
+
+
+def unit_axis(axis: Any, unit: str, size: float, *, sign: str = "+") -> None:
+    """Numbers about as large as `size` in a unit of `tlcourse.measure.units` on an axis. sign: "+" if
+    points above zero shall have it."""
+    from tlcourse.measure.units import scale
+
+    how = scale(unit, size)
+    sign = sign if unit == "points" else ""
+    suffix = "" if unit == "points" else how.suffix
+
+    def written(value: float, _: int | None = None) -> str:
+        number = value * how.factor
+        if abs(number) < 1e-9:
+            return f"0{suffix}"
+        return f"{number:{sign},g}".replace("-", "−") + suffix
+
+    axis.set_major_formatter(written)
 
 
 def picture_on(axes: Axes, x: Any) -> None:

@@ -1,0 +1,175 @@
+"""Words on a figure that neither run out of their place nor lie on each other.
+
+Sizes are in pixels of the figure at 100 a inch, as the renderer measures them: a letter's width
+is never guessed.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+
+Box = tuple[float, float, float, float]  # left, bottom, right, top
+
+
+def printable(text: str) -> str:
+    """One line, its underscores as spaces, and what the font does not have as □."""
+    shown = " ".join(str(text).replace("_", " ").split())
+    return "".join(letter if ord(letter) in _letters() else "□" for letter in shown)
+
+
+def folded(text: str, width: float, *, size: float = 10, bold: bool = False, lines: int = 9) -> str:
+    """`printable(text)` in lines of at most `width` pixels; what needs more than `lines` ends in …"""
+    rows = [""]
+    for word in printable(text).split(" "):
+        for piece in _pieces(word, width, size, bold):
+            longer = f"{rows[-1]} {piece}".strip()
+            if length(longer, size, bold) <= width:
+                rows[-1] = longer
+            else:
+                rows.append(piece)
+    if len(rows) > lines:
+        last = rows[lines - 1]
+        while last and length(last + " …", size, bold) > width:
+            last = last[:-1]
+        rows = [*rows[: lines - 1], f"{last.rstrip()} …"]
+    return "\n".join(row for row in rows if row)
+
+
+def length(text: str, size: float = 10, bold: bool = False) -> float:
+    """How many pixels one line takes at 100 pixels an inch."""
+    font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
+    return _renderer().get_text_width_height_descent(text, font, False)[0]
+
+
+def apart(wanted: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:
+    """Middles as near to the wanted ones as may be, so that things of these sizes do not overlap and
+    lie between low and high (if there is room for all)."""
+    order = np.argsort(wanted, kind="stable")
+    blocks: list[list[Any]] = []  # [members, sum of sizes, wanted start of the block]
+    for at in order:
+        blocks.append([[at], sizes[at], wanted[at] - sizes[at] / 2])
+        while len(blocks) > 1 and blocks[-2][2] + blocks[-2][1] > blocks[-1][2]:
+            members, size, start = blocks.pop()
+            before = blocks[-1]
+            n, m = len(before[0]), len(members)
+            before[2] = (n * before[2] + m * (start - before[1])) / (n + m)
+            before[0], before[1] = before[0] + members, before[1] + size
+    placed = [0.0] * len(wanted)
+    floor = low
+    ceilings = np.cumsum([block[1] for block in reversed(blocks)])[::-1]
+    for (members, _, start), above in zip(blocks, ceilings, strict=True):
+        at_most = high - above  # what lies above needs its room, too
+        here = max(floor, min(start, at_most))
+        for member in members:
+            placed[member] = here + sizes[member] / 2
+            here += sizes[member]
+        floor = here
+    return placed
+
+
+def beside_points(
+    axes: Axes,
+    names: Sequence[str],
+    points: Sequence[tuple[float, float]],
+    taken: Sequence[Box],
+    **look: Any,
+) -> None:
+    """Write a name near each point (in data), where it covers no other name, point or box of `taken`
+    (in pixels), inside the axes if that can be. The figure's layout must be settled."""
+    frame = axes.get_window_extent()
+    occupied = list(taken)
+    spots = axes.transData.transform(np.asarray(points, dtype=float))
+    occupied += [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
+    for name, (x, y) in zip(names, spots, strict=True):
+        text = axes.text(
+            0, 0, name, transform=None, ha="left", va="bottom", parse_math=False, **look
+        )
+        text.set_in_layout(False)
+        box = text.get_window_extent(_drawer(axes.figure))
+        width, height = box.width + 2, box.height + 2
+        tried = [
+            (x + dx + (-width if side < 0 else -width / 2 if side == 0 else 0), y + dy)
+            for away in range(0, 120, 8)
+            for side, dx, dy in _around(9 + away, height)
+        ]
+        boxes = [(left, low, left + width, low + height) for left, low in tried]
+        best = min(range(len(boxes)), key=lambda at: (_covered(boxes[at], occupied, frame), at))
+        occupied.append(boxes[best])
+        left, low = boxes[best][:2]
+        if best >= 8:  # too far away to be read as the point's name without a line
+            end = (min(max(x, left), left + width), min(max(y, low), low + height))
+            start, end = np.array([(x, y), end]) * 72 / 100
+            axes.annotate("", start, end, xycoords="figure points", textcoords="figure points",
+                          arrowprops={"arrowstyle": "-", "color": "#5B626B", "linewidth": 0.8},
+                          zorder=1.5).set_in_layout(False)  # fmt: skip
+        # In fractions of the axes, which hold at any resolution that the figure is saved in.
+        place = axes.transAxes.inverted().transform((left + 1, low + 1))
+        text.set(transform=axes.transAxes, position=place)
+
+
+def settle(figure: Figure) -> None:
+    """Let the layout find its places, so that pixels can be asked for; afterwards it holds still."""
+    _drawer(figure)
+    for _ in range(2):  # what the first pass makes room for may change the ticks
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def _around(away: float, height: float) -> list[tuple[int, float, float]]:
+    """(side, dx, dy) of a box's corner about a point: right, left, above, below, and between."""
+    slant = 0.7 * away
+    return [
+        (1, away, -height / 2), (-1, -away, -height / 2), (0, 0, away), (0, 0, -away - height),
+        (1, slant, slant), (-1, -slant, slant), (1, slant, -slant - height),
+        (-1, -slant, -slant - height),
+    ]  # fmt: skip
+
+
+def _covered(box: Box, others: Sequence[Box], frame: Any) -> float:
+    """Square pixels of the box that lie on others, or outside of the frame (those count tenfold)."""
+    area = sum(
+        max(0.0, min(box[2], o[2]) - max(box[0], o[0]))
+        * max(0.0, min(box[3], o[3]) - max(box[1], o[1]))
+        for o in others
+    )
+    inside = max(0.0, min(box[2], frame.x1) - max(box[0], frame.x0)) * max(
+        0.0, min(box[3], frame.y1) - max(box[1], frame.y0)
+    )
+    return area + 10 * ((box[2] - box[0]) * (box[3] - box[1]) - inside)
+
+
+def _pieces(word: str, width: float, size: float, bold: bool) -> list[str]:
+    """A word that is longer than a line, cut; else the word itself."""
+    pieces = []
+    while len(word) > 1 and length(word, size, bold) > width:
+        cut = max(1, int(len(word) * width / length(word, size, bold)))
+        while cut > 1 and length(word[:cut], size, bold) > width:
+            cut -= 1
+        pieces.append(word[:cut])
+        word = word[cut:]
+    return [*pieces, word]
+
+
+def _drawer(figure: Figure) -> Any:
+    canvas = figure.canvas if hasattr(figure.canvas, "get_renderer") else FigureCanvasAgg(figure)
+    return canvas.get_renderer()
+
+
+@cache
+def _renderer() -> Any:
+    return FigureCanvasAgg(Figure(figsize=(1, 1), dpi=100)).get_renderer()
+
+
+@cache
+def _letters() -> frozenset[int]:
+    from matplotlib.ft2font import FT2Font
+
+    path = matplotlib.get_data_path() + "/fonts/ttf/DejaVuSans.ttf"
+    return frozenset(FT2Font(path).get_charmap())
