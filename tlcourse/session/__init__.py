@@ -15,6 +15,7 @@ steerable          what a cockpit may use of a run      runner, threads where th
 steer, trainers    a loop of one's own, a trainer's     beside  anyone's training in a thread
 steering, loop     how that is steered, within limits   given, resumed, parts  its optimizer, its model
 keys               randomness as an argument            thrift, memory  what looking on may cost
+looking            a question to the model, between two steps     meters  what else is measured
 """
 
 from .beside import beside
@@ -47,6 +48,7 @@ from .events import (
     Event,
     Failed,
     Finished,
+    Metered,
     Moved,
     Norms,
     Refused,
@@ -55,6 +57,7 @@ from .events import (
     Warned,
     event_from_json,
 )
+from .meters import Meter
 from .recipe import Recipe
 from .record import Record
 from .recording import Recording
@@ -86,6 +89,8 @@ __all__ = [
     "Finished",
     "Freeze",
     "GroupState",
+    "Meter",
+    "Metered",
     "Moved",
     "Norms",
     "Pause",

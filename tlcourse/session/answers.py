@@ -51,6 +51,7 @@ def obey(t: Training, envelope: Envelope) -> Iterator[Event]:
         yield Saved(*_now(t), command.name, t.time.sizes[command.name])
     elif isinstance(command, Evaluate):
         yield from measured(t, command.split)
+        yield from t.meters.read(t)
 
 
 def refused(t: Training, envelope: Envelope, reason: str) -> Refused:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
 from .runner import Runner
-from .steering import fail_here
+from .underway import fail_here
 
 T = TypeVar("T")
 

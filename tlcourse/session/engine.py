@@ -11,11 +11,22 @@ from .answers import has, measured, moved, norms, obey, refused
 from .commands import STEERING, Branch, Rewind
 from .events import Applied, Event, Finished, StepDone
 from .inbox import Inbox
+from .looking import answer
 from .ranks import SharedInbox, SharedThrift
 from .thrift import Thrift
 from .training import Training
 
 BITE_STEPS = 5  # after so many steps, say how far the weights moved since an intervention
+
+
+def events_of(t: Training, inbox: Inbox) -> Iterator[Event]:
+    """The engine's events, in one process or in several, with what is saved beside them."""
+    if t.ranks is None:
+        events = engine(t, inbox)
+    else:
+        shared = SharedInbox(t.ranks, inbox)
+        events = engine(t, shared, shared.thrift)
+    return t.autosave.around(t, events) if t.autosave else events
 
 
 def engine(
@@ -27,6 +38,7 @@ def engine(
     steps, eval_every = t.recipe.steps, t.recipe.eval_every
     keeping, looking = thrift(), thrift()
     watch = None  # (tick, weights) of an intervention
+    yield from t.meters.begin(t)
 
     while t.ending is None:
         for envelope in inbox.due(t.step, t.tick):
@@ -41,6 +53,7 @@ def engine(
                         watch = (t.tick, t.levers.weights())
                     elif isinstance(event.command, Rewind | Branch):
                         watch = None
+        answer(inbox, t.model)
         if t.autosave and (t.paused or watch is None):
             yield from t.autosave.between(t)
         if t.paused:
@@ -56,8 +69,10 @@ def engine(
             if watch and t.tick - watch[0] == BITE_STEPS:
                 yield moved(t, *watch)
                 watch = None
-            if t.step % eval_every == 0 and t.step < steps and has(t, "valid"):
-                yield from measured(t, "valid")
+            if t.step % eval_every == 0 and t.step < steps:
+                if has(t, "valid"):
+                    yield from measured(t, "valid")
+                yield from t.meters.read(t)
             if keeping.due():
                 with keeping.spending():
                     t.time.keep(t)
@@ -67,6 +82,7 @@ def engine(
                 yield told
             while due and not inbox.sent and (left := due - perf_counter()) > 0:
                 inbox.linger(left)
+                answer(inbox, t.model)
         elif t.ending is None:
             t.ending = "done"
 
@@ -75,6 +91,7 @@ def engine(
     for split in ("valid", "test"):
         if has(t, split):
             yield from measured(t, split)
+    yield from t.meters.read(t)
     t.time.end_twin()
     t.seconds += perf_counter() - t.began
     for envelope in inbox.shut_down():

@@ -53,6 +53,18 @@ class Evaluated(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Metered(Event):
+    """A meter of the session's was read, in eval mode. value: a finite number, in the meter's unit."""
+
+    kind: ClassVar[str] = "metered"
+    tick: int
+    step: int
+    branch: str
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Applied(Event):
     """A command was applied; tick, step and branch are those after it (a `Rewind` has the step
     where the run now is). trainable_*: number of parameters; lrs: rate of each training group."""
@@ -171,7 +183,8 @@ class Warned(Event):
 
 
 _EVENTS = (
-    StepDone, Evaluated, Applied, Moved, Norms, Saved, Branched, Refused, Finished, Failed, Warned
+    StepDone, Evaluated, Metered, Applied, Moved, Norms, Saved, Branched, Refused, Finished, Failed,
+    Warned,
 )  # fmt: skip
 
 

@@ -1,12 +1,17 @@
-"""Where commands wait: those sent by a hand (as soon as possible) and those planned for a step."""
+"""Where commands wait: those sent by a hand (as soon as possible) and those planned for a step. And
+questions to the model, which change nothing."""
 
 import heapq
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Condition
+from typing import TYPE_CHECKING
 
 from .commands import Command, Stop
+
+if TYPE_CHECKING:
+    from .looking import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,7 @@ class Inbox:
 
     sent: deque[Envelope] = field(default_factory=deque)
     planned: list[tuple[int, int, Envelope]] = field(default_factory=list)
+    asked: deque["Question"] = field(default_factory=deque)
     alone: bool = False  # nobody will send anything: a replay, whose plans are for ticks
     shut: bool = False
     _change: Condition = field(default_factory=Condition)
@@ -69,7 +75,7 @@ class Inbox:
         """Sleep until something is due, or for so long. False if nothing can come any more."""
         now = tick if self.alone else step
         with self._change:
-            while not self.sent and not (self.planned and self.planned[0][0] <= now):
+            while not self._news and not (self.planned and self.planned[0][0] <= now):
                 if self.alone:
                     return False
                 if not self._change.wait(timeout_s):
@@ -79,8 +85,38 @@ class Inbox:
     def linger(self, seconds: float) -> None:
         """Let time pass, but not while somebody waits for an answer."""
         with self._change:
-            if not self.sent:
+            if not self._news:
                 self._change.wait(timeout=seconds)
+
+    # -- questions -----------------------------------------------------------------------------
+
+    def ask(self, question: "Question") -> None:
+        with self._change:
+            self.asked.append(question)
+            self._change.notify()
+
+    def withdraw(self, question: "Question") -> bool:
+        """False if it is not waiting, or not any more."""
+        with self._change:
+            waits = question in self.asked
+            if waits:
+                self.asked.remove(question)
+            return waits
+
+    def questions(self) -> Iterator["Question"]:
+        """What waits now, each taken out as it is come to."""
+        for _ in range(len(self.asked)):
+            with self._change:
+                if not self.asked:
+                    return
+                question = self.asked.popleft()
+            yield question
+
+    @property
+    def _news(self) -> bool:
+        return bool(self.sent or self.asked)
+
+    # -- the end -------------------------------------------------------------------------------
 
     def shut_down(self) -> list[Envelope]:
         """Take nothing more; what was sent and not taken is returned, plans are dropped."""

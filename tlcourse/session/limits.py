@@ -1,4 +1,4 @@
-"""What a loop of one's own takes, and what it refuses, with the reason."""
+"""What a loop of one's own takes, and what it refuses, with the reason; and what any run refuses."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -28,13 +28,20 @@ CANNOT = {
 
 def check(command: object, levers: Levers, waiting: Iterable[Envelope]) -> None:
     """Raises CommandError for what can be seen to be wrong before the loop comes to it."""
-    if not isinstance(command, Command):
-        raise CommandError(
-            f"{command!r} is not a command. Write for instance steering.send(tl.Freeze('backbone'))."
-        )
-    if command.kind not in CAN:
+    if isinstance(command, Command) and command.kind not in CAN:
         reason = CANNOT.get(command.kind, f"Your loop cannot {type(command).__name__}.")
         raise CommandError(f"{reason} A Session can do it.")
+    check_itself(command, levers, waiting, "steering")
+
+
+def check_itself(
+    command: object, levers: Levers, waiting: Iterable[Envelope], sender: str = "run"
+) -> None:
+    """The same for any run: is it a command, are its arguments good, is there such a group?"""
+    if not isinstance(command, Command):
+        raise CommandError(
+            f"{command!r} is not a command. Write for instance {sender}.send(tl.Freeze('backbone'))."
+        )
     command.check()
     group = getattr(command, "group", None)
     coming = {e.command.name for e in waiting if isinstance(e.command, AddLoRA)}

@@ -17,6 +17,7 @@ from tlcourse.errors import CommandError
 
 from .command import Command
 from .levers import Levers
+from .looking import random_states, set_random_states
 from .parts import Part
 from .snapshot import Snapshot, own_bytes, restore, take
 from .steerable import Bookmark
@@ -141,7 +142,7 @@ class Marks:
         optimizer = t.levers.optimizer
         optimizer.set_factors(moment.factors)
         optimizer.set_options(moment.options)
-        _set_random(moment.random)
+        set_random_states(moment.random)
         self.kept = [m for m in self.kept if m.snapshot.step <= t.step]
 
     def fork(self, t: "Loop", name: str, at: int | str | None) -> None:
@@ -181,7 +182,7 @@ class Marks:
             take(t, (), first=first),  # type: ignore[arg-type]
             dict(levers.optimizer.factors),
             levers.optimizer.options(),
-            _random(),
+            random_states(),
             {p: p._version for name in levers.frozen for p in levers.groups[name]},
         )
 
@@ -222,16 +223,3 @@ class Loop:
     def live(self) -> set[int]:
         """Addresses of what the model itself holds."""
         return {p.data_ptr() for parameters in self.levers.groups.values() for p in parameters}
-
-
-def _random() -> list[Tensor]:
-    states = [torch.get_rng_state()]
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        states += torch.cuda.get_rng_state_all()
-    return states
-
-
-def _set_random(states: list[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if states[1:]:
-        torch.cuda.set_rng_state_all(states[1:])

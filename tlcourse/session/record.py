@@ -22,7 +22,8 @@ from tlcourse import __version__
 from tlcourse.errors import CommandError, RecordError
 
 from .commands import Command, from_json
-from .events import Applied, Evaluated, Event, Finished, Moved, Refused, StepDone, Warned
+from .events import Applied, Evaluated, Event, Finished, Metered, Moved, Refused, StepDone, Warned
+from .recipe import Recipe
 
 FORMAT = 1
 LOSSES_KEPT = 1000  # a longer curve is thinned to about so many points
@@ -149,7 +150,7 @@ def _without_endings_gone_on_from(events: list[Event]) -> list[Event]:
     kept: list[Event] = []
     for event in events[:-1]:
         if isinstance(event, Finished):
-            while kept and isinstance(kept[-1], Evaluated | Refused | Moved | Warned):
+            while kept and isinstance(kept[-1], Evaluated | Metered | Refused | Moved | Warned):
                 kept.pop()
         else:
             kept.append(event)
@@ -172,6 +173,21 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "device": device,
         "threads": threads,
+    }
+
+
+def header_of(
+    model: Any, data: Any, recipe: Recipe, loss: Any, device: str, keep_mb: float, ranks: int
+) -> dict[str, Any]:
+    """What a run is made of, before its first step."""
+    return environment(device, torch.get_num_threads()) | {
+        "model": getattr(model, "recipe", None),
+        "data": getattr(data, "recipe", None),
+        "recipe": recipe.to_json(),
+        "loss": getattr(loss, "__qualname__", type(loss).__name__),
+        "keep_mb": keep_mb,
+        "ranks": ranks,
+        "weights_sha256": weights_sha256(model),
     }
 
 

@@ -16,6 +16,7 @@ from tlcourse.models import load_model
 
 from .commands import Command
 from .inbox import Envelope
+from .meters import Meter
 from .recipe import Recipe
 from .record import Record, commands_of, outcome_of
 from .session import Session
@@ -41,12 +42,13 @@ def replay(
     data: Data | None = None,
     terms: Mapping[str, Term] | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    meters: Mapping[str, Meter] | None = None,
 ) -> Replay:
     """Do again what a record says and compare the outcome.
 
     model, data: what the run started from, for records of models or data that `load_model` and
-    `load_data` cannot make again; terms, loss: those that the session was given. Raises RecordError
-    when the record cannot be run.
+    `load_data` cannot make again; terms, loss: those that the session was given; meters: any, since they
+    change nothing. Raises RecordError when the record cannot be run.
     """
     if not isinstance(record, Record):
         record = Record.load(record)
@@ -54,7 +56,7 @@ def replay(
     torch.set_num_threads(record.header.get("threads") or threads_before)
     try:
         keep_mb = record.header.get("keep_mb", 512)  # whether a bookmark was refused hangs on it
-        more = {"terms": terms, "loss": loss, "keep_mb": keep_mb}
+        more = {"terms": terms, "loss": loss, "keep_mb": keep_mb, "meters": meters}
         run = session_of(record.header, model=model, data=data, **more)
         for tick, command in record.commands:
             run._inbox.plan(tick, Envelope(command))

@@ -1,21 +1,26 @@
 """What came out of a run, gathered from its events."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .commands import Rewind
-from .events import Applied, Branched, Evaluated, Event, Finished, StepDone
+from .events import Applied, Branched, Evaluated, Event, Finished, Metered, StepDone
+
+Series = list[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Course:
     """One timeline from step 0 to where it ended, its past on its parent included, what was given up by
-    rewinds left out. losses: (steps,) float64; control: a twin without the intervention."""
+    rewinds left out. losses: (steps,) float64; control: a twin without the intervention; meters: the
+    (step, value) of each of the session's meters."""
 
     losses: np.ndarray
     evaluations: tuple[Evaluated, ...]
     control: bool = False
+    meters: dict[str, Series] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float | None:
@@ -46,7 +51,8 @@ class Course:
 class Result:
     """accuracy, valid_accuracy: 0 … 1 at the end, on test and validation data (None without such a
     split); steps, losses, evaluations: of the timeline that was trained last; seconds: in all,
-    evaluations included; timelines: every timeline by name, twins too."""
+    evaluations included; timelines: every timeline by name, twins too; meters: the (step, value) of each
+    of the session's meters, on the timeline that was trained last."""
 
     accuracy: float | None
     valid_accuracy: float | None
@@ -56,6 +62,7 @@ class Result:
     losses: np.ndarray
     evaluations: tuple[Evaluated, ...]
     timelines: dict[str, Course] = field(default_factory=dict)
+    meters: dict[str, Series] = field(default_factory=dict)
 
     def curve(self, split: str = "valid") -> tuple[np.ndarray, np.ndarray]:
         """(steps, accuracies) of a split, each (n,)."""
@@ -69,7 +76,7 @@ class Result:
 def courses(events: list[Event], first: str = "main") -> dict[str, Course]:
     """Every timeline by name, without what was given up by rewinds."""
     losses: dict[str, list[float]] = {first: []}
-    measured: dict[str, list[Evaluated]] = {first: []}
+    measured: dict[str, list[Evaluated | Metered]] = {first: []}
     controls = set()
     for event in events:
         line = event.branch
@@ -78,7 +85,7 @@ def courses(events: list[Event], first: str = "main") -> dict[str, Course]:
         elif isinstance(event, Applied) and isinstance(event.command, Rewind):
             del losses[line][event.step :]
             measured[line] = [e for e in measured[line] if e.step <= event.step]
-        elif isinstance(event, Evaluated):
+        elif isinstance(event, Evaluated | Metered):
             measured[line].append(event)
         elif isinstance(event, Branched):
             losses[line] = losses[event.parent][: event.step]
@@ -86,13 +93,25 @@ def courses(events: list[Event], first: str = "main") -> dict[str, Course]:
             if event.control:
                 controls.add(line)
     return {
-        line: Course(np.asarray(values, dtype=float), tuple(measured[line]), line in controls)
+        line: Course(
+            np.asarray(values, dtype=float),
+            tuple(e for e in measured[line] if isinstance(e, Evaluated)),
+            line in controls,
+            _series(e for e in measured[line] if isinstance(e, Metered)),
+        )
         for line, values in losses.items()
     }
 
 
-def result_of(events: list[Event]) -> Result:
-    """events: of a run that has finished."""
+def _series(read: Iterable[Metered]) -> dict[str, Series]:
+    made: dict[str, Series] = {}
+    for event in read:
+        made.setdefault(event.name, []).append((event.step, event.value))
+    return made
+
+
+def result_of(events: list[Event], meters: Iterable[str] = ()) -> Result:
+    """events: of a run that has finished. meters: names that have a series, even if it is empty."""
     finished = next(e for e in reversed(events) if isinstance(e, Finished))
     timelines = courses(events)
     last = timelines[finished.branch]
@@ -105,4 +124,5 @@ def result_of(events: list[Event]) -> Result:
         losses=last.losses,
         evaluations=last.evaluations,
         timelines=timelines,
+        meters={name: [] for name in meters} | last.meters,
     )

@@ -17,6 +17,7 @@ from .autosave import FORMAT, data_sha256, save_to
 from .checkpoint import Checkpoint, put_back
 from .eventlog import read_events
 from .events import Event, Warned
+from .meters import Meter
 from .record import Record
 from .replay import session_of
 from .session import Session
@@ -32,6 +33,7 @@ def resume(
     data: Data | None = None,
     terms: Mapping[str, Term] | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    meters: Mapping[str, Meter] | None = None,
 ) -> Session:
     """The run that was saved to `folder` by `Session(…, autosave=folder)`, as it was then.
 
@@ -41,8 +43,9 @@ def resume(
     run's `autosave_s`.
 
     model, data: as they were before the run, for those that `load_model` and `load_data` cannot make
-    again; terms, loss: those that the session was given. A damaged save is not used but the one before
-    it, with a warning that says which file is wrong; `run.resumed_from` is the save that was taken.
+    again; terms, loss: those that the session was given; meters: any, since they change nothing. A
+    damaged save is not used but the one before it, with a warning that says which file is wrong;
+    `run.resumed_from` is the save that was taken.
     Raises RecordError if there is none, or if model or data are others.
     """
     folder = Path(folder)
@@ -65,7 +68,7 @@ def resume(
 
     run = session_of(
         record.header, model=model, data=data, terms=terms, loss=loss,
-        keep_mb=state["keep_mb"], pace=state["pace"],
+        keep_mb=state["keep_mb"], pace=state["pace"], meters=meters,
     )  # fmt: skip
     if data_sha256(run.data) != state["data_sha256"]:
         raise RecordError(

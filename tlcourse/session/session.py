@@ -1,10 +1,10 @@
 """`Session`: one training run that can be steered while it runs."""
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,19 +14,24 @@ from tlcourse.models import groups_of
 
 from .answers import refused, warn_of_refusals
 from .autosave import check_folder, save_to
-from .commands import AddLoRA, Branch, Command, Rewind, kinds, members
-from .engine import engine
+from .commands import Branch, Command, Rewind, kinds
+from .engine import events_of
 from .events import Event, Failed, Finished
 from .giveway import give_way
 from .inbox import Envelope, Inbox
+from .limits import check_itself
+from .looking import Looking
 from .memory import memory_of
+from .meters import Meter, Meters, plan_meters
 from .plan import check_kinds, check_step, device_of, plan
-from .ranks import SharedInbox, ranks_here
-from .record import Record, environment, record_of, weights_sha256
+from .ranks import ranks_here
+from .record import Record, header_of, record_of
 from .result import Result, result_of
 from .runner import Runner
 from .steerable import Bookmark, GroupState, TimelineState
 from .training import Term, Training
+
+T = TypeVar("T")
 
 
 class Session:
@@ -47,6 +52,9 @@ class Session:
     It changes nothing but the time that the run takes, and is no part of its record.
     autosave: a folder for the run's state, written beside the training every autosave_s seconds and at
     the end, so that `tl.resume` can go on with a run that was killed. It changes nothing in the run.
+    meters: what else to watch: name → (model) → a number, or a split of other data, to be right on. Read
+    in eval mode at the start, with every evaluation and at the end, as `Metered` events, a line in the
+    cockpit and `result.meters`. They change nothing in the run, and are no part of its record.
     loss: (logits, targets) → scalar; device: "auto" is the first GPU, else the CPU.
 
     `start()` trains in a thread of its own, `run()` in this one; `await run.wait()` waits for the
@@ -82,12 +90,13 @@ class Session:
         pace: float | None = None,
         autosave: str | Path | None = None,
         autosave_s: float = 30,
+        meters: Mapping[str, Meter] | None = None,
         loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
         device: str = "auto",
         seed: int = 0,
     ):
         check_kinds(model, data)
-        groups = groups_of(model)
+        groups, meters = groups_of(model), plan_meters(meters)
         device, ranks = device_of(device), ranks_here()
         if ranks:
             device = ranks.device(device)
@@ -108,18 +117,13 @@ class Session:
         self.recipe = recipe
         self.events: list[Event] = []
         self._told = 0
-        self._header = environment(device, torch.get_num_threads()) | {
-            "model": getattr(model, "recipe", None),
-            "data": getattr(data, "recipe", None),
-            "recipe": recipe.to_json(),
-            "loss": getattr(loss, "__qualname__", type(loss).__name__),
-            "keep_mb": keep_mb,
-            "ranks": ranks.size if ranks else 1,
-            "weights_sha256": weights_sha256(model),
-        }
+        several = ranks.size if ranks else 1
+        self._header = header_of(model, data, recipe, loss, device, keep_mb, several)
         self._training = Training(model, groups, data, recipe, loss, device, terms, keep_mb, ranks)
+        self._training.meters = Meters(meters)
         self.pace = pace
         self._inbox = Inbox()
+        self._looking = Looking(self._inbox)
         self._runner = Runner(self._train)
         self._error: BaseException | None = None
         self.resumed_from: Path | None = None
@@ -134,7 +138,7 @@ class Session:
 
         A run that is over takes Rewind and Branch, and goes on from there in a thread of its own.
         """
-        self._check(command)
+        check_itself(command, self._training.levers, self._inbox.all())
         if self._inbox.put(Envelope(command, id)):
             return
         if not isinstance(command, Rewind | Branch) or not self._open_again():
@@ -145,7 +149,7 @@ class Session:
     def at(self, step: int, command: Command) -> None:
         """Apply `command` when `step` steps are done (0 … steps - 1). It is applied once, also if a
         rewind leads past that step again."""
-        self._check(command)
+        check_itself(command, self._training.levers, self._inbox.all())
         check_step(step, self.recipe.steps)
         if self.events and step < self._training.step:
             raise CommandError(f"Step {step} is past: the run is at {self._training.step}.")
@@ -158,17 +162,6 @@ class Session:
         if self.status in ("finished", "stopped"):
             ways = "Rewind or Branch goes on from an earlier step"
         return CommandError(f"The run is {self.status}, so {name} comes too late; {ways}.")
-
-    def _check(self, command: Command) -> None:
-        if not isinstance(command, Command):
-            raise CommandError(
-                f"{command!r} is not a command. Write for instance run.send(tl.Freeze('backbone'))."
-            )
-        command.check()
-        group, levers = getattr(command, "group", None), self._training.levers
-        coming = {e.command.name for e in self._inbox.all() if isinstance(e.command, AddLoRA)}
-        if group and group not in coming:
-            members(group, levers.names, levers.scales)
 
     # -- to run --------------------------------------------------------------------------------
 
@@ -196,14 +189,15 @@ class Session:
     def _train(self) -> None:
         tell, t, pause = self.events.append, self._training, give_way()
         try:
-            while True:
-                for event in self._engine():
-                    tell(event)
-                    pause()
-                if not (self._inbox.alone and self._inbox.planned):
-                    break
-                self._inbox.reopen()  # a replay of a run that was gone on with after its end
-                t.ending = None
+            with self._looking.training():
+                while True:
+                    for event in events_of(t, self._inbox):
+                        tell(event)
+                        pause()
+                    if not (self._inbox.alone and self._inbox.planned):
+                        break
+                    self._inbox.reopen()  # a replay of a run that was gone on with after its end
+                    t.ending = None
         except BaseException as error:
             line = traceback.format_exception_only(error)[-1].strip()
             for left in self._inbox.shut_down():
@@ -217,15 +211,6 @@ class Session:
         finally:
             t.batches.close()
 
-    def _engine(self) -> Iterator[Event]:
-        t = self._training
-        if t.ranks is None:
-            events = engine(t, self._inbox)
-        else:
-            shared = SharedInbox(t.ranks, self._inbox)
-            events = engine(t, shared, shared.thrift)
-        return t.autosave.around(t, events) if t.autosave else events
-
     def _open_again(self) -> bool:
         """Ready to go on after the end. False for a run that failed, or cannot end."""
         self._runner.finish()
@@ -237,6 +222,12 @@ class Session:
         return not self._inbox.shut
 
     # -- to look -------------------------------------------------------------------------------
+
+    def look(self, ask: Callable[[nn.Module], T]) -> T:
+        """ask(model), between two steps and in the thread that trains, also while the run is paused; at
+        once if it is not under way. The model is in eval mode, without gradients; modes and global
+        random states are put back. What `ask` raises is raised here, and the run goes on."""
+        return self._looking.look(lambda: self.model, ask)
 
     @property
     def status(self) -> str:
@@ -337,7 +328,7 @@ class Session:
             raise TrainingFailed(
                 f"Training stopped at step {failed.step} with {failed.error}"
             ) from self._error
-        return result_of(self.events)
+        return result_of(self.events, self._training.meters.names)
 
     @property
     def record(self) -> Record:

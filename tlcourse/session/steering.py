@@ -6,14 +6,12 @@ Whoever owns the loop says when a batch is done (`turned`) and when commands may
 
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import nan
 from time import perf_counter
-from typing import Any
-from weakref import WeakKeyDictionary, WeakSet, ref
+from typing import Any, TypeVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
@@ -26,16 +24,17 @@ from .events import Applied, Evaluated, Event, Failed, Finished, Norms, StepDone
 from .given import Awaited, GivenOptimizer, unwrapped
 from .inbox import Envelope, Inbox
 from .limits import CAN, check, never_came, refuse_several, too_late, why_not
+from .looking import Looking, answer
 from .loop import GivenLevers, Loop
 from .memory import memory_of
 from .parts import Groups, divide, inner_model
 from .resumed import wanted
 from .steerable import Bookmark, GroupState, TimelineState
 from .thrift import Thrift
+from .underway import UNDER_WAY, take_over
 
 PATIENCE = 64  # batches without a step after which commands act all the same
-_BY_OPTIMIZER: WeakKeyDictionary[torch.optim.Optimizer, "ref[Steering]"] = WeakKeyDictionary()
-_UNDER_WAY: WeakSet["Steering"] = WeakSet()
+T = TypeVar("T")
 
 
 class Steering:
@@ -59,6 +58,7 @@ class Steering:
         self.events: list[Event] = []
         self.weights: dict[str, float] = {}
         self._inbox = Inbox()
+        self._looking = Looking(self._inbox)
         self._status = "ready"
         self._seconds = 0.0
         self._began: float | None = None
@@ -67,7 +67,7 @@ class Steering:
         self._since = 0  # batches since the last step
         self._after_step: list[Event] = []  # to be told after it
         self._watch: tuple[int, Weights] | None = None
-        self._looking = Thrift()
+        self._weighing = Thrift()
         self._divided, self._options = (inner_model(model), groups), (seed, keep_mb)
         self._begin_with(Awaited(), None)
         if optimizer is not None:
@@ -78,10 +78,7 @@ class Steering:
         given, levers = unwrapped(optimizer), self._loop.levers
         if given is levers.optimizer.torch:
             return
-        before = _BY_OPTIMIZER.get(given)
-        if before and (steering := before()):
-            steering.release()  # a cell that was run again
-        _BY_OPTIMIZER[given] = ref(self)
+        take_over(given, self)
         holder = GivenOptimizer(given, self._divided[0], self._step, self._loaded)
         if levers.optimizer.torch is None:
             held = [p for group in given.param_groups for p in group["params"]]
@@ -168,11 +165,12 @@ class Steering:
             return
         if not t.tick and not self.events:
             t.time.begin(t)  # weights may have been loaded since
+        self._looking.take()
         t.ending = None
         self._since = 0
         self._began = perf_counter()
         self._thread = threading.get_ident()
-        _UNDER_WAY.add(self)
+        UNDER_WAY.add(self)
         self._inbox.reopen()
         self._status = "running"
 
@@ -183,6 +181,8 @@ class Steering:
 
     def between(self) -> None:
         """Let commands act that are due. In the midst of an accumulated step they wait."""
+        if self._status == "running":
+            answer(self._inbox, self.model)
         if self._status != "running" or 0 < self._since < PATIENCE:
             return
         t = self._loop
@@ -231,7 +231,8 @@ class Steering:
         self._status = "failed"
 
     def _close(self, reason: str) -> None:
-        _UNDER_WAY.discard(self)
+        UNDER_WAY.discard(self)
+        self._looking.leave()
         for left in self._inbox.shut_down():
             self.events.append(refused(self._loop, left, reason))  # type: ignore[arg-type]
         self._seconds += perf_counter() - (self._began or perf_counter())
@@ -246,8 +247,8 @@ class Steering:
         self._loop.tick += 1
         self._loop.step += 1
         self._stepped, self._since = True, -1  # this batch will be counted when it is done
-        if self._looking.due():
-            with self._looking.spending():
+        if self._weighing.due():
+            with self._weighing.spending():
                 levers = self._loop.levers
                 pulled, moved = levers.gradients(), levers.moved_in_all()
                 told = Norms(*self._now(), pulled, moved, levers.lrs())
@@ -280,6 +281,11 @@ class Steering:
             self._inbox.put(Envelope(command))
 
     # -- to look -------------------------------------------------------------------------------
+
+    def look(self, ask: Callable[[nn.Module], T]) -> T:
+        """ask(model), between two batches and in the loop's thread, paused or not; at once if it is not
+        under way. In eval mode, without gradients; modes and random states are put back."""
+        return self._looking.look(lambda: self.model, ask)
 
     @property
     def status(self) -> str:
@@ -337,13 +343,6 @@ class Steering:
 
     def _now(self) -> tuple[int, int, str]:
         return self._loop.tick, self._loop.step, self._loop.branch
-
-
-def fail_here(error: BaseException) -> None:
-    """What was under way in this thread has ended by an exception, and nobody told it."""
-    for steering in list(_UNDER_WAY):
-        if steering._thread == threading.get_ident():
-            steering.fail(error)
 
 
 def _number(value: Any) -> float:

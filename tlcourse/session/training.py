@@ -19,6 +19,7 @@ from tlcourse.data import Data, Split
 from .batches import Batches
 from .keys import fold_in
 from .levers import Levers
+from .meters import Meters
 from .optimizers import OwnOptimizer
 from .ranks import Ranks
 from .recipe import Recipe
@@ -71,6 +72,7 @@ class Training:
         self.seconds = 0.0  # spent before `began`, by the clock of perf_counter
         self.began = 0.0
         self.autosave: Autosave | None = None
+        self.meters = Meters({})
         self.batches = Batches(
             data.train.x,
             data.train.y,

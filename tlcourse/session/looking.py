@@ -1,0 +1,146 @@
+"""To look at a model that trains: questions wait until a step is done, and change nothing.
+
+While a run is on, its training thread has the model, and answers between two steps. Before and after,
+whoever asks has it, one at a time.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tlcourse.errors import CommandError, SessionError
+
+from .inbox import Inbox
+
+WAKE_S = 0.05  # how often whoever waits sees whether the run has ended, or an interrupt has come
+T = TypeVar("T")
+
+
+@contextmanager
+def quiet(model: nn.Module) -> Iterator[None]:
+    """In eval mode, without gradients. Afterwards every module's mode and the global random states
+    (Python's, NumPy's, torch's) are what they were."""
+    modes = [(module, module.training) for module in model.modules()]
+    drawn = random.getstate(), np.random.get_state(), random_states()
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        random.setstate(drawn[0])
+        np.random.set_state(drawn[1])
+        set_random_states(drawn[2])
+
+
+def random_states() -> list[Tensor]:
+    """Of torch's global generators: the CPU's, then each GPU's if they are in use."""
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        states += torch.cuda.get_rng_state_all()
+    return states
+
+
+def set_random_states(states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if states[1:]:
+        torch.cuda.set_rng_state_all(states[1:])
+
+
+@dataclass(slots=True, eq=False)
+class Question:
+    """What is to be asked of the model. over: it was answered, or raised."""
+
+    ask: Callable[[nn.Module], Any]
+    over: threading.Event = field(default_factory=threading.Event)
+    value: Any = None
+    error: BaseException | None = None
+
+    def answer(self, model: nn.Module) -> None:
+        try:
+            with quiet(model):
+                self.value = self.ask(model)
+        except BaseException as error:
+            self.error = error
+            if not isinstance(error, Exception):  # Ctrl-C in run(): it is for the run, too
+                raise
+        finally:
+            self.over.set()
+
+    def outcome(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+def answer(inbox: Inbox, model: nn.Module) -> None:
+    """In the training thread: what waits now is answered. Free while nothing waits."""
+    for question in inbox.questions():
+        question.answer(model)
+
+
+class Looking:
+    """Who has the model: the training thread during a run, else whoever asks."""
+
+    def __init__(self, inbox: Inbox):
+        self._inbox = inbox
+        self._floor = threading.Lock()
+        self._holder: int | None = None
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        self.take()
+        try:
+            yield
+        finally:
+            self.leave()
+
+    def take(self) -> None:
+        """The run begins in this thread; a look that is under way is waited for."""
+        if self._holder == threading.get_ident():
+            raise SessionError("A run cannot be trained by what only looks at its model.")
+        self._floor.acquire()
+        self._holder = threading.get_ident()
+
+    def leave(self) -> None:
+        """Whoever took it has done. Any thread may say so, once."""
+        self._holder = None
+        self._floor.release()
+
+    def look(self, model: Callable[[], nn.Module], ask: Callable[[nn.Module], T]) -> T:
+        """ask(model), as soon as nobody trains it; raises what `ask` raises. model: gives the run's."""
+        if not callable(ask):
+            raise CommandError(
+                f"look takes a function of the model, such as run.look(lambda model: …), not {ask!r}."
+            )
+        question = Question(ask)
+        if self._holder == threading.get_ident():  # a term, a meter, or a look within a look
+            question.answer(model())
+            return question.outcome()
+        asked = False
+        try:
+            while not question.over.is_set():
+                if self._floor.acquire(blocking=False):
+                    self._holder = threading.get_ident()
+                    try:
+                        if not asked or self._inbox.withdraw(question):
+                            question.answer(model())
+                    finally:
+                        self.leave()
+                elif not asked:
+                    asked = True
+                    self._inbox.ask(question)
+                else:
+                    question.over.wait(WAKE_S)
+        except BaseException:  # Ctrl-C while it waits
+            self._inbox.withdraw(question)
+            raise
+        return question.outcome()
