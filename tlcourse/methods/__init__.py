@@ -17,6 +17,7 @@ from tlcourse.methods.contrastive import (
     draw_pairs,
     supervised_contrastive,
 )
+from tlcourse.methods.depths import features_by_depth
 from tlcourse.methods.episodes import draw_episode, episode, episode_accuracies
 from tlcourse.methods.features import features, nearest, reuse
 from tlcourse.methods.forgetting import ewc, fisher_diagonal, l2_sp
@@ -85,6 +86,7 @@ __all__ = [
     "episode_accuracies",
     "ewc",
     "features",
+    "features_by_depth",
     "fingerprint",
     "fisher_diagonal",
     "fixmatch",
