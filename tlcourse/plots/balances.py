@@ -43,7 +43,9 @@ def plane(
     forgotten counts downwards, so below zero is learnt rather than lost. gain, forgetting: the axes'
     names. unit: of bare numbers ("points", differences of shares, unless Intervals say otherwise).
     """
-    if not points or any(np.ndim(pair) == 0 or len(pair) != 2 for pair in points.values()):
+    if not points or any(
+        not isinstance(pair, tuple | list) or len(pair) != 2 for pair in points.values()
+    ):
         raise DataError("plane needs one point or more, each a pair: {'name': (gain, forgetting)}.")
     given = {name: dict(enumerate(pair)) for name, pair in points.items()}
     if unit is None and not any(hasattr(v, "unit") for pair in points.values() for v in pair):

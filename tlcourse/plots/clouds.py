@@ -205,11 +205,12 @@ def _legend(figure: Any, names: list[str], where: list, top: float) -> None:
     height = top
     for at, (name, look) in enumerate(shown):
         text = folded(str(name), 170, size=9.5, lines=2 if len(shown) < 10 else 1)
-        height -= 0.026
+        tall = 0.049 + 0.035 * text.count("\n")
+        height -= tall / 2
         axes.scatter(0.035, height, s=40, clip_on=False, **look)
-        axes.text(0.09, height, text, va="center" if "\n" not in text else "top", size=9.5,
-                  parse_math=False, weight="bold" if at < len(where) else "normal")  # fmt: skip
-        height -= 0.023 + 0.033 * text.count("\n") + (0.02 if at + 1 == len(where) else 0)
+        axes.text(0.09, height, text, va="center", size=9.5, parse_math=False,
+                  weight="bold" if at < len(where) else "normal")  # fmt: skip
+        height -= tall / 2 + (0.02 if at + 1 == len(where) else 0)
     if len(shown) < len(entries):
         axes.text(0.09, height - 0.02, f"and {len(entries) - len(shown)} more", size=9, color=MUTED,
                   va="center")  # fmt: skip
