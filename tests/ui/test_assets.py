@@ -6,32 +6,41 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from tlcourse.ui import lab_environment
-from tlcourse.ui.bundle import MODULES, STATIC, bundle, stylesheet
+from tlcourse.ui.bundle import STATIC, bundle, stylesheet
 
 REPO = Path(__file__).parents[2]
+VIEWS = [  # every widget with a module of its own says which files it is made of
+    module
+    for path in sorted(Path(STATIC.parent).glob("*.py"))
+    if hasattr(module := import_module(f"tlcourse.ui.{path.stem}"), "MODULES")
+]
 needs_node = pytest.mark.skipif(not shutil.which("node"), reason="there is no node")
 
 
 def test_every_module_is_in_the_bundle_after_those_it_imports():
-    assert sorted(MODULES) == sorted(path.name for path in STATIC.glob("*.js"))
-    seen = set()
-    for name in MODULES:
-        text = (STATIC / name).read_text()
-        for needed in re.findall(r'^import .* from "\./([\w.]+)";', text, re.MULTILINE):
-            assert needed in seen, f"{name} comes before {needed}"
-        seen.add(name)
+    bundled = {name for view in VIEWS for name in view.MODULES}
+    assert sorted(bundled) == sorted(path.name for path in STATIC.glob("*.js"))
+    for view in VIEWS:
+        seen = set()
+        for name in view.MODULES:
+            text = (STATIC / name).read_text()
+            for needed in re.findall(r'^import .* from "\./([\w.]+)";', text, re.MULTILINE):
+                assert needed in seen, f"{name} comes before {needed}"
+            seen.add(name)
 
 
 def test_the_bundle_is_one_module_that_reaches_for_nothing():
-    code = bundle()
-    assert not re.search(r"^\s*import\b", code, re.MULTILINE)
-    assert code.count("export ") == 1 and "export default { render }" in code
-    for text in (code, stylesheet()):
+    for code in (bundle(view.MODULES) for view in VIEWS):
+        assert not re.search(r"^\s*import\b", code, re.MULTILINE)
+        assert code.count("export ") == 1 and "export default { render }" in code
+    codes, styles = ([bundle(v.MODULES) for v in VIEWS], [stylesheet(v.SHEETS) for v in VIEWS])
+    for text in (*codes, *styles):
         addresses = set(re.findall(r"https?://[^\s\"')]+", text))
         assert addresses <= {"http://www.w3.org/2000/svg"}
         assert "url(http" not in text and "@import" not in text
@@ -45,8 +54,9 @@ def test_names_are_unique_over_all_modules():
 
 @needs_node
 def test_the_bundle_is_valid_javascript(tmp_path):
-    (tmp_path / "view.mjs").write_text(bundle())
-    subprocess.run(["node", "--check", tmp_path / "view.mjs"], check=True)
+    for number, view in enumerate(VIEWS):
+        (tmp_path / f"view{number}.mjs").write_text(bundle(view.MODULES))
+        subprocess.run(["node", "--check", tmp_path / f"view{number}.mjs"], check=True)
 
 
 @needs_node
@@ -67,10 +77,10 @@ def test_the_types_of_the_view():
     assert done.returncode == 0, done.stdout
 
 
-def test_every_class_in_the_stylesheet_is_used():
-    styled = set(re.findall(r"\.(tlc[\w-]*)", stylesheet()))
-    used = set(re.findall(r"[\" `](tlc-[\w-]+)", bundle())) | {"tlc"}
-    assert styled - used == set()
+def test_every_class_in_the_stylesheets_is_used():
+    code = "\n".join((STATIC / name).read_text() for view in VIEWS for name in view.MODULES)
+    styled = set(re.findall(r"\.(tlc[\w-]*)", "\n".join(stylesheet(v.SHEETS) for v in VIEWS)))
+    assert styled - set(re.findall(r"[\" `](tlc-[\w-]+)", code)) - {"tlc"} == set()
 
 
 def test_lab_is_told_to_save_widgets_and_keeps_other_folders():

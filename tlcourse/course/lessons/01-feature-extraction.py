@@ -31,11 +31,16 @@ tier
 #
 # A few labelled pictures of each class are all you get. One network starts from random weights and learns from
 # them alone. Another one was trained before, on other pictures, and stays frozen; only a new last layer learns.
-# **What accuracy do you expect of each on pictures they have not seen?** Write it down before you go on. A wrong
-# guess teaches more than none.
+# **What accuracy do you expect of each on pictures they have not seen?** Move the sliders, and commit before you go
+# on: the lesson will hold the outcome against it. A wrong guess teaches more than none.
 
 # %%
-my_guess = {"from scratch": 0.50, "frozen backbone": 0.60}  # shares from 0 to 1: change them!
+guess = tl.predict(
+    "01.1",
+    "What accuracy do you expect of each on pictures it has not seen?",
+    {"from scratch": 0.50, "frozen backbone": 0.60},
+)
+guess
 
 # %% [markdown]
 # ## The data
@@ -123,12 +128,8 @@ for seed in SEEDS[:draws]:
     run = tl.Session(network, small, steps=100, lr=3e-3, eval_every=100, seed=seed)
     scratch_runs.append(run.run().accuracy)
 scratch = tl.interval(scratch_runs)
-
-# %%
 frozen = tl.interval(heads["logistic"].values[:draws])  # on the same draws of labels
-guesses = {f"your guess, {name}": value for name, value in my_guess.items()}
-outcome = {"from scratch": scratch, "frozen backbone": frozen}
-tl.plots.bars(guesses | outcome, title=f"{LABELS} labels a class: what you said, and what came out")
+guess.outcome({"from scratch": scratch, "frozen backbone": frozen})
 
 # %%
 points = 15  # fixed beforehand
@@ -138,9 +139,6 @@ tl.claim(
     tl.measure.paired(frozen, scratch),
     at_least=points / 100,
 )
-
-# %% [markdown]
-# And the choice among the four heads? It matters, but less than having a backbone that has seen something.
 
 # %%
 best = max(heads.values(), key=lambda head: head.mean)
@@ -277,32 +275,52 @@ tl.claim("01.6", "With its statistics frozen too, the backbone stays the same bi
 # %% [markdown]
 # ## Exercises
 #
-# If you are stuck: the lesson as it ran, with a solution, lies in the project's `notebooks` folder.
+# Put your answer where the `...` is; the last line of the cell says what is right about it and what is not. If you are
+# stuck, run `tl.hint("01.1")` in a cell of its own: one hint at each call, and at last the solution.
 #
-# **1. What is one more label worth?** Measure the logistic head at 1, 2, 5 and 10 labels a class and draw the
-# curve. *Hint:* `tl.methods.reuse(cached, tl.load_data(DATA, labels_per_class=n, seed=s))` costs almost nothing,
-# and `tl.plots.label_efficiency` wants `{"logistic": {1: interval, 2: …}}`.
+# **1. What is one more label worth?** Measure the logistic head at 1, 2, 5 and 10 labels a class, with several draws
+# of labels each, as `{1: interval, 2: …}`. `tl.plots.label_efficiency` draws it.
 
 # %%
+curve = ...  # your turn
 # SOLUTION
 curve = {}
 for n in [1, 2, 5, 10]:
     sets = [tl.methods.reuse(cached, tl.load_data(DATA, labels_per_class=n, seed=s)) for s in range(3)]
     curve[n] = tl.interval([tl.probe(d).accuracy(d.test) for d in sets])
-tl.plots.label_efficiency({"logistic": curve}, chance=1 / len(data.classes))
+display(tl.plots.label_efficiency({"logistic": curve}, chance=1 / len(data.classes)))
 # END
+tl.check("01.1", curve)
 
 # %% [markdown]
-# **2. In a hurry.** On cached features a run takes no time, so you can afford to be wrong. Find a learning rate at
-# which 12 steps do as well as the 24 above. *Hint:* go up by threes.
+# **2. In a hurry.** On cached features a run takes no time, so you can afford to be wrong. `train_head(12, lr)` has half
+# the steps of the one above. Which learning rate makes the most of them? Answer with what you measured,
+# `{rate: accuracy, …}`.
 
 # %%
+rates = ...  # your turn
 # SOLUTION
-rates = {}
-for lr in [1e-3, 3e-3, 1e-2, 3e-2, 1e-1]:
-    rates[f"lr {lr:g}"] = train_head(12, lr).accuracy
-tl.plots.bars(rates, title="Test accuracy after 12 steps")
+rates = {lr: train_head(12, lr).accuracy for lr in [3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]}
+by_name = {f"lr {lr:g}": accuracy for lr, accuracy in rates.items()}
+display(tl.plots.bars(by_name, title="Test accuracy after 12 steps"))
 # END
+tl.check("01.2", rates)
+
+# %% [markdown]
+# **3. Who moved?** Set the trap by hand, in plain PyTorch: a fresh model with every weight frozen, in train mode, is
+# shown one batch of pictures, `data.train.x[:32] / 255`. No loss, no optimizer. How far has each of its BatchNorm
+# statistics drifted? Answer with `{name: drift, …}`.
+
+# %%
+moved = ...  # your turn
+# SOLUTION
+fresh = tl.load_model(MODEL, classes=data.classes).requires_grad_(False).train()
+before = tl.methods.batchnorm_stats(fresh)
+fresh(data.train.x[:32] / 255)
+after = tl.methods.batchnorm_stats(fresh)
+moved = {name: tl.methods.drift({name: before[name]}, {name: after[name]}) for name in before}
+# END
+tl.check("01.3", moved)
 
 # %% [markdown]
 # ## What to take home
