@@ -38,6 +38,7 @@ _HOME = {
     "Branch": "session",
     "Twin": "session",
     "Cockpit": "ui",
+    "Lens": "ui",
     "features": "methods",
     "probe": "methods",
     "claim": "course.progress",
@@ -107,5 +108,5 @@ if TYPE_CHECKING:
         steer_trainer,
         to_script,
     )
-    from tlcourse.ui import Cockpit
+    from tlcourse.ui import Cockpit, Lens
     from tlcourse.ui.predict import predict

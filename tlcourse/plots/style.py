@@ -9,6 +9,7 @@ import base64
 import io
 import re
 import textwrap
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ RIGHT, WRONG = ("✓", BLUE), ("✗", ORANGE)
 
 WIDTH = 8.6  # inches of 100 CSS pixels: fits a notebook's output column on a laptop
 
+_SETTINGS = threading.RLock()
 _STYLE = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
     "font.size": 10,
@@ -114,8 +116,9 @@ class Picture:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """matplotlib's settings inside, whatever the user's own are; afterwards those are back."""
-    with matplotlib.rc_context():
+    """matplotlib's settings inside, whatever the user's own are; afterwards those are back. They are the
+    process's, so one thread at a time: a lens draws beside the cells."""
+    with _SETTINGS, matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         yield

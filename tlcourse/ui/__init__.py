@@ -4,12 +4,13 @@ cockpit     the widget: takes clicks, shows the run      story   what a view mus
 messenger   the thread that tells views what happened    words   commands as a person would say them
 bundle      the JavaScript, as one module                still   a picture for where no widget runs
 lab         settings for JupyterLab                      static  the view itself: plain ESM and CSS
+lens        a picture of the model, drawn as it trains   watcher when to draw it;  images  as what
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-_HOME = {"Cockpit": "cockpit", "lab_environment": "lab"}
+_HOME = {"Cockpit": "cockpit", "Lens": "lens", "lab_environment": "lab"}
 
 __all__ = sorted(_HOME)
 
@@ -23,3 +24,4 @@ def __getattr__(name: str):
 if TYPE_CHECKING:
     from .cockpit import Cockpit as Cockpit
     from .lab import lab_environment as lab_environment
+    from .lens import Lens as Lens

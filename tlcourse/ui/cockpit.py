@@ -17,6 +17,7 @@ from tlcourse.session import CORES, from_json
 from tlcourse.session.steerable import Steerable
 
 from .bundle import bundle, stylesheet
+from .lens import look_again
 from .messenger import Messenger
 from .still import still
 from .story import Story
@@ -129,6 +130,7 @@ class Cockpit(anywidget.AnyWidget):
             post = {"type": "refused", "command": message, "id": id, "reason": str(refusal)}
         else:
             post = {"type": "expect", "id": id}
+            look_again(self._run)
         self._messenger.post(post)
 
     def _play(self, action: Any, value: Any) -> None:
