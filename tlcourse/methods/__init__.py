@@ -11,6 +11,7 @@ from tlcourse.methods.adversarial import (
     with_domain,
 )
 from tlcourse.methods.alignment import alignment, coral, mmd, recolour
+from tlcourse.methods.classes import join, only
 from tlcourse.methods.contrastive import (
     contrastive,
     cosine_loss,
@@ -97,6 +98,7 @@ __all__ = [
     "importance_weighted",
     "importance_weights",
     "information",
+    "join",
     "l2_sp",
     "layer_decay",
     "load_stored",
@@ -108,6 +110,7 @@ __all__ = [
     "mix",
     "mmd",
     "nearest",
+    "only",
     "prefix",
     "probabilities",
     "probe",
