@@ -114,7 +114,7 @@ def check(id: str, answer: Any) -> Verdict:
     """
     asked = find(id)
     if gap := _gap(answer):
-        return Verdict(id, None, f'{gap} A first step: tl.hint("{id}").')
+        return Verdict(id, None, f'{gap} A first step: `tl.hint("{id}")`.')
     verdict = _judged(asked, answer)
     learner.change(lambda notes: _tried(notes, id, verdict.right is True, learner.now()))
     return verdict
@@ -192,7 +192,7 @@ def _judged(asked: Exercise, answer: Any) -> Verdict:
         return Verdict(
             asked.id,
             False,
-            f'{what} ({said}). Read again what the answer should be, or ask tl.hint("{asked.id}").',
+            f'{what} ({said}). Read again what the answer should be, or ask `tl.hint("{asked.id}")`.',
         )
     return Verdict(asked.id, True, str(sentence))
 
