@@ -1,6 +1,6 @@
-"""pocket-vit: the project's own small vision transformer (2.5 M parameters), for LoRA on attention.
+"""pocket-vit: the project's own small vision transformer (1.7 M parameters), for LoRA on attention.
 
-A ViT (Dosovitskiy et al. 2021) of six blocks over patches of 16 × 16 pixels, cut out by four
+A ViT (Dosovitskiy et al. 2021) of four blocks over patches of 16 × 16 pixels, cut out by four
 convolutions instead of one (Xiao et al. 2021, "Early Convolutions Help Transformers See Better"),
 because 45,000 photos are few for a transformer. See docs/models/pocket-vit.md.
 """
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tlcourse.models.classifier import ImageClassifier, fold, new_head, seeded
 
-WIDTH, BLOCKS, HEADS = 192, 6, 6
+WIDTH, BLOCKS, HEADS = 192, 4, 6
 SIDE, PATCH = 64, 16  # pixels: what it was trained on, and what becomes one token
 STEM = (24, 48, 96, WIDTH)
 PARTS = {
