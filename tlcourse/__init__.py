@@ -38,6 +38,7 @@ _HOME = {
     "Branch": "session",
     "Twin": "session",
     "Cockpit": "ui",
+    "Descriptions": "ui.describe",
     "Lens": "ui",
     "features": "methods",
     "probe": "methods",
@@ -109,4 +110,5 @@ if TYPE_CHECKING:
         to_script,
     )
     from tlcourse.ui import Cockpit, Lens
+    from tlcourse.ui.describe import Descriptions
     from tlcourse.ui.predict import predict
