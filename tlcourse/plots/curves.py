@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from tlcourse.errors import DataError
+from tlcourse.plots.readings import draw_meters, legend_below, shares, told
 from tlcourse.plots.style import (
     GRID,
     INK,
@@ -56,8 +57,9 @@ def curves(
     runs: a session, its events, or several by name, to be laid over each other. split: whose
     accuracy. The thin line is each step's loss, the thick one its moving average. Of a run with several
     timelines the last one is drawn like that; others are grey, a twin (the same without the
-    intervention) is dashed, and what a rewind gave up is dotted. An explosion may leave the loss's
-    scale; the figure then says how far it went.
+    intervention) is dashed, and what a rewind gave up is dotted. What the session's meters read is drawn
+    beside the accuracy if it lies in 0 … 1. An explosion may leave the loss's scale; the figure then
+    says how far it went.
     """
     named = runs if isinstance(runs, Mapping) else {"": runs}
     events = {name: list(getattr(run, "events", run)) for name, run in named.items()}
@@ -83,6 +85,7 @@ def curves(
             look = {"color": PALETTE[at % len(PALETTE)], "linestyle": _LINES[at % len(_LINES)]}
             _draw_loss(loss, course, name, look)
             _draw_accuracy(accuracy, course, split, name, MARKERS[at % len(MARKERS)], look)
+            draw_meters(accuracy, course, name, look["color"])
         loss.set_title("training loss", pad=14)
         loss.set(xlabel="step", ylim=(0, 1.05 * top))
         if beyond := _beyond(losses, top):
@@ -96,7 +99,9 @@ def curves(
         for marks in _grouped(listed, gap=(high - low) / 25):
             for axes in (loss, accuracy):
                 _mark(axes, marks)
-        if len(events) > 1 or any(len(course.lines) > 1 for course in courses.values()):
+        if any(shares(course) for course in courses.values()):
+            legend_below(accuracy)
+        elif len(events) > 1 or any(len(course.lines) > 1 for course in courses.values()):
             accuracy.legend(loc="lower right")
         if listed:
             figure.supxlabel(_listing(listed), x=0.02, ha="left", fontsize=9.5, color=INK)
@@ -125,11 +130,11 @@ def _draw_accuracy(
     axes: Axes, course: Course, split: str, name: str, marker: str, look: dict[str, Any]
 ) -> None:
     now, *others = course.lines
-    many = bool(others)
+    own = f"{course.now} (last)" if others else _SPLITS.get(split, split) if shares(course) else ""
     points = _points(now.evaluations, split)
     axes.plot(
         *points,
-        label=name or (f"{course.now} (last)" if many else ""),
+        label=name or own,
         marker=marker,
         markersize=4.5,
         **look,
@@ -275,6 +280,7 @@ def _alt(courses: dict, hands: dict, gone: set[str], split: str, title: str | No
             + (f"{split} accuracy ⟨{last[-1] * 100:.1f} %⟩ at the end" if last else "not evaluated")
             + (f", ⟨{twin[0][-1] * 100:.1f} %⟩ in the twin without" if twin and twin[0] else "")
             + (", ⟨its loss off the scale for a while⟩" if name in gone else "")
+            + "".join(f", {reading}" for reading in told(course))
             + (f", after {enumerated(words)}" if words else "")
             + (f", beside {enumerated(others)}" if others else "")
         )

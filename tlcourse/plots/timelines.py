@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tlcourse.session.commands import Rewind
-from tlcourse.session.events import Applied, Branched, Evaluated, Event, Saved, StepDone
+from tlcourse.session.events import Applied, Branched, Evaluated, Event, Metered, Saved, StepDone
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class Line:
     """role: "now" (the timeline that trained last, with its past in others), "other", "twin" (the last
     control) or "gone" (given up by a rewind, or an older control).
 
-    steps, losses, smooth: (n,) in rising steps; evaluations: those made on it. A line that leaves
+    steps, losses, smooth: (n,) in rising steps; evaluations, readings: those made on it, and what the
+    meters read. A line that leaves
     another one begins with the point where it leaves (start), which is not counted in `losses`.
     """
 
@@ -25,6 +26,7 @@ class Line:
     losses: np.ndarray
     smooth: np.ndarray
     evaluations: tuple[Evaluated, ...]
+    readings: tuple[Metered, ...]
     start: tuple[float, float] | None = None
 
     def drawn(self) -> tuple[np.ndarray, np.ndarray]:
@@ -98,13 +100,22 @@ class _Stream:
         return -1
 
 
+def _apart(
+    measured: Sequence[Evaluated | Metered],
+) -> tuple[tuple[Evaluated, ...], tuple[Metered, ...]]:
+    return (
+        tuple(e for e in measured if isinstance(e, Evaluated)),
+        tuple(e for e in measured if isinstance(e, Metered)),
+    )
+
+
 class _Told:
     def __init__(self, limit: float) -> None:
         self.limit = limit
         self.streams: dict[str, _Stream] = {}
         self.now: str | None = None
         self.step = 0
-        self.measured: list[tuple[int, Evaluated]] = []  # with the order of arrival
+        self.measured: list[tuple[int, Evaluated | Metered]] = []  # with the order of arrival
         self.hands: list[tuple[int, Applied]] = []
         self.back: list[tuple[int, Applied]] = []
         self.rewinds: list[tuple[int, int, str]] = []
@@ -119,7 +130,7 @@ class _Told:
             stream.losses.append(event.loss)
             if not stream.control:
                 self.now, self.step = event.branch, event.step
-        elif isinstance(event, Evaluated):
+        elif isinstance(event, Evaluated | Metered):
             self.measured.append((self.order, event))
         elif isinstance(event, Branched):
             self.streams[event.branch] = _Stream(event.parent, event.step, event.control)
@@ -161,9 +172,8 @@ class _Told:
                 and (kind != "gone" or steps[0] <= e.step <= steps[-1])
             )
             start = self._start(name, at[0], smooth) if hangs else None
-            return Line(
-                name, kind, steps, np.asarray(stream.losses)[at], smooth[name][at], mine, start
-            )
+            losses, calm = np.asarray(stream.losses)[at], smooth[name][at]
+            return Line(name, kind, steps, losses, calm, *_apart(mine), start)
 
         for name, stream in self.streams.items():
             left: list[int] = []
@@ -199,8 +209,10 @@ class _Told:
             parts = [np.asarray(values(name)[low:high], float) for name, low, high in path]
             return np.concatenate(parts) if parts else np.zeros(0)
 
-        mine = {e.step: e for _, e, r in evaluated if r == "now" and e.split == "valid"}
-        others = [e for _, e, r in evaluated if r == "now" and e.split != "valid"]
+        made, readings = _apart([e for _, e, r in evaluated if r == "now"])
+        mine = {e.step: e for e in made if e.split == "valid"}
+        others = [e for e in made if e.split != "valid"]
+        read = {(e.name, e.step): e for e in readings}
         return Line(
             now,
             "now",
@@ -208,6 +220,7 @@ class _Told:
             joined(lambda n: self.streams[n].losses),
             joined(lambda n: smooth[n]),
             tuple(sorted((*mine.values(), *others), key=lambda e: e.step)),
+            tuple(sorted(read.values(), key=lambda e: e.step)),
         )
 
     def _controls(self) -> list[str]:

@@ -4,6 +4,7 @@ cockpit     the widget: takes clicks, shows the run      story   what a view mus
 messenger   the thread that tells views what happened    words   commands as a person would say them
 bundle      the JavaScript, as one module                still   a picture for where no widget runs
 lab         settings for JupyterLab                      static  the view itself: plain ESM and CSS
+state       what a run shows of itself at a moment
 lens        a picture of the model, drawn as it trains   watcher when to draw it;  images  as what
 """
 

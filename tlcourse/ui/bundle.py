@@ -12,6 +12,7 @@ MODULES = (
     "curve.js",
     "lines.js",
     "scale.js",
+    "meters.js",
     "panels.js",
     "measures.js",
     "paint.js",

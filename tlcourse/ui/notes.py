@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from tlcourse.session.commands import Rewind
-from tlcourse.session.events import Applied, Evaluated, Moved, Norms, Refused, Warned
+from tlcourse.session.events import Applied, Evaluated, Metered, Moved, Norms, Refused, Warned
 
 from .words import asked, code, done
 
@@ -48,15 +48,15 @@ def _note(event: Applied | Refused, text: str, ok: bool, at: int) -> Note:
     }
 
 
-def evaluated(event: Evaluated) -> dict[str, Any]:
-    return {
-        "tick": event.tick,
-        "step": event.step,
-        "branch": event.branch,
-        "split": event.split,
-        "accuracy": finite(event.accuracy),
-        "loss": finite(event.loss),
-    }
+def measured(event: Evaluated | Metered) -> dict[str, Any]:
+    """A meter's reading stands as the accuracy of a split "meter" with a name."""
+    when = {"tick": event.tick, "step": event.step, "branch": event.branch}
+    if isinstance(event, Metered):
+        return when | {
+            "split": "meter", "name": event.name, "accuracy": finite(event.value), "loss": None
+        }  # fmt: skip
+    accuracy, loss = finite(event.accuracy), finite(event.loss)
+    return when | {"split": event.split, "accuracy": accuracy, "loss": loss}
 
 
 def moved(event: Moved) -> dict[str, Any]:

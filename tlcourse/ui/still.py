@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tlcourse.plots.readings import series, shares
 from tlcourse.plots.timelines import Course, Line, course_of
 from tlcourse.session.commands import Evaluate, Pause, Resume, Rewind, Save, Twin
 
@@ -48,6 +49,7 @@ def still(story: Story) -> str:
         '<g clip-path="url(#tlc-still)">',
         *(_curve(loss, line) for line in reversed(course.lines)),
         "</g>",
+        *_metered(accuracy, course),
         *(_measured(accuracy, line, course.lines[0]) for line in reversed(course.lines)),
         *_keys(course),
         _text(LEFT, BOTTOM + 16, "step 0"),
@@ -140,6 +142,24 @@ def _measured(panel: _Panel, line: Line, now: Line) -> str:
         for step, value in points
     )
     return panel.line(points, colour, line.role) + dots
+
+
+def _metered(panel: _Panel, course: Course) -> list[str]:
+    """What the meters read, and above the panel their names with the last values."""
+    now, parts, x = course.lines[0], [], float(WIDTH - RIGHT)
+    for name, colour in reversed(shares(course).items()):
+        for line in course.lines:
+            points = list(zip(*series(now, line, name), strict=True))
+            if points and line.role in ("now", "twin", "other"):
+                parts.append(panel.line(points, colour, line.role, faint=line.role == "other"))
+        last = series(now, now, name)[1][-1:]
+        text = name + "".join(f" {value:.1%}" for value in last)
+        x -= 6.2 * len(text)
+        parts.append(_text(x, ACCURACY[0] - 9, text))
+        key = f"M{x - 24:.0f} {ACCURACY[0] - 13}h18"
+        parts.append(f'<path d="{key}" stroke="{colour}" stroke-width="2"/>')
+        x -= 42
+    return parts
 
 
 def _valid(line: Line) -> list[tuple[float, float]]:

@@ -18,6 +18,7 @@ from tlcourse.session.events import (
     Event,
     Failed,
     Finished,
+    Metered,
     Moved,
     Norms,
     Refused,
@@ -27,7 +28,7 @@ from tlcourse.session.events import (
 )
 from tlcourse.session.steerable import Steerable
 
-from . import notes
+from . import notes, state
 from .stream import Stream
 from .words import asked
 
@@ -56,16 +57,16 @@ class Story:
         self.norms: list[dict[str, Any]] = []
         self.movement: dict[str, Any] | None = None
         self.error: dict[str, str] | None = None
-        self.groups, self.bookmarks = _groups(run), _bookmarks(run)
+        self.groups, self.bookmarks = state.groups(run), state.bookmarks(run)
         self.tick = 0
         self._events = run.events
         self._seen = 0
-        self._now = self._stream(_first_branch(run))
+        self._now = self._stream(state.first_branch(run))
         self._step = 0
-        self.rates = [notes.rates(0, 0, self._now.name, _first_rates(run))]
+        self.rates = [notes.rates(0, 0, self._now.name, state.first_rates(run))]
         self._terms: dict[str, float] | None = None
         self._lost: int | None = None  # the step since which the loss is no number
-        self._told = _seen(run)
+        self._told = state.seen(run)
         self._seconds: float | None = None
         self._began = perf_counter()
         self._pace: deque[tuple[float, int]] = deque()
@@ -74,7 +75,7 @@ class Story:
     def read(self) -> Message | None:
         """Take in what has happened since the last call and tell it; None if nothing has. A run may put
         another list into `events` (a recording that is wound back): then all is told anew."""
-        seen = _seen(self.run)  # before the events: once it says "over", all of them are there
+        seen = state.seen(self.run)  # before the events: once it says "over", all of them are there
         events = self.run.events
         if events is not self._events or len(events) < self._seen:
             self._begin()
@@ -109,7 +110,7 @@ class Story:
             return None
         self._told = seen  # news also without an event: "finished" comes just after `Finished`
         if touched:
-            self.groups, self.bookmarks = _groups(self.run), _bookmarks(self.run)
+            self.groups, self.bookmarks = state.groups(self.run), state.bookmarks(self.run)
         evals, said, rates = (
             part[n:] for part, n in zip((self.evals, self.notes, self.rates), counts, strict=True)
         )
@@ -133,14 +134,14 @@ class Story:
         """The message that brings a view up to now from the one before."""
         none = {"streams": [], "groups": None, "bookmarks": None, "evals": [], "notes": []}
         none |= {"rates": [], "moved": [], "norms": [], "error": self.error}
-        content = {"type": "delta", "state": self.now(status), "player": _player(self.run)}
+        content = {"type": "delta", "state": self.now(status), "player": state.player(self.run)}
         return {**content, **none, **news}, losses or []
 
     def snapshot(self) -> Message:
         """All there is."""
         told = [stream.told() for stream in self.streams.values()]
-        state = {**self._all(), "streams": told}
-        return {"type": "snapshot", "state": state}, [s.bytes_from() for s in self.streams.values()]
+        content = {"type": "snapshot", "state": {**self._all(), "streams": told}}
+        return content, [s.bytes_from() for s in self.streams.values()]
 
     def compact(self, points: int = 800) -> dict[str, Any]:
         """All in plain JSON, the curves thinned: what is saved in the notebook (some 15 to 30 kB)."""
@@ -187,7 +188,7 @@ class Story:
 
     def _all(self) -> dict[str, Any]:
         return {
-            "now": self.now(), "can": sorted(self.run.can), "player": _player(self.run),
+            "now": self.now(), "can": sorted(self.run.can), "player": state.player(self.run),
             "hint": self.hint, "groups": self.groups, "bookmarks": self.bookmarks,
             "evals": self.evals, "notes": self.notes, "rates": self.rates, "norms": self.norms,
             "movement": self.movement, "error": self.error,
@@ -254,8 +255,8 @@ class Story:
                 self.rates.append(next)
         elif isinstance(event, Refused):
             self.notes.append(notes.refused(event))
-        elif isinstance(event, Evaluated):
-            self.evals.append(notes.evaluated(event))
+        elif isinstance(event, Evaluated | Metered):
+            self.evals.append(notes.measured(event))
         elif isinstance(event, Warned):
             self.notes.append(notes.warned(event))
         elif isinstance(event, Branched):
@@ -305,45 +306,6 @@ class Story:
 
 
 _STEERS = tuple(command.kind for command in STEERING)  # what `Moved` can answer
-
-
-def _seen(run: Steerable) -> dict[str, Any]:
-    """What can change without an event."""
-    return {"status": run.status, "twin": run.twin, "player": _player(run)}
-
-
-def _player(run: Any) -> dict[str, Any] | None:
-    """speed, playing, at, length of a recording that plays; None for what trains."""
-    player = getattr(run, "player", None)
-    return None if player is None else dict(player)
-
-
-def _groups(run: Steerable) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": g.name, "parameters": g.parameters, "trainable": g.trainable, "lr": g.lr,
-            "kind": g.kind, "stats": g.stats, "scale": g.scale,
-        }
-        for g in run.groups
-    ]  # fmt: skip
-
-
-def _bookmarks(run: Steerable) -> list[dict[str, Any]]:
-    return [
-        {"name": mark.name, "branch": mark.branch, "step": mark.step, "mb": mark.mb}
-        for mark in run.bookmarks
-    ]
-
-
-def _first_branch(run: Steerable) -> str:
-    return run.events[0].branch if run.events else run.branch
-
-
-def _first_rates(run: Any) -> dict[str, float]:
-    """Rates at the beginning: those of the recipe, or of now for a run that has none."""
-    if recipe := getattr(run, "recipe", None):
-        return {name: lr for name, lr in recipe.lr.items() if name not in recipe.freeze}
-    return {g.name: g.lr for g in run.groups if g.trainable}
 
 
 def _finite(terms: dict[str, float] | None) -> dict[str, float | None] | None:

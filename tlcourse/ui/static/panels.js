@@ -3,6 +3,7 @@
 import { ceiling, cloud, exits, extent, isDense, path } from "./curve.js";
 import { along, leadOf, roleOf, tipNow, valueAt } from "./lines.js";
 import { rowsOf, share } from "./scale.js";
+import { meterLabels, meterSeries, meterTells, metersOf, showReading } from "./meters.js";
 import { showAccuracy, showValue } from "./format.js";
 
 /** @typedef {import("./reduce.js").View} View
@@ -130,7 +131,9 @@ export function accuracyPanel(scene) {
   const known = view.evals.filter((e) => e.accuracy != null);
   const valid = known.filter((e) => e.split === "valid");
   const now = along(view, lines, valid);
-  const axis = accuracyAxis(valid);
+  const meters = metersOf(view, lines);
+  const watched = meters.filter((meter) => meter.share && !hidden.has(meter.key));
+  const axis = accuracyAxis([...valid, ...watched.flatMap((meter) => meter.now)]);
   const sy = yOf(axis, height);
   const x = (/** @type {number} */ step) => frame.left + (frame.width * (step - frame.x0)) / (frame.x1 - frame.x0);
   const point = (/** @type {Evaluation} */ e) => `${round(x(e.step))} ${round(sy(Number(e.accuracy)))}`;
@@ -138,20 +141,20 @@ export function accuracyPanel(scene) {
   const dots = (/** @type {Evaluation[]} */ some) => some.map((e) => `M${point(e)}h0`).join("");
   /** @type {Series[]} */
   const series = [];
-  const twin = hidden.has(`line:${lines.twin}`) ? [] : along(view, lines, valid, "twin");
-  const shown = hidden.has(`line:${lines.now}`) ? [] : now;
+  const twin = hidden.has(`line:${lines.twin}`) || hidden.has("valid") ? [] : along(view, lines, valid, "twin");
+  const shown = hidden.has(`line:${lines.now}`) || hidden.has("valid") ? [] : now;
   const since = (/** @type {string|null} */ name) => {
     const stream = name == null ? undefined : view.streams[name];
     return stream ? now.filter((e) => e.step <= stream.start).slice(-1) : [];
   };
   for (const name of view.order) {
     const kept = valid.filter((e) => e.branch === name && roleOf(view, lines, e) === "other");
-    if (!kept.length || hidden.has(`line:${name}`)) continue;
+    if (!kept.length || hidden.has(`line:${name}`) || hidden.has("valid")) continue;
     const others = [...kept].sort((a, b) => a.step - b.step);
     const before = name in view.streams && view.streams[name].parent != null ? since(name) : now.filter((e) => e.step < others[0].step).slice(-1);
     series.push({ key: `other:${name}`, kind: "line", role: "other", d: line([...before, ...others]) });
   }
-  if (!hidden.has("gone")) {
+  if (!hidden.has("gone") && !hidden.has("valid")) {
     const lost = valid.filter((e) => roleOf(view, lines, e) === "gone");
     const runs = stretches(lost).map((run) => line([...now.filter((e) => e.step < run[0].step).slice(-1), ...run]));
     series.push({ key: "gone", kind: "line", role: "gone", d: runs.join("") });
@@ -166,6 +169,7 @@ export function accuracyPanel(scene) {
     series.push({ key: "twin", kind: "line", role: "twin", d: line(both) });
     series.push({ key: "twin-dots", kind: "dots", role: "twin", d: dots(twin) });
   }
+  for (const meter of watched) series.push(...meterSeries(scene, meter, { line, dots }));
   series.push({ key: "now", kind: "line", role: "now", d: line(shown) });
   series.push({ key: "dots", kind: "dots", role: "now", d: shown.length > 80 ? "" : dots(shown) });
   const others = Object.keys(SPLITS).filter((split) => split !== "valid")
@@ -176,7 +180,7 @@ export function accuracyPanel(scene) {
     beside: others.map((some) => some.at(-1)).map((e) => (e ? `◇ ${SPLITS[e.split]}\u00a0${showAccuracy(e.accuracy)}` : "")).filter(Boolean).join(" "),
     rows: axis.low === 0 && axis.high === 1 ? [0, 0.5, 1].map((v) => [sy(v), `${100 * v} %`])
       : rowsOf({ low: 100 * axis.low, high: 100 * axis.high }, 3).map(([v, text]) => [sy(v / 100), `${text} %`]),
-    series, legend: [],
+    series, legend: entries(), labels: meterLabels(watched, frame, x, sy, height),
     tells(step) {
       /** @type {Told[]} */
       const told = [];
@@ -184,9 +188,18 @@ export function accuracyPanel(scene) {
       if (near) told.push(["validation accuracy", `${showAccuracy(near.accuracy)}${near.step === step ? "" : ` (step ${near.step})`}`]);
       const beside = twin.filter((e) => e.step <= step).at(-1);
       if (beside) told.push([`accuracy of ${lines.twin}`, showAccuracy(beside.accuracy)]);
-      return told;
+      return [...told, ...meters.filter((meter) => !hidden.has(meter.key)).flatMap((meter) => meterTells(meter, step, lines.twin))];
     },
   };
+
+  /** With meters, which line is which; those whose values are no shares are told here, and not drawn. @returns {Entry[]} */
+  function entries() {
+    if (!meters.length) return [];
+    return [{ key: "valid", text: "validation", role: "now" }, ...meters.map((meter) => {
+      const last = meter.now.at(-1);
+      return { key: meter.key, text: `${meter.name}${last ? `\u00a0${showReading(meter, last)}` : ""}`, role: meter.share ? "meter" : "untold", hue: meter.hue };
+    })];
+  }
 
   /** @param {Evaluation[]} some @returns {Axis} */
   function accuracyAxis(some) {

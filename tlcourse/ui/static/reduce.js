@@ -20,7 +20,7 @@ import { extend, restore } from "./streams.js";
  *  @typedef {{name: string, parameters: number, trainable: boolean, lr: number|null,
  *   kind: "layers"|"adapter", stats: boolean, scale: number|null}} Group
  *  @typedef {{tick: number, step: number, branch: string, split: string, accuracy: number|null,
- *   loss: number|null}} Evaluation
+ *   loss: number|null, name?: string}} Evaluation  of the split "meter": a reading, by the meter's name
  *  @typedef {{tick: number, step: number, branch: string, ok: boolean, kind: string, group: string|null,
  *   command: any, code: string, text: string, id?: string|null, reason?: string, before?: number,
  *   after?: number, from_step?: number, from_branch?: string, moved?: Record<string, number|null>}} Note

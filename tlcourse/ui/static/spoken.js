@@ -1,6 +1,7 @@
 // Where the curves are, in sentences: what a screen reader tells of the pictures. Pure.
 
 import { along, tipNow, valueAt } from "./lines.js";
+import { meterSaid, metersOf } from "./meters.js";
 import { differenceWords } from "./panels.js";
 import { showAccuracy, showLr, showValue } from "./format.js";
 
@@ -21,6 +22,7 @@ export function spoken({ view, lines, calm, raw, apart }) {
     const last = valid[valid.length - 1];
     said.push(`Validation accuracy is ${showAccuracy(last.accuracy)} at step ${last.step}; the best is ${showAccuracy(best.accuracy)} at step ${best.step}.`);
   }
+  said.push(...metersOf(view, lines).map(meterSaid).filter(Boolean));
   const others = [...new Set(lines.lines.filter((line) => line.role === "other").map((line) => line.name))];
   if (others.length) said.push(`The present timeline is ${lines.now}; others: ${others.join(", ")}.`);
   if (lines.lines.some((line) => line.role === "gone")) said.push("Parts that were given up by a rewind are drawn faint.");

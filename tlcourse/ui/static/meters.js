@@ -1,0 +1,107 @@
+// Meters: what a run watches besides its own accuracy, as lines of the accuracy panel. Pure.
+// A reading comes as an evaluation whose split is "meter"; its value stands as accuracy.
+
+import { along, roleOf } from "./lines.js";
+import { showAccuracy, showValue } from "./format.js";
+
+/** @typedef {import("./reduce.js").View} View
+ *  @typedef {import("./reduce.js").Evaluation} Evaluation
+ *  @typedef {import("./panels.js").Scene} Scene
+ *  @typedef {import("./panels.js").Series} Series
+ *  @typedef {import("./panels.js").Told} Told
+ *  @typedef {{name: string, key: string, hue: number, share: boolean, now: Evaluation[], twin: Evaluation[],
+ *   all: Evaluation[]}} Meter  share: every value lies in 0 … 1, so that it can stand beside an accuracy */
+
+/** Colours that are neither the loss's, the accuracy's nor the twin's. */
+const METER_HUES = [2, 7, 4, 6, 0];
+/** px between two labels, and of a letter. */
+const LABELS_APART = 13;
+const LETTER_PX = 6.2;
+
+/** In the order in which they were first read. @param {View} view @param {import("./lines.js").Timelines} lines @returns {Meter[]} */
+export function metersOf(view, lines) {
+  /** @type {Map<string, Evaluation[]>} */
+  const named = new Map();
+  for (const e of view.evals) {
+    if (e.split !== "meter" || e.accuracy == null) continue;
+    const name = e.name ?? "meter";
+    const had = named.get(name);
+    if (had) had.push(e);
+    else named.set(name, [e]);
+  }
+  return [...named].map(([name, all], i) => ({
+    name, key: `meter:${name}`, hue: METER_HUES[i % METER_HUES.length], all,
+    share: all.every((e) => Number(e.accuracy) >= 0 && Number(e.accuracy) <= 1),
+    now: along(view, lines, all), twin: along(view, lines, all, "twin"),
+  }));
+}
+
+/** @param {Meter} meter @param {Evaluation} e */
+export function showReading(meter, e) {
+  return meter.share ? showAccuracy(e.accuracy) : showValue(Number(e.accuracy));
+}
+
+/** The lines of one meter, faint ones first. @param {Scene} scene @param {Meter} meter
+ * @param {{line: (some: Evaluation[]) => string, dots: (some: Evaluation[]) => string}} draw @returns {Series[]} */
+export function meterSeries({ view, lines, hidden }, { name, key, hue, all, now, twin }, draw) {
+  /** @type {Series[]} */
+  const series = [];
+  const before = (/** @type {number} */ step) => now.filter((e) => e.step <= step).slice(-1);
+  const add = (/** @type {string} */ part, /** @type {"line"|"dots"} */ kind, /** @type {string} */ role, /** @type {string} */ d) =>
+    series.push({ key: `${key}:${part}`, kind, role, d, hue });
+  for (const branch of view.order) {
+    const kept = all.filter((e) => e.branch === branch && roleOf(view, lines, e) === "other").sort((a, b) => a.step - b.step);
+    if (kept.length && !hidden.has(`line:${branch}`)) add(`other:${branch}`, "line", "meter-other", draw.line([...before(view.streams[branch]?.start ?? kept[0].step), ...kept]));
+  }
+  if (twin.length && !hidden.has(`line:${lines.twin}`)) {
+    add("twin", "line", "meter-twin", draw.line([...before(view.streams[lines.twin ?? ""]?.start ?? 0), ...twin]));
+    add("twin-dots", "dots", "meter", draw.dots(twin));
+  }
+  if (!hidden.has(`line:${lines.now}`)) {
+    add("now", "line", "meter", draw.line(now));
+    add("dots", "dots", "meter", now.length > 80 ? "" : draw.dots(now));
+  }
+  return series;
+}
+
+/** Each meter's name at the last reading that can be seen, none upon another.
+ * @param {Meter[]} meters @param {import("./curve.js").Frame} frame @param {(step: number) => number} x
+ * @param {(value: number) => number} y @param {number} height @returns {NonNullable<import("./panels.js").Plan["labels"]>} */
+export function meterLabels(meters, { x0, x1, left }, x, y, height) {
+  const ends = meters.map((meter) => ({ meter, e: meter.now.filter((e) => e.step >= x0 && e.step <= x1).at(-1) }));
+  /** @type {{x: number, y: number, text: string, hue: number, end: boolean}[]} */
+  const labels = [];
+  for (const { meter, e } of ends) {
+    if (!e) continue;
+    const at = x(e.step);
+    const end = at - left > LETTER_PX * meter.name.length;
+    const value = y(Number(e.accuracy));
+    const free = (/** @type {number} */ place) => labels.every((l) => Math.abs(l.y - place) >= LABELS_APART);
+    const places = [value - 7, value + 15, value - 7 - LABELS_APART, value + 15 + LABELS_APART];
+    const place = places.find((p) => p > 10 && p < height + 6 && free(p)) ?? places[0];
+    labels.push({ x: end ? at : at + 4, y: place, text: meter.name, hue: meter.hue, end });
+  }
+  return labels;
+}
+
+/** What the crosshair tells of a meter. @param {Meter} meter @param {number} step @param {string|null} twin @returns {Told[]} */
+export function meterTells(meter, step, twin) {
+  /** @type {Told[]} */
+  const told = [];
+  const near = meter.now.filter((e) => e.step <= step).at(-1);
+  if (near) told.push([meter.name, `${showReading(meter, near)}${near.step === step ? "" : ` (step ${near.step})`}`]);
+  const beside = meter.twin.filter((e) => e.step <= step).at(-1);
+  if (beside) told.push([`${meter.name} of ${twin}`, showReading(meter, beside)]);
+  return told;
+}
+
+/** A sentence for a screen reader. @param {Meter} meter */
+export function meterSaid(meter) {
+  const first = meter.now[0];
+  const last = meter.now.at(-1);
+  if (!first || !last) return "";
+  const beside = meter.twin.at(-1);
+  return `${meter.name}: ${showReading(meter, last)} at step ${last.step}`
+    + (first === last ? "" : `, ${showReading(meter, first)} at step ${first.step}`)
+    + (beside ? `, ${showReading(meter, beside)} in the twin.` : ".");
+}
