@@ -113,6 +113,16 @@ def test_a_full_disk_leaves_what_was_there(place, monkeypatch):
     assert set(json.loads(place.read_text())["claims"]) == {"01.1", "01.2", "01.3"}
 
 
+def test_what_had_to_wait_counts_once(place):
+    place.parent.write_text("a file where the folder would be")
+    for _ in range(3):
+        tl.hint("01.1")
+    place.parent.unlink()
+    mark("01.1")
+    mark("01.2")
+    assert hints() == 3
+
+
 COUNTING = """
 import sys
 from tlcourse.course import learner
