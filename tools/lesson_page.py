@@ -45,9 +45,8 @@ class Page:
         return f"{self.lesson.number} · {self.lesson.title}"
 
 
-def page_of(taught: Lesson, executed: Path, *, front: str = "") -> Page:
-    """The lesson as it ran. front: Markdown from whoever knows what one does in it, set below the
-    question."""
+def page_of(taught: Lesson, executed: Path) -> Page:
+    """The lesson as it ran."""
     ran = nbformat.read(executed, as_version=4)
     first, *cells = ran.cells
     intro = re.sub(r"^# [^\n]*\n", "", first.source).strip()
@@ -66,7 +65,7 @@ def page_of(taught: Lesson, executed: Path, *, front: str = "") -> Page:
     )
     made.files[taught.notebook] = nbformat.writes(ran).encode()
     body = "\n\n".join(_cells(cells, taught, made))
-    made.text = f"# {made.title}\n\n{_front(made)}\n\n{front}\n\n{intro}\n\n{body}\n"
+    made.text = f"# {made.title}\n\n{_front(made)}\n\n{intro}\n\n{_note(made)}\n\n{body}\n"
     return made
 
 
@@ -78,17 +77,21 @@ def _front(page: Page) -> str:
     ]
     facts = {
         "Time": f"about {page.minutes} minutes" if page.minutes else "20 to 30 minutes",
-        "Tiers": ", ".join(tiers),
         "Claims measured": str(page.claims),
         "Exercises": str(page.exercises),
+        "Tiers": ", ".join(tiers),
     }
     rows = "".join(f"<div><dt>{name}</dt><dd>{told}</dd></div>" for name, told in facts.items())
+    return f":::{{container}} question\n{page.question}\n:::\n\n" + _raw(
+        f'<dl class="front simple">{rows}</dl>'
+    )
+
+
+def _note(page: Page) -> str:
     return (
-        f":::{{container}} question\n{page.question}\n:::\n\n"
-        + _raw(f'<dl class="front">{rows}</dl>')
-        + f"\n\nThis page is the lesson as it ran in the public tier, with a recorded hand on the live "
+        f"*This page is the lesson as it ran in the public tier, with a recorded hand on the live "
         f"cells. To steer it yourself: `python start.py lab`, then open `{page.lesson.notebook}`. "
-        f"Or read {{download}}`the notebook as it ran <{page.lesson.notebook}>`."
+        f"Or take* {{download}}`the notebook as it ran <{page.lesson.notebook}>`."
     )
 
 

@@ -3,8 +3,8 @@
     python tools/make_docs.py          # needs the extra `docs`; no network, nothing is executed
     python tools/make_docs.py --open   # and opens the first page
 
-A lesson's page is made of its executed notebook (`tools/lesson_page.py`). docs/lessons/NN.md, where
-there is one, says below the question what one does in it. Every warning of Sphinx is an error.
+A lesson's page is made of its executed notebook (`tools/lesson_page.py`). Every warning of Sphinx is an
+error.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from tools.lesson_page import Page, page_of  # noqa: E402
 
 DOCS, BUILD = ROOT / "docs", ROOT / "build" / "docs"
 ELSEWHERE = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:|#|mailto:)([^)\s]+)\)")
-FRONT = re.compile(r"\d\d\.md")
 
 
 def pages() -> list[Page]:
@@ -32,9 +31,7 @@ def pages() -> list[Page]:
     for taught in lessons():
         executed = ROOT / "notebooks" / taught.notebook
         if executed.exists():
-            front = DOCS / "lessons" / f"{taught.number}.md"
-            told = front.read_text(encoding="utf-8").strip() if front.exists() else ""
-            made.append(page_of(taught, executed, front=told))
+            made.append(page_of(taught, executed))
     return made
 
 
@@ -44,9 +41,6 @@ def gather(source: Path) -> list[Page]:
     shutil.copytree(
         DOCS, source, ignore=shutil.ignore_patterns("conf.py", "_static", "*.json", "results")
     )
-    for page in (source / "lessons").glob("*.md"):
-        if FRONT.fullmatch(page.name):
-            page.unlink()
     datasets = ROOT / "datasets" / "README.md"
     (source / "datasets.md").write_text(datasets.read_text(encoding="utf-8"), encoding="utf-8")
     made = pages()
