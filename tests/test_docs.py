@@ -13,7 +13,7 @@ import pytest
 
 from tests.browser import driver
 from tlcourse.course.build import notebook
-from tlcourse.course.syllabus import lessons
+from tlcourse.course.syllabus import lesson, lessons
 
 pytest.importorskip("furo")
 
@@ -99,7 +99,7 @@ def test_every_picture_says_what_it_shows(html):
     assert pictures and [name for name, alt in pictures if not alt] == []
 
 
-@pytest.mark.parametrize("taught", lessons(), ids=lambda lesson: lesson.number)
+@pytest.mark.parametrize("taught", lessons(), ids=lambda taught: taught.number)
 def test_a_lesson_has_its_page_with_all_that_it_showed(html, taught):
     path = make_docs.ROOT / "notebooks" / taught.notebook
     if not path.exists():
@@ -112,12 +112,7 @@ def test_a_lesson_has_its_page_with_all_that_it_showed(html, taught):
     text = page.read_text(encoding="utf-8")
     left_out = [out for out in shown if "image/jpeg" in out.get("metadata", {})]
     assert text.count("not ours to hand on. In the lesson") == len(left_out)
-    assert (
-        "⟨" not in text
-        and WIDGET not in text
-        and "$$" not in text
-       
-    )
+    assert "⟨" not in text and WIDGET not in text and "$$" not in text
     assert f"{taught.number}.1 " in text and "Tiers" in text
 
 
@@ -140,7 +135,7 @@ def output(**data):
 @pytest.fixture
 def told(tmp_path):
     """Lesson 01 with made outputs of every kind, as a page."""
-    taught = lessons()[0]
+    taught = lesson("01")
     made = notebook(taught, solutions=True)
     gaps = {cell.id: cell.source for cell in notebook(taught, solutions=False).cells}
     cells = [cell for cell in made.cells if cell.cell_type == "code"]
@@ -153,6 +148,7 @@ def told(tmp_path):
         output(
             **{"text/html": "<table><tr><td><data>9</data></td></tr></table>", "text/plain": "9"}
         ),
+        output(metadata={"tlcourse": {"claim": {"id": "01.1"}}}, **{"text/html": "<div>x</div>"}),
         nbformat.v4.new_output("stream", text="01.1 holds: it does, by ⟨9⟩ <b>\n"),
         nbformat.v4.new_output("stream", text="x < ``` and ⟨y⟩\n"),
     ]
@@ -191,7 +187,7 @@ def test_a_solution_is_closed_behind_its_hints_and_the_gap_is_open(told):
 def test_pages_are_read_in_light_and_dark_and_on_a_phone_without_the_web(html):
     sync = pytest.importorskip("playwright.sync_api")
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    lesson = sorted((html / "lessons").glob("[0-9][0-9]-*.html"))[0]
+    taught = sorted((html / "lessons").glob("[0-9][0-9]-*.html"))[0]
     serve = functools.partial(Quiet, directory=html)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -207,7 +203,7 @@ def test_pages_are_read_in_light_and_dark_and_on_a_phone_without_the_web(html):
                 )
                 page.on("request", lambda asked: outside.append(asked.url))
                 page.on("pageerror", lambda error: raised.append(str(error)))
-                for name in ("index.html", "benchmarks.html", f"lessons/{lesson.name}"):
+                for name in ("index.html", "benchmarks.html", f"lessons/{taught.name}"):
                     page.goto(home + name)
                     body = page.locator("html")
                     assert body.evaluate("e => e.scrollWidth <= e.clientWidth"), (name, width)

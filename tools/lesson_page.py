@@ -60,7 +60,7 @@ def page_of(taught: Lesson, executed: Path) -> Page:
         lesson=taught,
         question=asked,
         minutes=int(minutes[1]) if minutes else None,
-        claims=len(set(re.findall(r"^(\d\d\.\d+) (?:holds|does|fails|is)", _streams(ran), re.M))),
+        claims=len(_claimed(ran)),
         exercises=len(exercises(taught.number)),
     )
     made.files[taught.notebook] = nbformat.writes(ran).encode()
@@ -161,7 +161,7 @@ def _code(source: str) -> str:
 def _said(text: str) -> str:
     """What a cell printed; a claim's line keeps its own look."""
     text = _plain(text).rstrip()
-    if re.fullmatch(r"\d\d\.\d+ (holds|does|fails|is).*", text):
+    if re.fullmatch(r"\d\d\.\d+ (holds|does not hold): .*", text):
         return _raw(f'<p class="claim">{html.escape(text)}</p>')
     return _raw(f'<pre class="output">{html.escape(text)}</pre>') if text else ""
 
@@ -183,10 +183,11 @@ def _plain(text: str) -> str:
     return re.sub("[⟨⟩]", "", text)
 
 
-def _streams(ran: Any) -> str:
-    return "\n".join(
-        output.text
+def _claimed(ran: Any) -> set[str]:
+    """The ids of all claims that were made, as their outputs carry them."""
+    told = [
+        output.get("metadata", {}).get("tlcourse", {}).get("claim", {})
         for cell in ran.cells
         for output in cell.get("outputs", [])
-        if output.output_type == "stream"
-    )
+    ]
+    return {claim["id"] for claim in told if claim}
