@@ -1,0 +1,130 @@
+"""Continued pre-training of text: guess the words that were covered (Devlin et al. 2019).
+
+An encoder that is to read another domain's texts can practise on them without a label: some words
+are covered, and it learns to say which they were (Gururangan et al. 2020, "Don't Stop Pretraining").
+
+    model = with_words(load_model("minilm", classes=classes))
+    run = Session(model, data, terms={"words": masked_words(clinic.train)}, freeze="embeddings", …)
+    covered_loss(model, clinic.valid)          # nats a covered word; ln 30522 = 10.3 knows nothing
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tlcourse.errors import CommandError, DataError, ModelError
+from tlcourse.methods.draws import Draws
+from tlcourse.methods.features import evaluating, holds_tokens, padding, trimmed
+from tlcourse.methods.wrapped import Wrapped
+from tlcourse.session.keys import fold_in
+
+if TYPE_CHECKING:
+    from tlcourse.data import Split
+    from tlcourse.session import Batch, Term
+
+
+class WithWords(Wrapped):
+    """A text model with one more group, "words": from a token's state to what is looked up in the
+    table of word embeddings. The head learns from the features, which learn nothing from the head."""
+
+    def __init__(self, model: nn.Module, words: nn.Module) -> None:
+        super().__init__(model)
+        self.words = words
+
+    @property
+    def groups(self) -> dict[str, nn.Module]:
+        *body, (head, module) = super().groups.items()
+        return {**dict(body), "words": self.words, head: module}
+
+    def forward(self, x: Any) -> Tensor:
+        with torch.no_grad():
+            features = self.features(x)
+        return self.model.head(features)
+
+
+def with_words(model: nn.Module) -> WithWords:
+    """The model, with a layer (D → D, the identity to begin with) that a masked word is guessed by.
+
+    Groups, features and predictions stay; `.model` is the model itself. As in `head_apart`, the run's
+    own loss trains the head alone. Raises ModelError for a model that reads no texts.
+    """
+    if not hasattr(model, "tokenizer") or not hasattr(model, "body"):
+        raise ModelError(
+            f"{type(model).__name__} does not read texts, so it has no words to guess: take minilm."
+        )
+    if "words" in model.groups:
+        raise ModelError('This model has a group "words" already; use it as it is.')
+    width = model.body.get_input_embeddings().embedding_dim
+    words = nn.Linear(width, width)
+    with torch.no_grad():
+        words.weight.copy_(torch.eye(width))
+        words.bias.zero_()
+    like = next(model.parameters())
+    return WithWords(model, words.to(like.device, like.dtype))
+
+
+def masked_words(
+    texts: Split, *, share: float = 0.15, batch_size: int | None = None, seed: int = 0
+) -> Term:
+    """A term of a run's loss: cross-entropy in nats of the covered tokens of a domain's texts.
+
+    texts: token ids (N, T) int64; labels are never read. share: of the tokens of each batch, special
+    ones left out, above 0 and below 1. All of them are covered by the mask token (BERT leaves a tenth
+    as they are and exchanges a tenth). Which texts and which tokens is a function of (seed, step).
+    batch_size: None for as many as the run's own. The model has to come from `with_words`.
+    """
+    _check(texts, share)
+    draws = Draws(texts, seed=seed, batch_size=batch_size, purpose="words")
+
+    def term(model: nn.Module, batch: Batch) -> Tensor:
+        tokens = trimmed(draws.beside(batch)[0], padding(model))
+        return _loss(model, tokens, share, fold_in(seed, "covered", batch.step))
+
+    return term
+
+
+def covered_loss(
+    model: nn.Module, texts: Split, *, share: float = 0.15, seed: int = 0, batch_size: int = 32
+) -> float:
+    """Mean cross-entropy in nats a covered token, in eval mode, always the same ones covered."""
+    _check(texts, share)
+    x, total = torch.as_tensor(texts.x), 0.0
+    starts = range(0, len(x), batch_size)
+    with evaluating(model):
+        for start in starts:
+            tokens = trimmed(x[start : start + batch_size], padding(model))
+            total += len(tokens) * float(_loss(model, tokens, share, fold_in(seed, "test", start)))
+    return total / len(x)
+
+
+def _loss(model: nn.Module, tokens: Tensor, share: float, key: int) -> Tensor:
+    words = getattr(model, "words", None)
+    if words is None:
+        raise ModelError(f"{type(model).__name__} cannot guess words: train with_words(model).")
+    pad, (first, last) = padding(model), _ends(model)
+    open_ = (tokens != pad) & (tokens != first) & (tokens != last)
+    generator = torch.Generator().manual_seed(key % (1 << 63))
+    covered = (torch.rand(tokens.shape, generator=generator).to(tokens.device) < share) & open_
+    if not covered.any():  # a batch of very short texts: cover the first word of all
+        covered = open_ & (open_.cumsum(1) == 1)
+    seen = tokens.masked_fill(covered, model.tokenizer.mask_token_id)
+    states = model.body(input_ids=seen, attention_mask=(tokens != pad).long()).last_hidden_state
+    table = model.body.get_input_embeddings().weight
+    return F.cross_entropy(words(states[covered]) @ table.T, tokens[covered])
+
+
+def _ends(model: nn.Module) -> tuple[int, int]:
+    return model.tokenizer.cls_token_id, model.tokenizer.sep_token_id
+
+
+def _check(texts: Split, share: float) -> None:
+    if not 0 < share < 1:
+        raise CommandError(
+            f"share={share!r} of the words must lie between 0 and 1; 0.15 is BERT's."
+        )
+    if not holds_tokens(torch.as_tensor(texts.x[:1])):
+        raise DataError("Words are covered in texts: give token ids (N, T) int64.")
