@@ -52,8 +52,8 @@ def part(data: Data, classes: Sequence[str]) -> Data:
 
 
 def turned(data: Data, quarters: int) -> Data:
-    """Every picture turned to the left by 90° · `quarters`, labels as they were. Masks and boxes are left
-    out. Raises DataError for anything but pictures, or a number of quarters that is not whole."""
+    """Every picture turned to the left by 90° · `quarters`, labels as they were; no masks, no boxes.
+    Raises DataError for anything but pictures, or a number of quarters that is not whole."""
     if data.train.x[:1].ndim != 4:
         raise DataError(f"{data.name} has no pictures to turn.")
     if isinstance(quarters, bool) or not isinstance(quarters, int):
