@@ -225,3 +225,18 @@ def test_pages_are_read_in_light_and_dark_and_on_a_phone_without_the_web(html):
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
+
+
+def test_what_the_pages_tell_to_type_exists():
+    import tlcourse
+    from tlcourse.cli.app import COMMANDS
+
+    told = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in [make_docs.DOCS / "index.md", *(make_docs.DOCS / "lessons").glob("*.md")]
+    )
+    commands = set(re.findall(r"(?:`tlcourse|start\.py) ([a-z]+)", told))
+    names = set(re.findall(r"\btl\.([A-Za-z]+)", told))
+    assert {"lab", "doctor", "replay"} <= commands and {"check", "Recording"} <= names
+    assert commands - set(COMMANDS) == set()
+    assert [name for name in names if not hasattr(tlcourse, name)] == []
