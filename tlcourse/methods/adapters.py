@@ -11,8 +11,9 @@
 
 Each takes a model of `load_model` and leaves it untouched: what comes back is a copy in the same shape
 (`groups`, `features`, `classes`), whose groups are the base's (frozen), "adapter", and the head. A run
-under way gets its LoRA by the command `AddLoRA` instead; the layers are the same. `merging.py` says
-what can be done with an adapter once it is trained.
+under way gets its LoRA by the command `AddLoRA` instead; the layers are the same. SetScale("adapter", …)
+turns a LoRA or a bottleneck in a run, and the cockpit has a slider for it. `merging.py` says what can be
+done with an adapter once it is trained.
 """
 
 import copy
@@ -61,6 +62,19 @@ class Adapted(Wrapped):
     @property
     def recipe(self) -> dict[str, Any]:
         return {**self.model.recipe, NAME: self.told}
+
+    @property
+    def scalable(self) -> dict[str, tuple[nn.Module, ...]]:
+        """The layers that take `set_scale`, so that a run can turn the adapter: LoRA and bottleneck."""
+        layers = tuple(
+            m for m in self.model.modules() if isinstance(m, Bottleneck) or hasattr(m, "lora_A")
+        )
+        return {NAME: layers} if layers else {}
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """What the adapter is multiplied by now."""
+        return {name: _scale_of(layers[0]) for name, layers in self.scalable.items()}
 
 
 class Without(nn.Module):
@@ -179,6 +193,10 @@ class Bottleneck(nn.Module):
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
 
+    def set_scale(self, adapter: str, scale: float) -> None:
+        """adapter: whose, as peft's layers are told."""
+        self.scale = float(scale)
+
     def forward(self, x: Tensor) -> Tensor:
         y = self.base_layer(x)
         return y + self.scale * self.up(F.gelu(self.down(y)))
@@ -212,6 +230,12 @@ class PrefixAttention(nn.Module):
         if a.gate is not None:
             y = y * a.gate(x).sigmoid()
         return a.proj_drop(a.proj(y))
+
+
+def _scale_of(layer: nn.Module) -> float:
+    if isinstance(layer, Bottleneck):
+        return layer.scale
+    return layer.scaling[NAME] * layer.r[NAME] / layer.lora_alpha[NAME]
 
 
 def _adapted(model: nn.Module, insert: Callable[[nn.Module], None], **told: Any) -> Adapted:

@@ -208,4 +208,4 @@ def _(command: Stop, t: Training) -> None:
 
 
 def _members(group: str, levers: Levers) -> list[str]:
-    return members(group, levers.names, levers.scales)
+    return members(group, levers.names, levers.added)

@@ -3,7 +3,7 @@
 The same for a session and for anyone's loop; they differ in the optimizer that holds what trains.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from typing import Any, Protocol
 
@@ -33,6 +33,7 @@ class Holder(Protocol):
 
 class Levers:
     """groups: each group's parameters, input to output, adapters before the head, which is last.
+    given: layers whose scale can be set, of adapters that the model brought with it (`model.scalable`).
     frozen: name → whether its BatchNorm statistics stand still. A frozen parameter is never written to
     in place: snapshots and twins share it, and unfreezing gives it memory of its own."""
 
@@ -45,7 +46,10 @@ class Levers:
         }
         self.frozen: dict[str, bool] = {}
         self.edits: list[Edit] = []
-        self.scales: dict[str, float] = {}
+        scalable: Mapping[str, Sequence[nn.Module]] = getattr(model, "scalable", {})
+        self.given = {name: tuple(at) for name, at in scalable.items() if name in self.groups}
+        now: Mapping[str, float] = getattr(model, "scales", {})
+        self.scales: dict[str, float] = {name: now.get(name, 1.0) for name in self.given}
         self.origin: dict[Parameter, Tensor] = {}  # what each weight was when it came
 
     @property
@@ -53,9 +57,9 @@ class Levers:
         return list(self.groups)
 
     @property
-    def layers(self) -> list[str]:
-        """The groups of the model itself, without adapters."""
-        return [name for name in self.groups if name not in self.scales]
+    def added(self) -> set[str]:
+        """The adapters that came by a command. One that the model brought is a group like the others."""
+        return set(self.scales) - set(self.given)
 
     # -- to move -------------------------------------------------------------------------------
 
@@ -98,6 +102,8 @@ class Levers:
 
     def set_scale(self, adapter: str, value: float) -> None:
         self.scales[adapter] = value
+        for layer in self.given.get(adapter, ()):
+            layer.set_scale(adapter, value)
         for edit in self.edits:
             if edit.adapter == adapter:
                 for layer in edit.layers:
@@ -147,6 +153,7 @@ class Levers:
         made.groups = {name: [memo[id(p)] for p in ps] for name, ps in self.groups.items()}
         made.norms = {name: [memo[id(m)] for m in ms] for name, ms in self.norms.items()}
         made.frozen, made.scales, made.edits = dict(self.frozen), dict(self.scales), []
+        made.given = {name: tuple(memo[id(m)] for m in ms) for name, ms in self.given.items()}
         everything = [p for ps in self.groups.values() for p in ps]
         made.origin = {memo[id(p)]: self.origin[p] for p in everything}
         made.optimizer = self.optimizer.fork({p: memo[id(p)] for p in everything})

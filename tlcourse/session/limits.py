@@ -46,7 +46,7 @@ def check_itself(
     group = getattr(command, "group", None)
     coming = {e.command.name for e in waiting if isinstance(e.command, AddLoRA)}
     if group and group not in coming:
-        members(group, levers.names, levers.scales)
+        members(group, levers.names, levers.added)
 
 
 def why_not(command: Command, levers: Levers, over: bool) -> str | None:
@@ -58,7 +58,7 @@ def why_not(command: Command, levers: Levers, over: bool) -> str | None:
         return None
     group = levers.names[-1] if isinstance(command, SwapHead) else command.group
     try:
-        asked = members(group, levers.names, levers.scales)
+        asked = members(group, levers.names, levers.added)
     except CommandError as unknown:
         return str(unknown)
     still = [name for name in asked if not levers.optimizer.base(name)]

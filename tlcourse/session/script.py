@@ -143,7 +143,8 @@ class _Writer:
             case AddLoRA():
                 yield from self._add_lora(command)
             case SetScale(adapter, value):
-                yield f"for layer in adapters[{adapter!r}]:"
+                held = "adapters" if adapter in self.adapters else "model.scalable"
+                yield f"for layer in {held}[{adapter!r}]:"
                 yield f"    layer.set_scale({adapter!r}, {float(value)!r})"
             case SwapHead(head, lr):
                 key = keys.fold_in(self.recipe["seed"], "head", self.heads) & _KEY

@@ -67,19 +67,21 @@ export function meterSeries({ view, lines, hidden }, { name, key, hue, all, now,
 /** Each meter's name at the last reading that can be seen, none upon another.
  * @param {Meter[]} meters @param {import("./curve.js").Frame} frame @param {(step: number) => number} x
  * @param {(value: number) => number} y @param {number} height @returns {NonNullable<import("./panels.js").Plan["labels"]>} */
-export function meterLabels(meters, { x0, x1, left }, x, y, height) {
+export function meterLabels(meters, { x0, x1, left, width }, x, y, height) {
   const ends = meters.map((meter) => ({ meter, e: meter.now.filter((e) => e.step >= x0 && e.step <= x1).at(-1) }));
   /** @type {{x: number, y: number, text: string, hue: number, end: boolean}[]} */
   const labels = [];
   for (const { meter, e } of ends) {
     if (!e) continue;
     const at = x(e.step);
-    const end = at - left > LETTER_PX * meter.name.length;
-    const value = y(Number(e.accuracy));
+    const wide = LETTER_PX * meter.name.length + 8;
+    const ahead = at + wide < left + width; // room where the run has not come to yet
+    const end = !ahead && at - left > wide;
+    const value = y(Number(e.accuracy)) + 4;
     const free = (/** @type {number} */ place) => labels.every((l) => Math.abs(l.y - place) >= LABELS_APART);
-    const places = [value - 7, value + 15, value - 7 - LABELS_APART, value + 15 + LABELS_APART];
-    const place = places.find((p) => p > 10 && p < height + 6 && free(p)) ?? places[0];
-    labels.push({ x: end ? at : at + 4, y: place, text: meter.name, hue: meter.hue, end });
+    const places = (ahead ? [0, -1, 1, -2, 2] : [-0.85, 0.85, -1.85, 1.85]).map((k) => value + k * LABELS_APART);
+    const place = places.find((p) => p > 9 && p < height + 9 && free(p)) ?? places[0];
+    labels.push({ x: end ? at : at + 8, y: place, text: meter.name, hue: meter.hue, end });
   }
   return labels;
 }
