@@ -86,6 +86,7 @@ def test_what_is_typed_key_by_key_stays_while_answers_come(book, board):
     field.press_sequentially("Can I do this online?", delay=30)
     expect(board.locator(".tlc-refusal", has_text="says nothing")).to_have_count(0)
     expect(field).to_have_value("How does it work? aa dd\nCan I do this online?")
+    expect(board.locator("[data-pending]")).to_have_count(0, timeout=30_000)
     assert book.ask("board.said['howto']") == ["How does it work? aa dd", "Can I do this online?"]
     assert book.page.locator(".jp-Cell").count() >= 2
 

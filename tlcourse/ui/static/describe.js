@@ -124,7 +124,8 @@ function render({ model, el }) {
     drawPairs(pairs, state);
     drawGrid(grid, state);
     const changed = state.examples.filter((e) => e.was).length;
-    put(legend, "text", changed ? `First ${changed === 1 ? "the one" : `${changed}`} that the last edit gave another class, then the surest mistakes.` : "The surest mistakes.");
+    const first = changed === 1 ? "first the one" : `first ${changed}`;
+    put(legend, "text", changed ? `Marked, ${first} that the last edit gave another class; then the surest mistakes.` : "The surest mistakes.");
     drawExamples(examples, state);
   }
 
