@@ -116,6 +116,7 @@ def test_heat_writes_every_number_where_it_can_be_read():
     matrix = [[0.91, np.nan, np.nan], [0.62, 0.88, np.nan], [measured(0.4), 0.55, 0.9]]
     picture = plots.heat(matrix, [f"after {task}" for task in tasks], tasks, column="tested on")
     assert {"91.0", "40.0", "tested on   (in %)"} <= set(said(picture))
+    assert "letters of an\nunusual\nalphabet" in said(picture)
     assert unreadable(picture) == []
     cells = [t for t in picture.figure.axes[0].texts]
     assert len(cells) == 6

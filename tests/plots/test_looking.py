@@ -65,11 +65,18 @@ def test_successive_clouds_keep_their_axes():
     one, two = first.figure.axes[0], second.figure.axes[0]
     assert one.get_xlim() == two.get_xlim() and one.get_ylim() == two.get_ylim()
     assert np.array_equal(first.projection.directions, second.projection.directions)
-    far = plots.cloud(-3 * X, Y, projection=second.projection)
-    low, high = far.figure.axes[0].get_xlim()
-    assert low <= drawn(far)[:, 0].min() and drawn(far)[:, 0].max() <= high
     with pytest.raises(DataError, match="12 features, not 5"):
         plots.cloud(X[:, :5], Y, projection=first.projection)
+
+
+def test_the_window_grows_if_something_would_leave_it():
+    near = plots.cloud(X + 5)
+    far = plots.cloud(X, projection=near.projection)
+    for axis, of in enumerate(("get_xlim", "get_ylim")):
+        was, low, high = (getattr(near.figure.axes[0], of)(), *getattr(far.figure.axes[0], of)())
+        assert (
+            low < drawn(far)[:, axis].min() < was[0] and was[1] < drawn(far)[:, axis].max() < high
+        )
 
 
 def test_many_classes_and_no_labels_are_drawn_as_well():
