@@ -5,7 +5,7 @@
     python tools/make_lock.py --check    # offline: is every requirement pinned, hashed, and host-free?
 
 The lock is one file for Python 3.11–3.13 on Linux, macOS and Windows (markers decide), holds the
-base, the `test` extra and the build backend, and names no registry: pip and uv take whichever
+base, every extra and the build backend, and names no registry: pip and uv take whichever
 index the machine is set up with, and the hashes say whether the bytes are the right ones.
 """
 
@@ -28,7 +28,7 @@ PLATFORMS = (  # sys_platform, platform_system, platform_machine, os_name
     ("darwin", "Darwin", "arm64", "posix"),
     ("win32", "Windows", "AMD64", "nt"),
 )
-HEADER = "# Made by tools/make_lock.py from pyproject.toml: base, test extra, build backend.\n"
+HEADER = "# Made by tools/make_lock.py from pyproject.toml: base, all extras, build backend.\n"
 
 
 def environments() -> list[dict[str, str]]:
