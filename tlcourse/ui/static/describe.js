@@ -123,9 +123,8 @@ function render({ model, el }) {
     put(reset, "disabled", !state.edits);
     drawPairs(pairs, state);
     drawGrid(grid, state);
-    const changed = state.examples.filter((e) => e.was).length;
-    const first = changed === 1 ? "first the one" : `first ${changed}`;
-    put(legend, "text", changed ? `Marked, ${first} that the last edit gave another class; then the surest mistakes.` : "The surest mistakes.");
+    const changed = state.examples.some((e) => e.was);
+    put(legend, "text", changed ? "Marked: what the last edit gave another class. Then the surest mistakes." : "The surest mistakes.");
     drawExamples(examples, state);
   }
 
