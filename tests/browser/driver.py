@@ -204,7 +204,7 @@ class Notebook:
 
     def cockpit(self, nth: int = -1) -> Any:
         """The cockpit's element (the last by default)."""
-        found = self.page.locator(".tlc")
+        found = self.page.locator('.tlc[aria-label="Training cockpit"]')
         found.first.wait_for()
         return found.last if nth == -1 else found.nth(nth)
 
