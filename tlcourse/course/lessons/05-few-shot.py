@@ -74,7 +74,7 @@ tl.plots.photos(task.test, task.classes, rows=3, per_row=5, title="The questions
 # wrong moves the backbone. In the next step other characters are asked. No character is there often enough to be learnt by heart.
 
 # %%
-STEPS = tier.pick(pocket=250, public=500)
+STEPS = tier.pick(pocket=250, public=400)
 small = episode(seen, ways=20, shots=2, queries=3)  # for the run's own head
 net = tl.load_model("pocket-glyphs", classes=small.classes, pretrained=False)
 exams = tl.methods.prototypical(seen.train, ways=20, shots=2, queries=2)
@@ -248,7 +248,7 @@ tl.claim(
 # (SetFit, Tunstall et al. 2022; with the loss of Khosla et al. 2020). Each exam gets an encoder of its own; its lower half stays frozen.
 
 # %%
-PAIRED = tier.pick(pocket=4, public=5)  # exams
+PAIRED = tier.pick(pocket=3, public=4)  # exams
 HOW = dict(steps=15, lr=2e-4, batch_size=2, eval_every=15, freeze=["embeddings", "layer0", "layer1", "layer2"])
 
 
@@ -265,14 +265,15 @@ by_pairs = tl.interval([paired_first(number) for number in range(PAIRED)])
 
 # %%
 frozen = exam(inbox, 5, "logistic", episodes=PAIRED, ways=10, queries=10)
-tl.claim(
-    "05.5",
-    "With five examples a class, training the encoder by pairs first beats the same probe on frozen features.",
-    tl.measure.paired(by_pairs, frozen),
-    at_least=0.0,
-)
+rows = [("frozen features", frozen), ("by pairs first", by_pairs)]
+rows += [("difference, exam by exam", tl.measure.paired(by_pairs, frozen))]
+tl.measure.table(rows, columns={"a linear probe on": "text", "right": tl.measure.measured("percent")})
 
 # %% [markdown]
+# Here, too, we had written down what we expected: pairs win. On our own tickets they gained several points in every trial of ours. On the bank's
+# questions, where the frozen probe is far better to begin with, they gained nothing that so few exams could tell from chance. So that
+# is no claim: it is a method to try, and to measure on *your* texts.
+#
 # ## And no example at all?
 #
 # The encoder puts sentences that mean alike close together. So describe each class in a sentence, and let a message belong to
@@ -286,7 +287,7 @@ tl.measure.table(SAID.items(), columns={"intent": "text", "description": "text"}
 by_words = tl.methods.zero_shot(tl.methods.describe(minilm, SAID))
 right = (by_words.predict(cached.test) == cached.test.y).float()
 tl.claim(
-    "05.6",
+    "05.5",
     "Descriptions alone, without one example, are right five times as often as guessing.",
     tl.interval(right / 0.1, unit="ratio"),
     at_least=5,
@@ -342,7 +343,7 @@ guess.outcome({
 # %% [markdown]
 # **Further on the same road.** CLIP (Radford et al. 2021) was trained on pictures with their captions, so that a sentence describes
 # pictures, too: "a photo of a cat" is a classifier. Large language models take the description *and* some examples in one
-# prompt, and no weight moves: *in-context learning* (Brown et al. 2020). Both want a GPU; neither runs here.
+# prompt, and no weight moves: *in-context learning* (Brown et al. 2020). Both belong to the gpu tier; neither runs here.
 #
 # ## Exercises
 #
@@ -380,5 +381,5 @@ tl.check("05.2", board)
 # ## What to take home
 #
 # - None: describe the classes in the words of those who write to you. That beats guessing by far, and takes a minute.
-# - A few: a probe on frozen features, at once; with five a class, train the encoder by pairs first.
+# - A few: a linear probe on frozen features, at once. Training the encoder by pairs may add to it, or may not: measure it.
 # - One draw proves nothing. Judge few-shot methods by many small exams, and never edit by the test set.
