@@ -45,7 +45,7 @@ def the_price_in_labels(given: dict[str, Any]) -> str:
 @exercise(
     "00.2",
     hints=(
-        "`tl.load_model(STUDENT, classes=near.classes, pretrained=False)` is the same network, with random "
+        "`tl.load_model(STUDENT, classes=near.classes, pretrained=False)` is the same, with random "
         "weights.",
         "`found = tl.features(network, near)`, then ten labels a class: "
         "`draw = replace(found, train=tl.methods.memory(found, 10))`.",
