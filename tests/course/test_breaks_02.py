@@ -13,7 +13,7 @@ def test_rates_by_depth_that_are_one_rate_keep_no_more():
 
     found = claims(
         "02",
-        [*SETUP, "RATE = tier.pick", "def measured", "one_rate = measured", "by_depth ="],
+        [*SETUP, "RATE = tier.pick", "def measured", "one_rate = measured(bent)", "by_depth ="],
         replace={
             "range(5), 40": "range(3), 20",
             "(1e-4, 3e-4, 1e-3)": "(1e-3,)",

@@ -111,8 +111,8 @@ plain = train(start(), RATE, every=8)
 tl.plots.curves(plain, title="Everything at one rate")
 
 # %% [markdown]
-# The new task is learned, and the old one is gone within a few steps. It was not attacked: nobody told these weights
-# that it existed. This is *forgetting*. Look at the training loss, too. Near zero it has no more to teach, while the
+# The new task is learned, and the old one is being lost, although nobody attacked it: nothing told these weights that it
+# existed. This is *forgetting*. Look at the training loss, too. Once it is near zero it has no more to teach, while the
 # accuracy on new pictures stands still: from there on a network **overfits**, it learns its pictures by heart.
 #
 # Is there a rate that learns the new and keeps the old?
@@ -136,7 +136,8 @@ tl.plots.lines(series, x="one rate for all", log=True, title="A low rate learns 
 # best, and measure it on five draws of labels.
 
 # %%
-one_rate = measured([train(start(seed), RATE, seed) for seed in SEEDS])
+bent = [train(start(seed), RATE, seed) for seed in SEEDS]
+one_rate = measured(bent)
 before = old_task(backbone)
 tl.claim(
     "02.1",
@@ -160,8 +161,8 @@ runs = [train(start(seed), by_depth, seed) for seed in SEEDS]
 depth = measured(runs)
 display(tl.plots.movement({"one rate": plain, "rates by depth": runs[0]}, title="How far each group went"))
 kept, paid = tl.measure.paired(depth.old, one_rate.old), tl.measure.paired(depth.new, one_rate.new)
-sentence = "Rates by depth keep at least 10 points more of the old task than one rate."
-display(tl.claim("02.2", sentence, kept, at_least=0.10))
+sentence = "Rates by depth keep more of the old task than one rate does."
+display(tl.claim("02.2", sentence, kept, at_least=tier.pick(pocket=0.10, public=0.0)))
 sentence = "For that they give up at most 5 points of the new task, if any."
 tl.claim("02.3", sentence, paid, at_least=-0.05)
 
@@ -256,11 +257,11 @@ def refitted(run):
     return tl.probe(moved).accuracy(moved.valid)
 
 
-again = tl.interval([refitted(train(start(seed), RATE, seed)) for seed in SEEDS[:3]])
+again = tl.interval([refitted(run) for run in bent])
 heads = {"before": tl.interval([before]), "old head": one_rate.old, "head fitted again": again}
 display(tl.plots.bars(heads, title="The old task, after fine-tuning at one rate"))
-back = tl.measure.paired(again, tl.interval(one_rate.old.values[:3]))
-tl.claim("02.7", "A head that is fitted again gets back at least 15 points of the old task.", back, at_least=0.15)
+back = tl.measure.paired(again, one_rate.old)
+tl.claim("02.7", "A head that is fitted again gets back at least 10 points of the old task.", back, at_least=0.10)
 
 # %% [markdown]
 # So fine-tuning broke the agreement more than the knowledge. Where you may fit the old head again, do; where it is in
