@@ -8,7 +8,8 @@ from tlcourse.course.exercises import exercise, wrong
 @exercise(
     "06.1",
     hints=(
-        "`adapt(start, new, old, terms=…, weights={'old': w})` gives (old, new) for a weight w. The Fisher "
+        "`adapt(start, new, old, terms=…, weights={'old': w})` gives (old, new) for a "
+        "weight w. The Fisher "
         "information and the term do not depend on w: make them once.",
         "Go in large steps, such as 10, 300, 10 000: it is a matter of factors.",
         "`spring = tl.methods.ewc(start, tl.methods.fisher_diagonal(start, old))`, then "
@@ -33,12 +34,16 @@ def the_price_of_a_point(prices: Any) -> str:
     paid = seen[least][1] - seen[most][1]
     if kept <= 0:
         wrong(
-            "The stiffest spring did not keep more of the old task than the softest. Does each run get "
-            "its own weight, does it start from `held(…)`, and is the pair (old, new), in this order?"
+            "The stiffest spring did not keep more of the old task than the softest. "
+            "Does each run get "
+            "its own weight, does it start from `held(…)`, and is the pair (old, new), "
+            "in this order?"
         )
     return (
-        f"From the softest to the stiffest spring the old task wins ⟨{kept * 100:.1f} points⟩ and the new "
-        f"one pays ⟨{paid * 100:.1f} points⟩. One number buys the one with the other, so choose it by what "
+        f"From the softest to the stiffest spring the old task wins ⟨{kept * 100:.1f} "
+        "points⟩ and the new "
+        f"one pays ⟨{paid * 100:.1f} points⟩. One number buys the one with the other, so "
+        "choose it by what "
         "a mistake costs in each task, and not by the new task's accuracy alone."
     )
 
@@ -46,8 +51,10 @@ def the_price_of_a_point(prices: Any) -> str:
 @exercise(
     "06.2",
     hints=(
-        "Row 0 of R is `before[0]`, (old, new) when only the old task was learned; row 1 is `plain[0]`.",
-        "The untrained one is `tl.load_model(MODEL, classes=old.classes)`: pre-trained, with a head that "
+        "Row 0 of R is `before[0]`, (old, new) when only the old task was learned; row 1 "
+        "is `plain[0]`.",
+        "The untrained one is `tl.load_model(MODEL, classes=old.classes)`: pre-trained, "
+        "with a head that "
         "knows nothing.",
         "`tl.methods.probabilities(fresh, old.test).argmax(1)` is what it says, and "
         "`tl.measure.accuracy(said, old.test.y)` how often that is right.",
@@ -71,7 +78,8 @@ def looking_forward(matrix: Any) -> str:
         wrong("An accuracy lies between 0 and 1, of the untrained network as well.")
     if R[0][0] <= R[0][1] or R[1][1] <= R[0][1]:
         wrong(
-            "After the old task a network is better at the old one, and the new one improves by its own "
+            "After the old task a network is better at the old one, and the new one "
+            "improves by its own "
             "training. Are the rows `before[0]` and `plain[0]`, in this order?"
         )
     if max(untrained) > 0.4:
@@ -80,9 +88,12 @@ def looking_forward(matrix: Any) -> str:
             "classes=old.classes)` has learned neither task."
         )
     return (
-        f"Forward ⟨{forward * 100:+.1f} points⟩, backward ⟨{backward * 100:+.1f} points⟩, average accuracy "
-        f"⟨{average * 100:.1f} %⟩. Forward transfer of this kind asks for answers before any training on the new "
-        "task, so it is small where the new pictures look different. That the old task's features may still "
+        f"Forward ⟨{forward * 100:+.1f} points⟩, backward ⟨{backward * 100:+.1f} "
+        "points⟩, average accuracy "
+        f"⟨{average * 100:.1f} %⟩. Forward transfer of this kind asks for answers before "
+        "any training on the new "
+        "task, so it is small where the new pictures look different. That the old task's "
+        "features may still "
         "make the new one quicker to learn, it does not see."
     )
 
@@ -90,8 +101,10 @@ def looking_forward(matrix: Any) -> str:
 @exercise(
     "06.3",
     hints=(
-        "The true labels are `upside_down(0)[0].test.y`; `both[0]` holds (accuracy, answers) twice.",
-        "For the digit with number `label`, look at the test pictures where `y == label`, and count the "
+        "The true labels are `upside_down(0)[0].test.y`; `both[0]` holds (accuracy, "
+        "answers) twice.",
+        "For the digit with number `label`, look at the test pictures where `y == "
+        "label`, and count the "
         "right answers with and without.",
         "`mine = y == label`, then `(said[mine] == label).float().mean() - "
         "(said_mixed[mine] == label).float().mean()`.",
@@ -110,11 +123,14 @@ def who_is_harmed(harm: Any) -> str:
         wrong("On the whole the mixing helps, you say. Is it without minus with, in this order?")
     if min(losses["6"], losses["9"]) < sorted(losses.values())[4]:
         wrong(
-            "6 and 9 are not among those that lose most. Are the answers compared with the upside-down "
+            "6 and 9 are not among those that lose most. Are the answers compared with "
+            "the upside-down "
             "test's own labels, `upside_down(0)[0].test.y`?"
         )
     return (
-        f"6 loses ⟨{losses['6'] * 100:.0f} points⟩ and 9 ⟨{losses['9'] * 100:.0f} points⟩: upside down, each looks "
+        f"6 loses ⟨{losses['6'] * 100:.0f} points⟩ and 9 ⟨{losses['9'] * 100:.0f} "
+        "points⟩: upside down, each looks "
         "like the other, and eight in nine pictures insist on the old name. No amount of such data "
-        "helps, because it is not noise, it is another convention. The mean over all digits hides whom it harms."
+        "helps, because it is not noise, it is another convention. The mean over all "
+        "digits hides whom it harms."
     )
