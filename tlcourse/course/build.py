@@ -42,7 +42,7 @@ REFERENCES = {"public": CLONE / "notebooks", "pocket": CLONE / "tests" / "notebo
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 
 SOLUTION = re.compile(
-    r"(?P<blanks>(?:^[^\n]*\.\.\.[ ]*# your turn[ \t]*\n)*)"
+    r"(?P<blanks>(?:^[^\n]*\.\.\.[ ]*# your turn[^\n]*\n)*)"
     r"^(?P<indent>[ \t]*)# SOLUTION[^\n]*\n(?P<code>.*?)^[ \t]*# END[ \t]*(?:\n|\Z)",
     re.MULTILINE | re.DOTALL,
 )

@@ -37,7 +37,17 @@ def test_right_says_why_and_wrong_says_what_to_look_at():
     assert told == {"tlcourse": {"verdict": {"id": "01.1", "right": True}}}
 
 
-@pytest.mark.parametrize("nothing", [..., None, [1, ...], (...,), {"a": ..., "b": 2}])
+def unwritten(W, A, *, alpha=1): ...
+
+
+def announced(rate: float) -> float:
+    """Will say how far it moves."""
+    ...
+
+
+@pytest.mark.parametrize(
+    "nothing", [..., None, [1, ...], (...,), {"a": ..., "b": 2}, unwritten, announced]
+)
 def test_where_nothing_was_filled_in_it_says_so_and_counts_no_attempt(nothing):
     verdict = tl.check("01.1", nothing)
     assert verdict.right is None and 'tl.hint("01.1")' in verdict.sentence
@@ -122,30 +132,43 @@ def test_an_exercise_without_hints_is_refused(hints):
         exercise("01.1", hints=hints)
 
 
-def calls(taught) -> list[tuple[str, str, str]]:
-    """(id, the learner's cell, the solved cell) for each tl.check in the lesson."""
-    found = []
+def calls(taught) -> list[tuple[str, str, str, set[str]]]:
+    """(id, the learner's cell, the solved cell, names made before) for each tl.check in the lesson."""
+    found, made = [], set()
     books = [notebook(taught, solutions=solved).cells for solved in (False, True)]
     for opened, solved in zip(*books, strict=True):
-        code = opened.source if opened.cell_type == "code" else ""
-        if "tl.check(" in code:
-            id = code.partition('tl.check("')[2].partition('"')[0]
-            found.append((id, code, solved.source))
+        if opened.cell_type != "code":
+            continue
+        if "tl.check(" in opened.source:
+            id = opened.source.partition('tl.check("')[2].partition('"')[0]
+            found.append((id, opened.source, solved.source, set(made)))
+        made |= names_made(opened.source)
     return found
+
+
+def names_made(code: str) -> set[str]:
+    nodes = list(ast.walk(ast.parse(code)))
+    stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    defined = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    return stored | defined | {a.asname or a.name for a in nodes if isinstance(a, ast.alias)}
 
 
 @pytest.mark.parametrize("taught", lessons(), ids=lambda one: one.number)
 def test_every_exercise_of_a_lesson_is_declared_opens_cleanly_and_has_its_solution(taught):
     found = calls(taught)
-    assert [id for id, _, _ in found] == list(exercises(taught.number))
-    for id, opened, solved in found:
+    assert [id for id, *_ in found] == list(exercises(taught.number))
+    for id, opened, solved, made in found:
         *before, last = ast.parse(opened).body
         space = {"tl": tl}
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(mechanism, "exercises", exercises)
-            exec(compile(ast.Module(before, []), id, "exec"), space)
-            verdict = eval(compile(ast.Expression(last.value), id, "eval"), space)
-        assert verdict.right is None, f"{id}: the learner's cell says {verdict!r}"
+            try:
+                exec(compile(ast.Module(before, []), id, "exec"), space)
+                verdict = eval(compile(ast.Expression(last.value), id, "eval"), space)
+            except NameError as error:  # nothing ran before this cell; but it will have
+                assert error.name in made, f"{id}: the learner never gets a {error.name!r}"
+            else:
+                assert verdict.right is None, f"{id}: the learner's cell says {verdict!r}"
         assert opened.count("# your turn") >= 1 and "# your turn" not in solved
         assert mechanism.solution(id) and mechanism.solution(id) in solved
 

@@ -205,7 +205,29 @@ def _gap(answer: Any) -> str:
         parts = list(answer.values() if isinstance(answer, dict) else answer)
         if any(part is Ellipsis for part in parts):
             return "There is still a `...` in your answer: replace it, and run the cell again."
+    if _unwritten(answer):
+        return (
+            "Your function does nothing yet: write it where the `...` is, and run the cell again."
+        )
     return ""
+
+
+def _bare() -> None: ...
+
+
+def _told() -> None:
+    """Only told what it will do."""
+
+
+_NOTHING = {one.__code__.co_code for one in (_bare, _told)}  # whatever their arguments are
+
+
+def _unwritten(answer: Any) -> bool:
+    """Whether it is a function without a body; one that returns a constant has another constant."""
+    code = getattr(answer, "__code__", None)
+    return getattr(code, "co_code", None) in _NOTHING and all(
+        one is None or one == getattr(answer, "__doc__", None) for one in code.co_consts
+    )
 
 
 def _kind(answer: Any) -> str:
