@@ -41,7 +41,7 @@ def test_a_mistake_is_explained(id, answer, said):
 @pytest.mark.parametrize(
     ("id", "answer", "said"),
     [
-        ("05.1", {"example": 0.4, "words": 0.63, "both": 0.65}, "worth several examples"),
+        ("05.1", {"example": 0.4, "words": 0.63, "both": 0.65}, "beats one example"),
         ("05.2", edited(0.56), "no weight was trained"),
     ],
 )

@@ -68,8 +68,8 @@ def a_sentence_as_an_example(worth: Any) -> str:
         )
     return (
         f"One message of each ⟨{shares['example']:.0%}⟩, the descriptions ⟨{shares['words']:.0%}⟩, both "
-        f"⟨{shares['both']:.0%}⟩. A good description is worth several examples, and one example more "
-        "hardly moves it. With ten of each it is the other way round: look at the bars above."
+        f"⟨{shares['both']:.0%}⟩. A good description beats one example, and that one beside it hardly "
+        "moves it. With ten of each the examples win: look at the bars above."
     )
 
 
