@@ -145,13 +145,19 @@ guess.outcome(accuracy)
 # %%
 behind = tl.measure.paired(accuracy["LoRA"], accuracy["full fine-tuning"])
 ahead = tl.measure.paired(accuracy["LoRA"], accuracy["head alone"])
-display(tl.claim("03.3", "LoRA is at most three points behind full fine-tuning.", behind, at_least=-0.03))
-tl.claim("03.4", "LoRA is ahead of the head alone.", ahead, at_least=0.0)
+claimed = "LoRA is at most three points behind full fine-tuning."
+display(tl.claim("03.3", claimed, behind, at_least=-0.03))
+gains = [("over full fine-tuning", behind), ("over the head alone", ahead)]
+tl.measure.table(gains, columns={"LoRA": "text", "seed by seed": tl.measure.measured("points")})
 
 # %% [markdown]
-# A failed expectation: we first asked for *two* points. The mean was well within, the whole interval was not: a handful of
-# seeds and some hundred test texts cannot tell two points from none, for LoRA or against it. So the claim now asks what
-# this much evidence can decide. Before you believe a smaller difference, anywhere, look at how many texts it was measured on.
+# Two expectations failed while this lesson was made. We first asked for *two* points. The mean was within, the whole interval
+# was not: a handful of seeds and some hundred test texts cannot tell two points from none. So the claim now asks what this
+# much evidence can decide. Before you believe a smaller difference, anywhere, look at how many texts it was measured on.
+#
+# And we claimed that LoRA is ahead of the head alone. On the tickets it was. On the film sentences, whose steps see each
+# text about once, the difference could not be told from zero, so it is no claim any more. Training inside the network
+# is no gain in itself: measure the head first.
 #
 # ## Why so little is enough
 #
@@ -170,7 +176,7 @@ tl.plots.lines({"fine-tuning": found, "random": noise}, x="directions kept", y="
 
 # %%
 tl.claim(
-    "03.5",
+    "03.4",
     "Eight of 384 directions hold more than 30 percent of what full fine-tuning changes in a matrix.",
     found[8],
     at_least=0.3,
@@ -270,8 +276,8 @@ tl.measure.table(rows, columns={"adapter": "text", "one text": tl.measure.measur
 # %%
 apart = float((beside - inside).abs().max() / beside.abs().max())
 same = "Merged, the model says the same within float32's rounding."
-display(tl.claim("03.6", same, apart, at_most=1e-4, unit="number"))
-tl.claim("03.7", "Merged, it is no slower than with the adapter beside it.", slow / fast, at_least=1.0, unit="ratio")
+display(tl.claim("03.5", same, apart, at_most=1e-4, unit="number"))
+tl.claim("03.6", "Merged, it is no slower than with the adapter beside it.", slow / fast, at_least=1.0, unit="ratio")
 
 # %% [markdown]
 # ## One network, two desks
@@ -298,11 +304,11 @@ for name in ("shop", "clinic", "shop"):
     tl.methods.load_stored(serving, drawer[name])
     with torch.no_grad():
         same.append(torch.equal(serving.eval()(desks[name].valid.x), answers[name]))
-display(tl.claim("03.8", "Exchanged back and forth, each adapter answers as it did, bit for bit.", all(same)))
+display(tl.claim("03.7", "Exchanged back and forth, each adapter answers as it did, bit for bit.", all(same)))
 
 own = {name.replace(".base_layer", "").removeprefix("model."): p for name, p in serving.named_parameters()}
 untouched = [torch.equal(p, own[name]) for name, p in encoder.named_parameters() if not name.startswith("head.")]
-tl.claim("03.9", "After all of it every weight of the encoder is what it was, bit for bit.", all(untouched))
+tl.claim("03.8", "After all of it every weight of the encoder is what it was, bit for bit.", all(untouched))
 
 # %% [markdown]
 # ## A base in four bits
