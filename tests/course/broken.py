@@ -53,7 +53,9 @@ def claims(
         patch.setattr(tl, "claim", told)
         for name, broken in methods.items():
             patch.setattr(tl.methods, name, broken)
-        space: dict[str, Any] = {"__name__": "__main__"}
+        from IPython.display import display  # a notebook has it without asking
+
+        space: dict[str, Any] = {"__name__": "__main__", "display": display}
         for number_of, cell in enumerate(chosen):
             exec(compile(cell, f"<cell {number_of} of lesson {number}>", "exec"), space)
     return made

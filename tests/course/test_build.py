@@ -3,6 +3,7 @@
 import pytest
 
 from tests.course.conftest import SAMPLE
+from tlcourse.course import build
 from tlcourse.course.build import faults, for_reference, notebook
 from tlcourse.errors import CourseError
 
@@ -99,3 +100,23 @@ def test_outputs_that_should_not_be_shown_are_found():
     assert "stderr: Warning: old" in faults(executed(noise))[0]
     assert sys.prefix in faults(executed(path))[0]
     assert "ValueError: no" in faults(executed(error))[0]
+
+
+def test_new_words_are_taken_over_and_outputs_stay(write_lesson, tmp_path, monkeypatch):
+    import nbformat
+    from nbformat.v4 import new_output
+
+    monkeypatch.setitem(build.REFERENCES, "pocket", tmp_path)
+    made = notebook(taught := write_lesson(), solutions=True)
+    ran = [cell for cell in made.cells if cell.cell_type == "code"]
+    for at, cell in enumerate(ran, 1):
+        cell.execution_count, cell.outputs = at, [new_output("stream", text=f"{at}\n")]
+    build.write(made, tmp_path / taught.notebook)
+
+    build.reword(write_lesson(SAMPLE.replace("# Some words.\n", "# Better words.\n")), "pocket")
+    found = nbformat.read(tmp_path / taught.notebook, as_version=4)
+    assert any("Better words." in cell.source for cell in found.cells)
+    assert [cell for cell in found.cells if cell.cell_type == "code"] == ran
+
+    with pytest.raises(CourseError, match="code of lesson 42 has changed"):
+        build.reword(write_lesson(SAMPLE.replace("count or 3", "count or 4")), "pocket")

@@ -1,9 +1,11 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from tlcourse.data import Split
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods import (
     atc,
@@ -13,6 +15,7 @@ from tlcourse.methods import (
     importance_weighted,
     importance_weights,
     information,
+    judges,
 )
 
 
@@ -136,3 +139,47 @@ def test_what_cannot_be_judged_is_named():
         importance_weights(np.zeros((3, 1)), np.zeros((3, 2)))
     with pytest.raises(DataError, match="2 losses and 3 weights"):
         dev([1.0, 2.0], [1.0, 2.0, 3.0])
+
+
+class Sorter(torch.nn.Module):
+    """Two classes by the sign of the first column; its features are the columns."""
+
+    def __init__(self, sharp=4.0):
+        super().__init__()
+        self.head = torch.nn.Linear(2, 2, bias=False)
+        self.head.weight.data = torch.tensor([[-sharp, 0.0], [sharp, 0.0]])
+
+    def features(self, x):
+        return x
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+
+def test_the_judges_say_what_each_says_alone_and_read_no_label_of_the_target():
+    draw = torch.Generator().manual_seed(0)
+
+    def split(n, shift=0.0):
+        x = torch.randn(n, 2, generator=draw) + torch.tensor([shift, 0.0])
+        y = (x[:, 0] + 0.3 * torch.randn(n, generator=draw) > 0).long()
+        return Split(x, y, ids=tuple(map(str, range(n))))
+
+    train, valid, target = split(40), split(60), split(80, shift=1.0)
+    model = Sorter().train()
+    says = judges(model, train, valid, target)
+    here, there = (model(s.x).softmax(1).detach() for s in (valid, target))
+    wrong = (here.argmax(1) != valid.y).double()
+    weights = importance_weights(torch.cat([train.x, valid.x]), target.x, at=valid.x, C=0.01)
+    assert says == pytest.approx(
+        {
+            "accuracy at home": 1 - wrong.mean().item(),
+            "entropy": -entropy(there),
+            "information": information(there),
+            "ATC": atc(here, valid.y, there),
+            "DEV": -dev(wrong, weights),
+        }
+    )
+    assert model.training
+    blind = replace(target, y=torch.zeros_like(target.y))
+    assert judges(model, train, valid, blind) == says
+    assert judges(Sorter(0.1), train, valid, target)["entropy"] < says["entropy"]

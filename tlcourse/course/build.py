@@ -6,6 +6,7 @@
 
     python -m tlcourse.course.build            # execute and write both references, all lessons
     python -m tlcourse.course.build 01 --tier pocket
+    python -m tlcourse.course.build --prose    # only new words: where no code changed, keep the outputs
 
 A solution stands between two comment lines in a code cell. The reference keeps it, the learner gets
 `# your turn` in its place:
@@ -166,19 +167,43 @@ def build(taught: Lesson, tier: str) -> Path:
     return path
 
 
+def reword(taught: Lesson, tier: str) -> Path:
+    """Bring a reference's text cells up to the lesson's words; CourseError if any code has changed."""
+    import nbformat
+
+    path = REFERENCES[tier] / taught.notebook
+    found, wanted = nbformat.read(path, as_version=4), notebook(taught, solutions=True)
+    ran = [cell for cell in found.cells if cell.cell_type == "code"]
+    code = [cell.source for cell in wanted.cells if cell.cell_type == "code"]
+    if [cell.source for cell in ran] != code:
+        raise CourseError(
+            f"The code of lesson {taught.number} has changed: execute it, {tier} tier."
+        )
+    results = iter(ran)
+    for cell in wanted.cells:
+        if cell.cell_type == "code":
+            result = next(results)
+            cell.outputs, cell.execution_count = result.outputs, result.execution_count
+    wanted.metadata = found.metadata
+    write(wanted, path)
+    return path
+
+
 def main() -> int:
     import argparse
 
     parser = argparse.ArgumentParser(description="Execute lessons and write their references.")
     parser.add_argument("numbers", nargs="*", help="lessons; all of them if none is named")
     parser.add_argument("--tier", choices=[*REFERENCES, "all"], default="all")
+    parser.add_argument("--prose", action="store_true", help="take over new words, run nothing")
     asked = parser.parse_args()
+    make = reword if asked.prose else build
     chosen = [lesson(number) for number in asked.numbers] or lessons()
     for taught in chosen:
         for tier in REFERENCES if asked.tier == "all" else [asked.tier]:
             print(f"Lesson {taught.number}, {tier} tier")
             try:
-                print(f"wrote {build(taught, tier).relative_to(CLONE)}")
+                print(f"wrote {make(taught, tier).relative_to(CLONE)}")
             except CourseError as error:
                 print(error, file=sys.stderr)
                 return error.exit_code

@@ -43,6 +43,7 @@ from tlcourse.methods.selection import (
     importance_weighted,
     importance_weights,
     information,
+    judges,
 )
 from tlcourse.methods.selftraining import fixmatch, probabilities, pseudo_labels, with_pseudo_labels
 from tlcourse.methods.transfer import (
@@ -99,6 +100,7 @@ __all__ = [
     "importance_weights",
     "information",
     "join",
+    "judges",
     "l2_sp",
     "layer_decay",
     "load_stored",

@@ -10,17 +10,24 @@ From labels of the source, weighed by how much each example looks like the targe
 
 - `importance_weights`, then `importance_weighted` (IWV) or `dev`: an estimate of the target's risk
 
+`judges` asks them all about one model.
+
 Each rests on an assumption that can fail: the first three that confidence keeps its meaning, the last
 that domains differ in which inputs occur, not in what they are called. Try them where labels are known.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tlcourse.errors import CommandError, DataError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tlcourse.data import Split
 
 
 def entropy(probabilities: Any) -> float:
@@ -117,6 +124,37 @@ def dev(losses: Any, weights: Any) -> float:
     covariance = ((weighted - weighted.mean()) * (w - w.mean())).mean()
     eta = -covariance / spread if spread > 0 else 0.0
     return float(weighted.mean() + eta * (w.mean() - 1))
+
+
+def judges(model: nn.Module, train: Split, valid: Split, target: Split) -> dict[str, float]:
+    """What each way of choosing says of a model, by name; larger is better for all of them.
+
+    "accuracy at home" (on valid, the source's), "entropy" (negated), "information", "ATC", and "DEV"
+    (negated, with the 0/1 error; the densities are learned from the model's features of train, valid
+    and target, strongly regularised, C = 0.01). target's labels are not read. Units differ from judge
+    to judge: compare models, not judges.
+    """
+    import torch
+
+    from tlcourse.methods.features import evaluating
+    from tlcourse.methods.selftraining import probabilities
+
+    here, there = probabilities(model, valid).numpy(), probabilities(model, target).numpy()
+    y = np.asarray(valid.y)
+    wrong = (here.argmax(axis=1) != y).astype(float)
+    with torch.no_grad(), evaluating(model):
+        seen = [
+            torch.cat([model.features(rows) for rows in split.x.split(256)])
+            for split in (train, valid, target)
+        ]
+    weights = importance_weights(torch.cat(seen[:2]), seen[2], at=seen[1], C=0.01)
+    return {
+        "accuracy at home": float(1 - wrong.mean()),
+        "entropy": -entropy(there),
+        "information": information(there),
+        "ATC": atc(here, y, there),
+        "DEV": -dev(wrong, weights),
+    }
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:

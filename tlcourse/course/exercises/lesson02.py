@@ -81,7 +81,8 @@ def order_and_speed(both: Any) -> str:
         )
     return (
         f"It learns ⟨{new * 100:.0f} %⟩ of the new task and keeps ⟨{old * 100:.0f} %⟩ of the old one. "
-        "Set it beside the table: what is kept is kept by the rates; the order saves backward passes."
+        "Set it beside the table: what do the rates keep, and what the order? The order saves backward "
+        "passes in any case."
     )
 
 

@@ -1,4 +1,4 @@
-"""Lesson 04, domain adaptation: what to believe, an adversary on a short lead, a choice in earnest."""
+"""Lesson 04, domain adaptation: what to believe, and a choice in earnest."""
 
 from typing import Any
 
@@ -48,43 +48,6 @@ def how_sure_is_sure_enough(believed: Any) -> str:
 
 @exercise(
     "04.2",
-    hints=(
-        "The weight is the fourth argument. At 0.01 the adversary hardly pulls: that should be close to "
-        "source only.",
-        'One run: `adapt(plain[0], stream, "DANN", 0.1)[1]` is its accuracy away.',
-        'All: `{w: adapt(plain[0], stream, "DANN", w)[1] for w in [0.01, 0.1, 1.0, 3.0]}`',
-    ),
-)
-def an_adversary_on_a_short_lead(leads: Any) -> str:
-    """leads: weight of DANN's term → accuracy away."""
-    if not isinstance(leads, dict):
-        wrong("Keep what you measured in a dict: `{0.1: accuracy, 1.0: accuracy, …}`.")
-    tried = {float(weight): _number(accuracy, "an accuracy") for weight, accuracy in leads.items()}
-    if len(tried) < 3:
-        wrong("Two weights make no trend: try three or more, each several times the last.")
-    if not all(0 <= accuracy <= 1 for accuracy in tried.values()):
-        wrong(
-            "An accuracy lies between 0 and 1: `adapt(…)` returns model and accuracy; take `[1]`."
-        )
-    if min(tried) >= 1:
-        wrong("Weight 1 is what hurt. Go down: 0.1, then 0.01.")
-    if len(set(tried.values())) == 1:
-        wrong(
-            "All weights gave the same accuracy. Is the weight handed to `adapt` as its fourth argument?"
-        )
-    best, most = max(tried, key=tried.get), max(tried)
-    if best == most:
-        wrong("The strongest adversary did best here, which is not what hurt above. Are the accuracies "
-              "from away, and is the how `\"DANN\"`? Or try a larger weight still.")  # fmt: skip
-    return (
-        f"⟨{best:g}⟩ does best with ⟨{tried[best] * 100:.1f} %⟩, {most:g} has "
-        f"⟨{tried[most] * 100:.1f} %⟩. On a short lead the adversary does less harm, and may even help. "
-        "But notice how you found out: by the labels of the target, which you do not have."
-    )
-
-
-@exercise(
-    "04.3",
     hints=(
         'Train one model for each weight, as `adapt(data, stream, "MMD", weight)` does, and keep '
         "both things that it returns.",

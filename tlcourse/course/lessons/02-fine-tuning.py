@@ -163,10 +163,13 @@ display(tl.plots.movement({"one rate": plain, "rates by depth": runs[0]}, title=
 kept, paid = tl.measure.paired(depth.old, one_rate.old), tl.measure.paired(depth.new, one_rate.new)
 sentence = "Rates by depth keep more of the old task than one rate does."
 display(tl.claim("02.2", sentence, kept, at_least=tier.pick(pocket=0.10, public=0.0)))
-sentence = "For that they give up at most 5 points of the new task, if any."
-tl.claim("02.3", sentence, paid, at_least=-0.05)
+sentence = "For that they give up at most 10 points of the new task, if any."
+tl.claim("02.3", sentence, paid, at_least=-0.10)
 
 # %% [markdown]
+# We first asked for five points. The mean is well within, but in the public tier five draws of labels scatter too much to
+# promise it. A smaller difference needs more draws, not a kinder reading.
+#
 # ## When: stage by stage
 #
 # **Gradual unfreezing** (Howard & Ruder 2018) trains the head alone at first, then unfreezes one group after the other,
@@ -183,8 +186,9 @@ columns = {"": "text", "new task": share, "second line": share, "old task": shar
 tl.measure.table([(name, m.new, m.second, m.old) for name, m in rows], columns=columns)
 
 # %% [markdown]
-# Disappointed? One expects the careful way to forget less. But order alone does not slow anybody down: a stage that
-# is unfrozen late, at the full rate, runs just as far. Its authors used it *together with* rates by depth (exercise 2).
+# One expects the careful way to forget less. From photographs (the public tier) it does. In the pocket tier it hardly
+# does: order alone slows nobody down, and a stage that is unfrozen late, at the full rate, runs just as far. Its authors
+# used it *together with* rates by depth (exercise 2).
 #
 # ## What bends the features: a head that knows nothing
 #
@@ -225,20 +229,20 @@ tl.measure.table([(name, m.new, m.second, m.old) for name, m in rows], columns=c
 
 # %% [markdown]
 # A fitted head does little harm to the second line. Does plain fine-tuning? **That depends on the features you start
-# from.** In the pocket
-# tier they serve well as they are, and plain fine-tuning spoils them, as in the paper. In the public tier the
-# expectation fails: a backbone of photographs has little to say about scratches, bending it helps on both lines,
-# and the cautious way learns less. Features are worth sparing if they are worth something, so measure *frozen* first.
+# from.** In the pocket tier they serve well as they are, and plain fine-tuning spoils them, as in the paper. In the public
+# tier the expectation fails: a backbone of photographs has little to say about scratches, and to bend it, with care or
+# without, helps on both lines. Features are worth sparing if they are worth something, so measure *frozen* first.
 # The plane below has the whole lesson in one picture; *frozen* is its origin, nothing gained and nothing lost.
 
 # %%
 sentence = "With probe first and rates by depth, the second line is at most 5 points worse than frozen."
 display(tl.claim("02.5", sentence, tl.measure.paired(together.second, frozen.second), at_least=-0.05))
-sentence, threshold = tier.pick(
-    pocket=("On the second line, probe first and rates by depth beat plain fine-tuning.", {"at_least": 0.0}),
-    public=("Not here: on the second line, plain fine-tuning is the better one.", {"at_most": 0.0}),
+careful, plain_ft = together.second, one_rate.second
+sentence, evidence = tier.pick(
+    pocket=("On the second line, probe first and rates by depth beat plain fine-tuning.", (careful, plain_ft)),
+    public=("Not here: on the second line, even plain fine-tuning beats frozen features.", (plain_ft, frozen.second)),
 )
-tl.claim("02.6", sentence, tl.measure.paired(together.second, one_rate.second), **threshold)
+tl.claim("02.6", sentence, tl.measure.paired(*evidence), at_least=0.0)
 
 # %%
 lost = {name: tl.interval([before - a for a in m.old.values], unit="points") for name, m in rows[:-1]}
