@@ -13,7 +13,7 @@ FEWER = {
     "= world(away.train, adabn=True)": "= plain, stream",  # AdaBN's world is not asked for here
     '{"source only": abroad}': "{}",
     "[self_train(data, stream, seed) for seed, data in zip(SEEDS, plain)]": "[(None, 0.5)]",
-    "in LINEUP.items():\n": 'in LINEUP.items():\n    if name not in ("source only", "MMD"):\n        continue\n',
+    "LINEUP.items():\n": "LINEUP.items():\n    if name not in ('source only', 'MMD'): continue\n",
 }
 
 

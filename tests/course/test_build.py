@@ -1,5 +1,7 @@
 """One source, three notebooks."""
 
+import json
+
 import pytest
 
 from tests.course.conftest import SAMPLE
@@ -120,3 +122,22 @@ def test_new_words_are_taken_over_and_outputs_stay(write_lesson, tmp_path, monke
 
     with pytest.raises(CourseError, match="code of lesson 42 has changed"):
         build.reword(write_lesson(SAMPLE.replace("count or 3", "count or 4")), "pocket")
+
+
+def test_what_was_executed_is_taken_over_if_its_claims_held(write_lesson, tmp_path, monkeypatch):
+    taught, place = write_lesson(), tmp_path / "claims" / "42-pocket"
+    monkeypatch.setitem(build.REFERENCES, "pocket", tmp_path / "references")
+    build.write(notebook(taught, solutions=True), place / taught.notebook)
+    with pytest.raises(CourseError, match="run `tlcourse claims --tier pocket` first"):
+        build.take(taught, "pocket", tmp_path / "claims")
+
+    def told(holds: bool) -> None:
+        claim = {"cell": 1, "claim": {"id": "42.1", "holds": holds}}
+        (place / "42-figures.json").write_text(json.dumps({"passed": True, "figures": [claim]}))
+
+    told(holds=False)
+    with pytest.raises(CourseError, match="42.1 failed. Nothing was taken over"):
+        build.take(taught, "pocket", tmp_path / "claims")
+    assert not (tmp_path / "references").exists()
+    told(holds=True)
+    assert build.take(taught, "pocket", tmp_path / "claims").exists()

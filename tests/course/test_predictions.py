@@ -158,7 +158,7 @@ SENTENCES = [
     (
         {"a": 0.35, "b": 0.82},
         BOTH,
-        "“b” is ahead of “a”, as expected, but by 45 points and not by 47",
+        "“b” is above “a”, as expected, but by 45 points and not by 47",
     ),
     (
         {"a": 0.35, "b": 0.5},
@@ -171,9 +171,14 @@ SENTENCES = [
         BOTH,
         "“a” came out 54 points lower than guessed and “b” 31 points higher.",
     ),
-    ({"a": 0.9, "b": 0.5}, BOTH, "The guess had “a” ahead, and it is “b”."),
-    ({"a": 0.5, "b": 0.5}, BOTH, "The guess had “a” and “b” level; “b” is ahead."),
-    ({"a": 0.1, "b": 0.2, "c": 0.9}, {"a": 0.3, "b": 0.4, "c": 0.8}, "“c” is ahead was right."),
+    ({"a": 0.9, "b": 0.5}, BOTH, "The guess had “a” highest, and it is “b”."),
+    ({"a": 0.5, "b": 0.5}, BOTH, "The guess had “a” and “b” level; “b” is highest."),
+    ({"a": 0.1, "b": 0.2, "c": 0.9}, {"a": 0.3, "b": 0.4, "c": 0.8}, "“c” is highest was right."),
+    (
+        {"a": 0.3, "b": 0.9},
+        {"a": NEAR, "b": interval([0.3, 0.5, 0.6])},
+        "“b” came out highest, but its interval overlaps that of “a”.",
+    ),
     ({"a": 0.405}, {"a": 0.4}, "“a” came out as guessed, to the point."),
     ({"a": 0.5}, {"a": float("nan")}, "as no number"),
 ]

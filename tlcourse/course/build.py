@@ -6,6 +6,7 @@
 
     python -m tlcourse.course.build            # execute and write both references, all lessons
     python -m tlcourse.course.build 01 --tier pocket
+    python -m tlcourse.course.build --from out/claims      # what `tlcourse claims` has executed
     python -m tlcourse.course.build --prose    # only new words: where no code changed, keep the outputs
 
 A solution stands between two comment lines in a code cell. The reference keeps it, the learner gets
@@ -29,6 +30,7 @@ import hashlib
 import re
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,11 +162,37 @@ def build(taught: Lesson, tier: str) -> Path:
             tier,
             progress=lambda n, of, cell, s: print(f"  [{n}/{of}] {s:6.1f} s  {first_line(cell)}"),
         )
-    if run.failure or (found := faults(run.notebook)):
-        raise CourseError(f"Lesson {taught.number}, {tier}: {run.failure or '; '.join(found)}")
+    if run.failure:
+        raise CourseError(f"Lesson {taught.number}, {tier}: {run.failure}")
+    return keep(run.notebook, taught, tier)
+
+
+def keep(executed: "NotebookNode", taught: Lesson, tier: str) -> Path:
+    """Make an executed lesson its tier's reference; CourseError if it is not fit to be shown."""
+    if found := faults(executed):
+        raise CourseError(f"Lesson {taught.number}, {tier}: {'; '.join(found)}")
     path = REFERENCES[tier] / taught.notebook
-    write(for_reference(run.notebook, tier), path)
+    write(for_reference(executed, tier), path)
     return path
+
+
+def take(taught: Lesson, tier: str, folder: Path) -> Path:
+    """Make a reference of what `tlcourse claims` has executed in folder/NN-tier, if all claims held."""
+    import json
+
+    import nbformat
+
+    place = folder / f"{taught.number}-{tier}"
+    figures = place / f"{taught.number}-figures.json"
+    if not figures.exists():
+        raise CourseError(f"There is no {figures}: run `tlcourse claims --tier {tier}` first.")
+    told = json.loads(figures.read_text("utf-8"))
+    claims = (figure["claim"] for figure in told["figures"] if "claim" in figure)
+    failed = [claim["id"] for claim in claims if not claim["holds"]]
+    if failed or not told["passed"]:
+        why = f"{', '.join(failed)} failed" if failed else told["failure"]
+        raise CourseError(f"Lesson {taught.number}, {tier}: {why}. Nothing was taken over.")
+    return keep(nbformat.read(place / taught.notebook, as_version=4), taught, tier)
 
 
 def reword(taught: Lesson, tier: str) -> Path:
@@ -196,8 +224,13 @@ def main() -> int:
     parser.add_argument("numbers", nargs="*", help="lessons; all of them if none is named")
     parser.add_argument("--tier", choices=[*REFERENCES, "all"], default="all")
     parser.add_argument("--prose", action="store_true", help="take over new words, run nothing")
+    parser.add_argument(
+        "--from", dest="folder", type=Path, help="of `tlcourse claims`; run nothing"
+    )
     asked = parser.parse_args()
     make = reword if asked.prose else build
+    if asked.folder:
+        make = partial(take, folder=asked.folder)
     chosen = [lesson(number) for number in asked.numbers] or lessons()
     for taught in chosen:
         for tier in REFERENCES if asked.tier == "all" else [asked.tier]:

@@ -80,16 +80,21 @@ def _order(guess: Mapping[str, float], came: Mapping[str, "Interval | float"], u
     if not all(map(math.isfinite, means.values())):
         return ""
     best, said_best = max(means, key=means.get), max(means, key=lambda name: guess[name])
+    close = [name for name in means if name != best and _high(came[name]) >= _low(came[best])]
+    if close:
+        return (
+            f"{_quoted(best)} came out highest, but its interval overlaps that of {_listed(close)}."
+        )
     tied = [name for name in means if guess[name] == guess[said_best]]
     if len(tied) > 1:
-        return f"The guess had {_listed(tied)} level; {_quoted(best)} is ahead."
+        return f"The guess had {_listed(tied)} level; {_quoted(best)} is highest."
     if best != said_best:
-        return f"The guess had {_quoted(said_best)} ahead, and it is {_quoted(best)}."
+        return f"The guess had {_quoted(said_best)} highest, and it is {_quoted(best)}."
     if len(means) > 2:
-        return f"That {_quoted(best)} is ahead was right."
+        return f"That {_quoted(best)} is highest was right."
     other = next(name for name in means if name != best)
     expected, was = (apart(of[best] - of[other], unit) for of in (guess, means))
-    lead = f"{_quoted(best)} is ahead of {_quoted(other)}, as expected"
+    lead = f"{_quoted(best)} is above {_quoted(other)}, as expected"
     return (
         f"{lead}, by {was}." if expected == was else f"{lead}, but by {was} and not by {expected}."
     )
@@ -115,6 +120,14 @@ def _and(words: list[str]) -> str:
 
 def _mean(value: "Interval | float") -> float:
     return float(getattr(value, "mean", value))
+
+
+def _low(value: "Interval | float") -> float:
+    return value.low if _wide(value) else _mean(value)
+
+
+def _high(value: "Interval | float") -> float:
+    return value.high if _wide(value) else _mean(value)
 
 
 def _wide(value: "Interval | float") -> bool:

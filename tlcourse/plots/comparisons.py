@@ -70,7 +70,7 @@ def bars(
         axes.spines["bottom"].set_visible(False)
         axes.set_xticks([])
     said = [f"{name} ⟨{value.text}⟩" for name, value in measured.items()]
-    return Picture(figure, f"{title or 'Comparison'}: {enumerated(said)}.")
+    return Picture(figure, f"{title or 'Comparison'}: {enumerated(said, at_most=12)}.")
 
 
 def confusion(matrix: Any, classes: Sequence[str], *, title: str | None = None) -> Picture:

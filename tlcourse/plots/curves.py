@@ -20,6 +20,7 @@ from tlcourse.plots.style import (
     percent_axis,
     sheet,
     styled,
+    with_room,
 )
 from tlcourse.plots.timelines import Course, Line, course_of
 from tlcourse.session.commands import (
@@ -94,6 +95,7 @@ def curves(
                           fontsize=8.5, color=INK, bbox=on_paper)  # fmt: skip
         accuracy.set_title(f"{_SPLITS.get(split, split)} accuracy", pad=14)
         accuracy.set(xlabel="step", xlim=loss.get_xlim())
+        with_room(accuracy, "percent")
         percent_axis(accuracy.yaxis)
         low, high = loss.get_xlim()
         for marks in _grouped(listed, gap=(high - low) / 25):

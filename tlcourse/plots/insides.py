@@ -21,6 +21,7 @@ def filters(model: "nn.Module", *, title: str | None = None) -> Picture:
     Grey is a weight of zero; each filter's largest weight reaches white or black, or a full colour.
     """
     weights, path = _first_convolution(model)
+    dead = int((np.abs(weights).max((1, 2, 3)) < 1e-6).sum())
     weights = weights / np.maximum(np.abs(weights).max((1, 2, 3), keepdims=True), 1e-12)
     colourful = np.square(weights - weights.mean(1, keepdims=True)).mean((1, 2, 3))
     colourful /= np.maximum(np.square(weights).mean((1, 2, 3)), 1e-12)
@@ -34,11 +35,11 @@ def filters(model: "nn.Module", *, title: str | None = None) -> Picture:
             axis.imshow(weights[at].transpose(1, 2, 0) / 2 + 0.5, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
             framed(axis, "#C9CCCE", width=0.8)
-    grey = int((colourful < 0.1).sum())
+    grey, blank = int((colourful < 0.1).sum()) - dead, f", ⟨{dead}⟩ to nothing" if dead else ""
     return Picture(
         figure,
         f"{title}: the {count} filters of {path}, {height} × {width} pixels each; ⟨{grey}⟩ of them "
-        f"answer to light and dark, the others to colour.",
+        f"answer to light and dark{blank}, the others to colour.",
     )
 
 

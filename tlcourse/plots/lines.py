@@ -18,6 +18,7 @@ from tlcourse.plots.style import (
     sheet,
     styled,
     unit_axis,
+    with_room,
 )
 
 Measurement = Interval | float | Sequence[float]
@@ -75,13 +76,17 @@ def lines(
             )
         _scale(axes, place, log=log, words=bool(words))
         axes.set(xlabel=x, ylabel=f"{y} (points)".strip() if unit == "points" else y)
+        with_room(axes, unit)
         unit_axis(axes.yaxis, unit, max(map(abs, means)))
         if chance is not None:
             axes.axhline(chance, color=MUTED, linewidth=1.2, linestyle=(0, (2, 2)))
             axes.set_ylim(min(0, *means), None)
         _name_ends(axes, drawn, max(place.values()), chance)
     last = [(name, *list(points.items())[-1]) for name, points in drawn.items()]
-    ends = [f"{name} ⟨{point.text.split(' (')[0]}⟩ at {at}" for name, at, point in last]
+    ends = [
+        f"{name} ⟨{point.text.split(' (')[0]}⟩ at {at if words else _plain(at)}"
+        for name, at, point in last
+    ]
     what = f"{y or 'values'} by {x}"
     return Picture(figure, f"{title or what[0].upper() + what[1:]}: {enumerated(ends)}.")
 
@@ -119,6 +124,11 @@ def common_unit(series: Mapping[str, Mapping[Any, Measurement]], unit: str | Non
     return next(iter(found), "percent")
 
 
+def _plain(number: float) -> str:
+    """A position as one reads it: 10,000,000 rather than 1e+07."""
+    return f"{number:,.0f}" if abs(number) >= 1e4 else f"{number:g}"
+
+
 def _scale(axes: Axes, place: Mapping[Any, float], *, log: bool, words: bool) -> None:
     """The x axis, marked where something was measured, as far as the marks do not crowd."""
     spots = sorted(place.items(), key=lambda pair: pair[1])
@@ -133,7 +143,7 @@ def _scale(axes: Axes, place: Mapping[Any, float], *, log: bool, words: bool) ->
     room = (at[-1] - at[0]) or 1
     kept, reach = [], -np.inf
     for (name, spot), here in zip(spots, at, strict=True):
-        text = folded(str(name), 90) if words else f"{name:g}"
+        text = folded(str(name), 90) if words else _plain(name)
         wide = room * (max(map(len, text.split("\n"))) * 7 + 8) / 520 / 2
         if words or here - wide >= reach:
             kept.append((spot, text))

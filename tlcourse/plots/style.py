@@ -141,6 +141,13 @@ def percent_axis(axis: Any) -> None:
     axis.set_major_formatter(lambda value, _: f"{value * 100:g} %")
 
 
+def with_room(axes: Any, unit: str) -> None:
+    """At least ten points from bottom to top: a closer look would show nothing but noise."""
+    low, high = axes.get_ylim()
+    if unit in ("percent", "points") and (room := 0.1 - (high - low)) > 0:
+        axes.set_ylim(low - room / 2, high + room / 2)
+
+
 def unit_axis(axis: Any, unit: str, size: float, *, sign: str = "+") -> None:
     """Numbers about as large as `size` in a unit of `tlcourse.measure.units` on an axis. sign: "+" if
     points above zero shall have it."""

@@ -54,18 +54,21 @@ def what_a_label_is_worth(curve: Any) -> str:
     hints=(
         "What the run lacks in steps it needs in rate: the best one lies above that of a long run.",
         "Go up by threes, from well below to well above: 3e-4, 1e-3, 3e-3, …",
-        "`rates = {lr: train_head(12, lr).accuracy for lr in [3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]}`",
+        "`rates = {lr: train_head(12, lr).valid_accuracy "
+        "for lr in [3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]}`",
     ),
 )
 def in_a_hurry(rates: Any) -> str:
-    """rates: learning rate → test accuracy after 12 steps."""
+    """rates: learning rate → validation accuracy after 12 steps."""
     if not isinstance(rates, dict):
         wrong("Keep what you measured in a dict: `{1e-3: accuracy, 3e-3: accuracy, …}`.")
     tried = {float(lr): float(accuracy) for lr, accuracy in rates.items()}
     if len(tried) < 3:
         wrong("Two points are no search: try three rates or more, each about three times the last.")
     if not all(0 <= accuracy <= 1 for accuracy in tried.values()):
-        wrong("An accuracy lies between 0 and 1: take `train_head(12, lr).accuracy` as it is.")
+        wrong(
+            "An accuracy lies between 0 and 1: take `train_head(12, lr).valid_accuracy` as it is."
+        )
     if len(set(tried.values())) == 1:
         wrong("All rates did equally well, which they do not. Does each run get its own `lr`?")
     best = max(tried, key=tried.get)
@@ -74,9 +77,9 @@ def in_a_hurry(rates: Any) -> str:
     if best == min(tried):
         wrong("The lowest rate did best, so you do not know yet where the best one is: go down.")
     return (
-        f"The best of them is ⟨{best:g}⟩ with ⟨{tried[best] * 100:.1f} %⟩, and you know that it is, "
-        "because you have seen it get worse on both sides. That is all there is to choosing a rate: "
-        "by factors, not by steps, and until the best one has a worse one on either side."
+        f"The best of them is ⟨{best:g}⟩ with ⟨{tried[best] * 100:.1f} %⟩, and it gets worse on both "
+        "sides. How much of that is luck, other draws of labels would tell. That is all there is to "
+        "choosing a rate: by factors, not by steps, until the best one has a worse one on either side."
     )
 
 

@@ -39,12 +39,15 @@ def the_price_of_a_point(prices: Any) -> str:
             "its own weight, does it start from `held(…)`, and is the pair (old, new), "
             "in this order?"
         )
+    won = f"From the softest to the stiffest spring the old task wins ⟨{kept * 100:.1f} points⟩ and the"
+    if paid <= 0:
+        return (
+            f"{won} new one paid nothing. So far the spring is free: a stiffer one may still be. Its "
+            "price begins where the new task's accuracy begins to fall."
+        )
     return (
-        f"From the softest to the stiffest spring the old task wins ⟨{kept * 100:.1f} "
-        "points⟩ and the new "
-        f"one pays ⟨{paid * 100:.1f} points⟩. One number buys the one with the other, so "
-        "choose it by what "
-        "a mistake costs in each task, and not by the new task's accuracy alone."
+        f"{won} new one pays ⟨{paid * 100:.1f} points⟩. One number buys the one with the other, so "
+        "choose it by what a mistake costs in each task, and not by the new task's accuracy alone."
     )
 
 

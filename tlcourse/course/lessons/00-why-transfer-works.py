@@ -57,7 +57,7 @@ tl.plots.photos(data.train, data.classes, title=data.title)
 # ## One curve for each way
 #
 # The same test pictures for all; a *seed* draws which training pictures carry labels. Three seeds each, because with
-# few labels the draw is half of the result.
+# few labels much depends on the draw. In the public tier the network from scratch has another architecture.
 
 # %%
 MODEL = tier.pick(pocket="pocket-resnet", public="mobilenetv2")
@@ -76,8 +76,8 @@ scratch = {
 }
 
 # %% [markdown]
-# A frozen backbone says the same about a picture every time. So we ask it once about every picture, keep the answers,
-# and train as many heads on them as we like.
+# The last layer is the network's *head*, all the rest its *backbone*. A frozen backbone says the same about a picture
+# every time. So we ask it once about every picture, keep the answers, and train as many heads on them as we like.
 
 # %%
 cached = tl.features(tl.load_model(MODEL, classes=data.classes), data)
@@ -103,9 +103,10 @@ tl.plots.label_efficiency(curves, chance=1 / len(data.classes), title="What labe
 guess.outcome({"from scratch": scratch[10], "frozen": frozen[10], "fine-tuned": tuned[10]})
 
 # %% [markdown]
-# Read the figure sideways as well: draw a level line from a point of the lowest curve to the highest one. The distance is
-# what the past is worth, in labels. (Would more steps save the network from scratch? Try it: `train(SCRATCH, 40, 0,
-# pretrained=False, steps=400, lr=3e-3)`.)
+# Read the figure sideways as well: draw a level line from a point of the lowest curve to the highest one. The distance
+# is what the past is worth, in labels. If even one label beats that point, it is worth more than the figure can show.
+# (Would more steps save the network from scratch? Try it: `train(SCRATCH, 40, 0, pretrained=False, steps=400,
+# lr=3e-3)`.)
 #
 # Does the fine-tuned network beat the frozen one? With few labels and few steps it need not: its new head begins at random, and drags
 # good features about. What to do against that is the question of lesson 02.
@@ -131,8 +132,8 @@ tl.claim(
 # %% [markdown]
 # ## What did it bring along?
 #
-# Nobody told it about your classes. Its first layer looks at the pixels through these small filters. Edges in all
-# directions, and contrasts of colour: whatever a picture shows, it begins like that. Random weights begin with noise.
+# Nobody told it about your classes. Its first layer looks at the pixels through these small filters, for edges and
+# contrasts of colour: they serve whatever a picture shows. A filter that is grey all over has died, and sees nothing.
 
 # %%
 backbone = tl.load_model(MODEL, classes=data.classes)
@@ -178,8 +179,8 @@ depth = {f"near: {NEAR}": probes_by_depth(near), f"far: {FAR}": probes_by_depth(
 tl.plots.lines(depth, x="stage, from input to output", title=f"{STUDENT}: what a probe makes of each stage")
 
 # %% [markdown]
-# For the near task every stage adds something. For the far one the last stages take something away: they have learned to ignore what
-# did not matter *there*, and it may matter *here*.
+# For the near task the last stage still adds something. For the far one it takes something away: it has learned to
+# ignore what did not matter *there*, and it may matter *here*.
 
 # %%
 near_by, far_by = depth.values()
@@ -202,8 +203,7 @@ tl.claim(
 # %% [markdown]
 # ## Your hand on the run
 #
-# A frozen backbone is safe, and it is a ceiling. Start with everything frozen but the head, and decide **how deep** to let the
-# training reach. In the cockpit:
+# Start with everything frozen but the head, and decide **how deep** to let the training reach. In the cockpit:
 #
 # - Let it run until the accuracy stops rising. That is what the past alone is worth.
 # - **Unfreeze** the last stage at a tenth of the head's rate. A *twin*, an untouched copy of the run, goes on without you: the distance
@@ -245,9 +245,9 @@ labels_needed = min(reached, default=None)
 tl.check("00.1", {"answer": labels_needed, "frozen": frozen, "scratch": scratch})
 
 # %% [markdown]
-# **2. Whose past?** A past is worth something if it resembles your task. Measure the frozen accuracy on the near task, ten labels a class, of
-# the network above and of the same network with random weights (`pretrained=False`): what does an architecture
-# know before it has seen anything? Give a dict `{"pre-trained": …, "random": …}` of accuracies.
+# **2. Whose past?** Measure the frozen accuracy on the near task, ten labels a class, of `STUDENT` and of the same network
+# with random weights (`pretrained=False`): what does an architecture know before it has seen anything? Give a dict
+# `{"pre-trained": …, "random": …}` of accuracies.
 
 # %%
 whose = ...  # your turn
@@ -264,6 +264,6 @@ tl.check("00.2", whose)
 # %% [markdown]
 # ## What to take home
 #
-# - A pre-trained backbone is worth labels: with few of your own, it is the best-paid hour of the project.
+# - A pre-trained backbone is worth labels: with it, a quarter of them did better than all of them without.
 # - It brings along a way of seeing. How much of it serves you depends on how near its past is to your task.
-# - Before you fine-tune, probe: the stage where the curve turns tells how deep to go.
+# - Before you fine-tune, probe: the stage where the curve turns is where the past stops serving you.

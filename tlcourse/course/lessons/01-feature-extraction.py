@@ -115,7 +115,8 @@ tl.plots.bars(heads, title=f"Four heads on a frozen backbone, {LABELS} labels a 
 # %% [markdown]
 # ## And without the backbone's past?
 #
-# The same labels for a small network that starts from random weights and trains all of its parameters.
+# The same labels for a network that starts from random weights and trains all of its parameters; in the public tier one
+# of another architecture, on smaller pictures.
 
 # %%
 SCRATCH = tier.pick(pocket="pocket-resnet", public="timm/resnet10t")
@@ -168,7 +169,7 @@ tl.plots.mistakes(data.test, head.predict(few[0].test), data.classes, sureness=s
 # training and returns at once. While it runs, try in the cockpit:
 #
 # - **Turn the head's learning rate** up by ten, then down again. When does the loss stop falling, when does it jump?
-# - **Augment**: the training pictures are shifted, turned and relit. The training loss rises. Does the accuracy?
+# - **Augment**: the training pictures are shifted, turned and relit. Does the training loss rise? Does the accuracy?
 # - **Unfreeze a stage** at a small rate, and look at how far its weights move. (Lesson 02 is all about this.)
 # - **Pause**, think, **resume**.
 #
@@ -200,7 +201,7 @@ tl.plots.curves(run, title="The run, and every hand on it")
 #
 # As long as the backbone is frozen and nothing is augmented, every step asks it the same questions again. Train the
 # same head on the cached features instead, on the same batches: same answer, other bill. (The cached run is so short
-# that we time it five times and keep the best, so that a busy neighbour does not spoil the comparison.)
+# that we time it five times and keep the best: whatever else the machine does would spoil the comparison.)
 
 # %%
 STEPS = 24
@@ -294,15 +295,15 @@ tl.check("01.1", curve)
 
 # %% [markdown]
 # **2. In a hurry.** On cached features a run takes no time, so you can afford to be wrong. `train_head(12, lr)` has half
-# the steps of the one above. Which learning rate makes the most of them? Answer with what you measured,
-# `{rate: accuracy, …}`.
+# the steps of the one above. Which learning rate makes the most of them, on the validation pictures? (The test
+# pictures are for the end, not for choosing.) Answer with `{rate: accuracy, …}`.
 
 # %%
 rates = ...  # your turn
 # SOLUTION
-rates = {lr: train_head(12, lr).accuracy for lr in [3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]}
+rates = {lr: train_head(12, lr).valid_accuracy for lr in [3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]}
 by_name = {f"lr {lr:g}": accuracy for lr, accuracy in rates.items()}
-display(tl.plots.bars(by_name, title="Test accuracy after 12 steps"))
+display(tl.plots.bars(by_name, title="Validation accuracy after 12 steps"))
 # END
 tl.check("01.2", rates)
 
@@ -325,6 +326,6 @@ tl.check("01.3", moved)
 # %% [markdown]
 # ## What to take home
 #
-# - Before you fine-tune anything, freeze everything and train a linear head: seconds of work, often most of the gain.
+# - Before you fine-tune anything, freeze everything and train a linear head: that is the line to beat.
 # - Cache the features unless you need augmentation; then try heads, rates and seeds for free.
 # - Frozen is not frozen while BatchNorm is in train mode. Check it with a fingerprint, not with hope.

@@ -284,7 +284,7 @@ tl.claim("02.7", "A head that is fitted again gets back at least 10 points of th
 run = tl.Session(
     start(solved=True),
     draws[0],
-    steps=tier.pick(pocket=80, public=80),
+    steps=tier.pick(pocket=60, public=80),
     lr=1e-4,
     freeze="backbone",
     batch_size=16,

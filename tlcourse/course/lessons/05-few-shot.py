@@ -51,7 +51,7 @@ guess
 # exams, called *episodes* (Vinyals et al. 2016). In a **5-way 1-shot** episode five classes are drawn, one example
 # of each is given (the *support*), and the rest are questions (the *queries*).
 #
-# The alphabets are divided: the network may learn from the first lot. All exams are about the others.
+# The alphabets are divided: the network learns from the first lot, and is judged by the others.
 
 # %%
 DATA = tier.pick(pocket="glyphs", public="omniglot")
@@ -68,10 +68,11 @@ tl.plots.photos(task.test, task.classes, rows=3, per_row=5, title="The questions
 # %% [markdown]
 # ## Learning to compare
 #
-# Nobody can learn a character from one picture, from nothing. But one can learn *what makes two pictures the same character*, on
-# other characters. A **prototypical network** does just that (Snell et al. 2017): in every training step it sits an exam.
-# The features of a class's examples are averaged to its **prototype**, each query goes to the nearest one, and what goes
-# wrong moves the backbone. In the next step other characters are asked. No character is there often enough to be learnt by heart.
+# Nobody can learn a character from one picture, from nothing. But one can learn *what makes two pictures the same
+# character*, on other characters. A **prototypical network** does just that (Snell et al. 2017): in every training step
+# it sits an exam. The features of a class's examples are averaged to its **prototype**, each query goes to the nearest
+# one, and what goes wrong moves the backbone. In the next step other characters are asked, so it is better to compare
+# than to learn by heart.
 
 # %%
 STEPS = tier.pick(pocket=250, public=400)
@@ -91,9 +92,9 @@ def seen_by(model, data):
     return replace(data, test=features(model, data.test))
 
 # %% [markdown]
-# Sixty exams of characters that it has never seen, and sixty of its own alphabets (other pictures). For comparison: prototypes of
-# bare pixels, and the same network before it learnt anything. Below, one exam as it sees it: a question to the left, then the five
-# examples, the most similar one first.
+# Sixty exams of characters that it has never seen, and sixty of its own alphabets (other pictures). For comparison:
+# prototypes of bare pixels, and the same network before it learnt anything. Below, one exam as it sees it: four
+# questions to the left, and beside each the five examples, the most similar one first.
 
 # %%
 def pixels(split):
@@ -133,7 +134,8 @@ tl.plots.neighbours(features(net, task), task, [0, 4, 8, 12], k=5, title="One ex
 # - **Freeze** all stages but the last. How much of the gain is left?
 # - **Turn the rate** of the backbone up by ten. When does it forget what it brought along? **Rewind** to before.
 #
-# The run's own head takes a small exam along; the backbone learns nothing from that. (Where no browser is, a recorded hand steers.)
+# The run's own head takes a small exam along; the backbone learns nothing from that. (Without a browser, a recorded
+# hand steers.)
 
 # %%
 forty = episode(pool, ways=40, shots=1, queries=4)
@@ -179,8 +181,8 @@ ways_to_use["fine-tuning"] = tl.interval([fine_tuned(number) for number in range
 tl.plots.bars(ways_to_use, title="Five characters, five pictures of each (guessing: 20 %)")
 
 # %% [markdown]
-# A mean takes no time to train, and has nothing to set wrong. Whatever is longer than its bar here has to pay for twenty steps
-# through the network, in every exam anew.
+# A mean takes no time to train, and has nothing to set wrong. Fine-tuning pays for twenty steps through the network, in
+# every exam anew. Before you call it better, look how far the intervals of eight exams overlap.
 #
 # ## Now texts
 #
@@ -221,24 +223,18 @@ tl.claim(
 # %% [markdown]
 # ## What we expected, and what came out
 #
-# We had written down what is often said: *with one example prototypes beat a linear probe; with twenty they lose.* The second half
-# is true. The first is not, at least not of this probe, which is trained to its optimum with a penalty on large weights. It also sees
-# what all ten examples have in common, and looks past it, where a prototype keeps it. A linear layer that begins at random and is stopped after a few
-# steps is another matter: that one often loses. So whoever says "linear probe" has to say how it was trained.
+# We had written down what is often said: *with one example prototypes beat a linear probe; with twenty they lose.* The
+# second half is true. The first is not, at least not of this probe, which is trained to its optimum with a penalty on
+# large weights. It also sees what all ten examples have in common, and looks past it, where a prototype keeps it. A
+# linear layer that begins at random and is stopped after a few steps is another classifier. So whoever says "linear
+# probe" has to say how it was trained.
 
 # %%
-tl.claim(
-    "05.3",
-    "With twenty examples a class, a linear probe is at least one point ahead of prototypes.",
-    tl.measure.paired(curves["logistic"][20], curves["prototypes"][20]),
-    at_least=0.01,
-)
-tl.claim(
-    "05.4",
-    "With one, trained to its optimum, it is no more than 2 points behind them.",
-    tl.measure.paired(curves["logistic"][1], curves["prototypes"][1]),
-    at_least=-0.02,
-)
+lead = {shots: tl.measure.paired(curves["logistic"][shots], curves["prototypes"][shots]) for shots in SHOTS}
+sentence = "With twenty examples a class, a linear probe is at least one point ahead of prototypes."
+display(tl.claim("05.3", sentence, lead[20], at_least=0.01))
+sentence = "With one, trained to its optimum, it is no more than 2 points behind them."
+tl.claim("05.4", sentence, lead[1], at_least=-0.02)
 
 # %% [markdown]
 # ## More out of five: pairs
@@ -270,14 +266,15 @@ rows += [("difference, exam by exam", tl.measure.paired(by_pairs, frozen))]
 tl.measure.table(rows, columns={"a linear probe on": "text", "right": tl.measure.measured("percent")})
 
 # %% [markdown]
-# Here, too, we had written down what we expected: pairs win. On our own tickets they gained several points in every trial of ours. On the bank's
-# questions, where the frozen probe is far better to begin with, they gained nothing that so few exams could tell from chance. So that
-# is no claim: it is a method to try, and to measure on *your* texts.
+# Here, too, we had written down what we expected: pairs win. On our own tickets they did. On the bank's questions,
+# where the frozen probe is far better to begin with, they gained nothing that so few exams could tell from chance. So
+# that is no claim: it is a method to try, and to measure on *your* texts.
 #
 # ## And no example at all?
 #
-# The encoder puts sentences that mean alike close together. So describe each class in a sentence, and let a message belong to
-# the description it is closest to. That is **zero-shot** classification; the descriptions are the whole classifier.
+# The encoder puts sentences of similar meaning close together. So describe each class in a sentence, and let a message
+# belong to the description it is closest to. That is **zero-shot** classification; the descriptions are the whole
+# classifier.
 
 # %%
 SAID = WORDS[texts.name]  # ours, written before any of them was tried
@@ -299,7 +296,7 @@ tl.claim(
 # Now you write them. Each field is a class; a line is a description, several lines are averaged. A pause in typing is enough: only what you
 # changed is embedded, and everything below is new. These are the *validation* messages: who edits until the test set is happy has no test set any more.
 #
-# - Find the class with the shortest bar. Whom is it taken for? Write what tells the two apart.
+# - Find the class with the shortest bar. What is it taken for? Write what tells the two apart.
 # - Write like a customer, then like a dictionary. Which is understood better? Try the bare name.
 # - Move the **temperature**: the bars get surer or less sure. Does any answer change?
 
@@ -308,8 +305,9 @@ board = tl.Descriptions(minilm, cached, SAID)
 board
 
 # %% [markdown]
-# What a hand types is a plain call, too. Here are three edits of ours, each of which seemed a good idea. An edit is judged by few messages, so
-# its number wobbles; and we chose by these very messages. What is left of all of them on the test set?
+# What a hand types is a plain call, too. Here are three edits of ours, each of which seemed a good idea. An edit is
+# judged by few messages, so its number wobbles; and we chose by these very messages. What is left of all of them on the
+# test set? (The examples' bars are of the exams above, which ask other messages.)
 
 # %%
 EDITS = tier.pick(
@@ -330,20 +328,20 @@ overview = {
     "descriptions, as they are now": board.measure(cached.test),
 }
 overview = {name: tl.interval([share]) for name, share in overview.items()}
-overview |= {f"{n} examples of each": curves["logistic"][n] for n in SHOTS[:4]} | {"5 examples, by pairs": by_pairs}
+overview |= {f"{n} of each": curves["logistic"][n] for n in SHOTS[:4]} | {"5 of each, by pairs": by_pairs}
 tl.plots.bars(overview, title="Ten intents: what words are worth in examples")
 
 # %%
 guess.outcome({
     "one picture of each of 5": shown["prototypical network"],
-    "five texts of each of 10": by_pairs,
+    "five texts of each of 10": curves["logistic"][5],
     "descriptions of 10": by_words.accuracy(cached.test),
 })
 
 # %% [markdown]
-# **Further on the same road.** CLIP (Radford et al. 2021) was trained on pictures with their captions, so that a sentence describes
-# pictures, too: "a photo of a cat" is a classifier. Large language models take the description *and* some examples in one
-# prompt, and no weight moves: *in-context learning* (Brown et al. 2020). Both belong to the gpu tier; neither runs here.
+# **Further on the same road.** CLIP (Radford et al. 2021) was trained on pictures with their captions, so that a
+# sentence describes pictures, too: "a photo of a cat" is a classifier. Large language models take the description *and*
+# some examples in one prompt, and no weight moves: *in-context learning* (Brown et al. 2020). Neither runs here.
 #
 # ## Exercises
 #
@@ -380,6 +378,6 @@ tl.check("05.2", board)
 # %% [markdown]
 # ## What to take home
 #
-# - None: describe the classes in the words of those who write to you. That beats guessing by far, and takes a minute.
+# - None: describe the classes in the words of those who write to you. That beats guessing by far, and takes no label.
 # - A few: a linear probe on frozen features, at once. Training the encoder by pairs may add to it, or may not: measure it.
 # - One draw proves nothing. Judge few-shot methods by many small exams, and never edit by the test set.

@@ -138,11 +138,11 @@ tl.claim(
 )
 
 # %% [markdown]
-# We had asked for 5 points in both tiers before looking. Turned digits refused: a turned picture has as much ink as before, so
-# its statistics hardly differ. From photo to sketch nearly everything does.
+# We had asked for 5 points in both tiers before looking. Turned digits refused: a turned picture has as much ink as
+# before. A sketch has little in common with a photo.
 #
 # No penalty on weights can see that. So from here on the statistics are held: timm's `freeze_batch_norm_2d` makes each
-# BatchNorm a fixed scale and shift. That has a price, which you will see: the new task would have liked its own.
+# BatchNorm a fixed scale and shift. What that changes, the point *statistics held* shows.
 #
 # ## Five remedies
 #
@@ -150,7 +150,8 @@ tl.claim(
 # - **Freezing**: the backbone stays, the head alone learns.
 # - **L2-SP** (Li et al. 2018): a spring on every weight, tied to where it was.
 # - **EWC**, elastic weight consolidation (Kirkpatrick et al. 2017): the same springs, but a weight's is as stiff as the
-#   old task was sensitive to it. The measure is the *Fisher information*: the mean squared gradient of the model's own answers.
+#   old task was sensitive to it. The measure is the *Fisher information*: the mean squared gradient of the model's own
+#   answers to old pictures.
 # - **Replay**: five old pictures of each class are kept, and every step sees some of them too.
 
 # %%
@@ -189,8 +190,9 @@ display(tl.plots.plane(prices, title="What each way gained and cost"))
 guess.outcome({name: lost(came[name]) for name in ["plain fine-tuning", "EWC", "replay"]})
 
 # %% [markdown]
-# Read the plane like a price list. A point to the right of and above another one is better in both; what remains is a front
-# on which every point of the old task is paid for with some of the new. The humble ways lie nearer to it than one expects.
+# Read the plane like a price list. A point to the right of and above another one is better in both; what remains is a
+# front on which every point of the old task is paid for with some of the new. Are the humble ways, freezing and a small
+# rate, on it?
 
 # %%
 def keeps_more(name: str, than: str = "plain fine-tuning"):
@@ -244,9 +246,9 @@ tl.plots.curves(run, title="The old task under your hand")
 # %% [markdown]
 # ## Where a spring is not enough
 #
-# So far both tasks had the same classes. Now the network learns **new classes**: first one half, then the other, one head for all,
-# and at the end it must tell all of them apart. This is *class-incremental* learning (van de Ven & Tolias 2019). In the second half
-# no picture ever says "not me" for a new class.
+# So far both tasks had the same classes. Now the network learns **new classes**: first one half, then the other, one
+# head for all, and at the end it must tell all of them apart. This is *class-incremental* learning (van de Ven & Tolias
+# 2019). In the second half no picture shows an old class: nothing contradicts a head that always names a new one.
 #
 # A table of accuracies, R[i][j] on task j after task i, has names for its sums (Lopez-Paz & Ranzato 2017): **average accuracy** is the
 # mean of its last row, **backward transfer** what later tasks did to earlier ones. Below zero that is forgetting.
@@ -271,8 +273,8 @@ table = [mean("plain")[0], *(mean(name)[1] for name in matrices)]
 display(tl.plots.heat(table, rows, ["first classes", "other classes"], title="Accuracy on each half"))
 metrics = [tl.methods.average_accuracy, tl.methods.backward_transfer]
 rows = [(name, *(tl.interval([f(R) for R in matrices[name]]) for f in metrics)) for name in matrices]
-percent = tl.measure.measured("percent")
-tl.measure.table(rows, columns={"then": "text", "average accuracy": percent, "backward transfer": percent})
+percent, points = tl.measure.measured("percent"), tl.measure.measured("points")
+tl.measure.table(rows, columns={"then": "text", "average accuracy": percent, "backward transfer": points})
 
 # %%
 kept = {name: tl.interval([R[1][0] for R in matrices[name]]) for name in matrices}
@@ -282,8 +284,8 @@ display(tl.claim("06.7", sentence, kept["EWC"], at_most=0.15))
 tl.claim("06.8", "Replay keeps 25 points more of the old classes than EWC.", more, at_least=0.25)
 
 # %% [markdown]
-# That EWC fails here is published. We expected that no weight would help, and were wrong. These springs are up to
-# thousands of times as stiff.
+# That EWC fails here is published (van de Ven & Tolias 2019). We expected that no weight would help. These springs are
+# up to thousands of times as stiff.
 
 # %%
 fisher = tl.methods.fisher_diagonal(start, first, samples=100)
@@ -295,9 +297,9 @@ for weight in [1e4, 1e6, 1e7]:
 tl.plots.lines(swept, x="EWC's weight", log=True, title="One head, new classes: EWC by its weight")
 
 # %% [markdown]
-# A spring that is stiff enough holds the old classes. Whether the new ones can still be learned beside it, your figure says: with
-# digits they could, with photos it was one or the other. To find such a weight you need old pictures to test on, and
-# who has old pictures can replay them, without a search.
+# With digits we were wrong: the stiffest spring held the old classes, and the new ones were learned beside it. With
+# photos none of these weights held more than a few. To find such a weight you need old pictures to test on, and who has
+# old pictures can replay them, without a search.
 #
 # ## A past that is better forgotten
 #
@@ -329,8 +331,9 @@ tl.claim(
 )
 
 # %% [markdown]
-# This is *negative transfer*: with the source you do worse than without (Wang et al. 2019). Replay would have kept the old task here,
-# and its contradiction with it. Before you ask how to keep the old, ask whether both can be true at once.
+# This is *negative transfer*: with the source you do worse than without (Wang et al. 2019). Replay would have kept the
+# old task here, and with it the contradiction. Before you ask how to keep the old, ask whether both can be true at
+# once.
 #
 # ## Exercises
 #
@@ -384,6 +387,8 @@ tl.check("06.3", harm)
 # %% [markdown]
 # ## What to take home
 #
-# - Put a meter on the old task before you fine-tune. Then hold BatchNorm's statistics: part of the forgetting is not in the weights.
-# - Same classes: freeze, go slowly, or EWC; no old picture is needed. New classes in one head: keep a few old pictures of each and replay them.
+# - Put a meter on the old task before you fine-tune. Look at BatchNorm's statistics, too: part of the forgetting is not
+#   in the weights.
+# - Same classes: freezing and a small rate need no old picture, EWC needs them once, for its springs. New classes in
+#   one head: keep a few old pictures of each and replay them.
 # - A source whose labels contradict yours does harm, however large it is. Look for the classes that lose.
