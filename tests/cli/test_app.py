@@ -25,7 +25,7 @@ def test_every_command_explains_itself(name, capsys):
     ("arguments", "code", "sentence"),
     [
         (["nonsense"], 2, "No such command 'nonsense'"),
-        (["run"], 2, "Missing argument 'NUMBER'"),
+        (["run"], 2, "Name lessons by number, such as 01 02, or say --all."),
         (["run", "77"], 1, "No lesson '77'. The lessons are:"),
         (["run", "01", "--tier", "huge"], 2, "'huge' is not one of"),
         (["run", "01", "--timeout", "-1"], 2, "'--timeout'"),

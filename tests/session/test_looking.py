@@ -175,6 +175,9 @@ def test_a_command_is_in_force_when_the_look_after_it_is_answered(long):
     long.send(tl.Freeze("stem"))
     frozen = long.look(lambda m: not m.stem[0].weight.requires_grad)
     assert frozen and of(Applied, long.events)
+    for turn in range(40):  # whatever moment of a step they come in
+        long.send(tl.SetLR("head", 0.01 + turn / 1000))
+        assert long.look(lambda m: of(Applied, long.events)[-1].command.lr) == 0.01 + turn / 1000
 
 
 def loop_of(net):

@@ -65,7 +65,7 @@ def wanted(numbers: tuple[str, ...], every: bool, name: str | None) -> list[tupl
     All of them are those that have the tier; one that was named has to have it.
     """
     if bool(numbers) == every:
-        raise CourseError("Name lessons by number, such as 01 02, or say --all.")
+        raise click.UsageError("Name lessons by number, such as 01 02, or say --all.")
     if not every:
         return [(taught, choose(taught, name)) for taught in map(lesson, numbers)]
     fitting = [one for one in lessons() if name in (None, "auto") or name in one.tiers]

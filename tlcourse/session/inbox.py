@@ -32,6 +32,8 @@ class Inbox:
     shut: bool = False
     _change: Condition = field(default_factory=Condition)
     _order: int = 0
+    _put: int = 0
+    _taken: int = 0
 
     def put(self, envelope: Envelope) -> bool:
         """As soon as possible. A Stop goes before all that wait. False if the inbox is shut."""
@@ -41,6 +43,7 @@ class Inbox:
                     self.sent.appendleft if isinstance(envelope.command, Stop) else self.sent.append
                 )
                 add(envelope)
+                self._put += 1
                 self._change.notify()
             return not self.shut
 
@@ -65,6 +68,7 @@ class Inbox:
                     envelope = heapq.heappop(self.planned)[2]
                 elif self.sent:
                     envelope = self.sent.popleft()
+                    self._taken += 1
                 else:
                     return
             yield envelope
@@ -91,7 +95,9 @@ class Inbox:
     # -- questions -----------------------------------------------------------------------------
 
     def ask(self, question: "Question") -> None:
+        """It is answered when what was sent before it is in force."""
         with self._change:
+            question.after = self._put
             self.asked.append(question)
             self._change.notify()
 
@@ -107,7 +113,7 @@ class Inbox:
         """What waits now, each taken out as it is come to."""
         for _ in range(len(self.asked)):
             with self._change:
-                if not self.asked:
+                if not self.asked or self.asked[0].after > self._taken:
                     return
                 question = self.asked.popleft()
             yield question
@@ -124,6 +130,7 @@ class Inbox:
             self.shut = True
             left = list(self.sent)
             self.sent.clear()
+            self._taken = self._put
             if not self.alone:
                 self.planned.clear()
         return left

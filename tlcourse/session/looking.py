@@ -57,9 +57,11 @@ def set_random_states(states: list[Tensor]) -> None:
 
 @dataclass(slots=True, eq=False)
 class Question:
-    """What is to be asked of the model. over: it was answered, or raised."""
+    """What is to be asked of the model. after: so many commands were sent before it; over: it was
+    answered, or raised."""
 
     ask: Callable[[nn.Module], Any]
+    after: int = 0
     over: threading.Event = field(default_factory=threading.Event)
     value: Any = None
     error: BaseException | None = None
@@ -94,6 +96,7 @@ class Looking:
         self._inbox = inbox
         self._floor = threading.Lock()
         self._holder: int | None = None
+        self.expected = False  # a training thread was started, and has not got here yet
 
     @contextmanager
     def training(self) -> Iterator[None]:
@@ -109,6 +112,7 @@ class Looking:
             raise SessionError("A run cannot be trained by what only looks at its model.")
         self._floor.acquire()
         self._holder = threading.get_ident()
+        self.expected = False
 
     def leave(self) -> None:
         """Whoever took it has done. Any thread may say so, once."""
@@ -128,7 +132,7 @@ class Looking:
         asked = False
         try:
             while not question.over.is_set():
-                if self._floor.acquire(blocking=False):
+                if not self.expected and self._floor.acquire(blocking=False):
                     self._holder = threading.get_ident()
                     try:
                         if not asked or self._inbox.withdraw(question):

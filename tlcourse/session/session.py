@@ -167,7 +167,12 @@ class Session:
 
     def start(self) -> "Session":
         """Train in a background thread and return at once. A second call does nothing."""
-        self._runner.start(lambda threads: self._header.update(threads=threads))
+
+        def begun(threads: int) -> None:
+            self._header.update(threads=threads)
+            self._looking.expected = True  # what was sent before a look shall be in force
+
+        self._runner.start(begun)
         return self
 
     def run(self) -> Result:
