@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tlcourse.course.execute import fetch_cards
 from tlcourse.course.hands import VARIABLE as HAND
@@ -23,6 +24,9 @@ from tlcourse.course.tiers import has_cuda
 if importlib.util.find_spec("datasets") and not importlib.util.find_spec("datasets").origin:
     # Our folder of that name is not Hugging Face's library, though its Trainer would take it for that.
     sys.modules["datasets"] = None  # type: ignore[assignment]
+
+settings.register_profile("tlcourse", deadline=None)  # a busy machine is slow, not wrong
+settings.load_profile("tlcourse")
 
 ROOT = Path(__file__).resolve().parent.parent
 MIRROR = ROOT.parent / "shared" / "mirror"

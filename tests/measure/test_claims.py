@@ -133,3 +133,10 @@ def test_where_all_are_asked_for_a_claim_that_fails_is_told_and_the_next_one_is_
     claim("99.2", "Pigs walk.", 0.9, at_least=0.5)
     assert not failed.holds and "99.1 does not hold" in failed._html()
     assert capsys.readouterr().out == "99.1 does not hold: Pigs fly.\n99.2 holds: Pigs walk.\n"
+
+
+def test_what_the_values_are_of_is_said():
+    exams = [interval(values, of="exams") for values in ([0.9, 0.8, 0.85], [0.5, 0.6, 0.55])]
+    found = claim("05.1", "It is so.", paired(*exams), at_least=0.0)
+    assert "the mean of 3 exams" in found._repr_mimebundle_()[0]["text/html"]
+    assert found.evidence.of == "exams"

@@ -92,7 +92,7 @@ class Claim:
         if many.n == 1:
             return varying(many.text)
         return (
-            f"{varying(many.text)}, the mean of {many.n} seeds; "
+            f"{varying(many.text)}, the mean of {many.n} {many.of}; "
             f"{many.confidence * 100:g} % interval {varying(many.bounds)}"
         )
 

@@ -16,7 +16,8 @@ from tlcourse.measure.units import json_number, scale, varying_html, varying_tex
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over n values (one per seed) with its confidence interval; n = 1 has none (NaN)."""
+    """A mean over n values (one per seed, or per what `of` says) with its confidence interval; n = 1
+    has none (NaN)."""
 
     mean: float
     low: float
@@ -25,6 +26,7 @@ class Interval:
     values: tuple[float, ...]
     confidence: float = 0.95
     unit: str = "percent"
+    of: str = "seeds"
 
     @property
     def half_width(self) -> float:
@@ -59,6 +61,7 @@ class Interval:
             "n": self.n,
             "values": [json_number(value) for value in self.values],
             "confidence": self.confidence,
+            "of": self.of,
             "unit": self.unit,
         }
 
@@ -68,13 +71,18 @@ class Interval:
 
 
 def interval(
-    values: Iterable[float], *, confidence: float = 0.95, unit: str = "percent"
+    values: Iterable[float],
+    *,
+    confidence: float = 0.95,
+    unit: str = "percent",
+    of: str = "seeds",
 ) -> Interval:
     """Mean and Student-t confidence interval of independent values, one per seed.
 
     values: one or more numbers; in the unit "percent" shares from 0 to 1. confidence: 0 to 1,
     exclusive. unit: see `tlcourse.measure.units`; it decides how the interval is written.
-    With a single value the bounds are NaN: one seed says nothing about the next.
+    of: what each value is of, where that is not a seed: exams, say, or messages; an interval tells of
+    others like those. With a single value the bounds are NaN: one seed says nothing about the next.
     """
     values = tuple(float(value) for value in values)
     if not values:
@@ -84,13 +92,13 @@ def interval(
     scale(unit, 0.0)  # an unknown unit is refused here, not later when it is shown
     n, mean = len(values), fmean(values)
     if n == 1 or not all(math.isfinite(value) for value in values):
-        return Interval(mean, math.nan, math.nan, n, values, confidence, unit)
+        return Interval(mean, math.nan, math.nan, n, values, confidence, unit, of)
 
     from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats loads for 0.5 s
 
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
     half = float(stdtrit(n - 1, (1 + confidence) / 2)) * deviation / math.sqrt(n)
-    return Interval(mean, mean - half, mean + half, n, values, confidence, unit)
+    return Interval(mean, mean - half, mean + half, n, values, confidence, unit, of)
 
 
 def paired(a: Interval, b: Interval) -> Interval:
@@ -105,4 +113,5 @@ def paired(a: Interval, b: Interval) -> Interval:
         raise DataError(f"{a.unit} and {b.unit} cannot be subtracted: measure both in one unit.")
     unit = "points" if a.unit == "percent" else a.unit
     differences = (x - y for x, y in zip(a.values, b.values, strict=True))
-    return interval(differences, confidence=min(a.confidence, b.confidence), unit=unit)
+    confidence = min(a.confidence, b.confidence)
+    return interval(differences, confidence=confidence, unit=unit, of=a.of)

@@ -132,7 +132,8 @@ def _draw_accuracy(
     axes: Axes, course: Course, split: str, name: str, marker: str, look: dict[str, Any]
 ) -> None:
     now, *others = course.lines
-    own = f"{course.now} (last)" if others else _SPLITS.get(split, split) if shares(course) else ""
+    trunk = "this run" if course.now == "main" else course.now
+    own = trunk if others else _SPLITS.get(split, split) if shares(course) else ""
     points = _points(now.evaluations, split)
     axes.plot(
         *points,

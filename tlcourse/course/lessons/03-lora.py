@@ -122,7 +122,7 @@ NOTHING = replace(data.valid, x=data.valid.x[:0], y=data.valid.y[:0], ids=(), te
 
 def tune(model, seed: int, lr):
     few = replace(draw(seed), valid=NOTHING, test=NOTHING)
-    tl.Session(model, few, steps=STEPS, lr=lr, batch_size=16, seed=seed).run()
+    tl.Session(model, few, steps=STEPS, lr=lr, batch_size=16, keep_mb=1, seed=seed).run()
     return accuracy_of(model, data.test)
 
 @torch.no_grad()

@@ -85,7 +85,7 @@ tl.Session(tl.methods.head_apart(net), small, **how).run()
 
 def exam(data, shots=1, method=by_distance, **how):
     how = {"episodes": 60, "ways": 5, "queries": 4, "shots": shots} | how
-    return tl.interval(episode_accuracies(data, method, **how))
+    return tl.interval(episode_accuracies(data, method, **how), of="exams")
 
 
 def seen_by(model, data):
@@ -286,7 +286,7 @@ right = (by_words.predict(cached.test) == cached.test.y).float()
 tl.claim(
     "05.5",
     "Descriptions alone, without one example, are right five times as often as guessing.",
-    tl.interval(right / 0.1, unit="ratio"),
+    tl.interval(right / 0.1, unit="ratio", of="messages"),
     at_least=5,
 )
 
