@@ -92,6 +92,18 @@ def test_the_readers_reference_keeps_them():
     assert made.metadata["widgets"] == {"state": 1}
 
 
+def test_a_lens_stays_as_its_last_picture():
+    view = "application/vnd.jupyter.widget-view+json"
+    data = {view: {"model_id": "a"}, "image/png": "aGk=", "text/plain": "a lens"}
+    made = executed({"output_type": "display_data", "metadata": {}, "data": dict(data)})
+    state = {"a": {"state": {"seen": {}, "layout": "IPY_MODEL_b"}}, "b": {"state": {}}, "c": {}}
+    made.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": state}}
+    kept = for_reference(made, "public")
+    assert set(kept.cells[0].outputs[0]["data"]) == {"image/png", "text/plain"}
+    left = kept.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    assert list(left) == ["c"]
+
+
 def test_outputs_that_should_not_be_shown_are_found():
     import sys
 

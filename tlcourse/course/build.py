@@ -90,8 +90,9 @@ def for_reference(executed: "NotebookNode", tier: str) -> "NotebookNode":
     """Take out what differs from run to run, and others' photos; in the pocket tier every picture.
 
     Sheets of photos are JPEGs, figures of our own are PNGs. The photos are not ours to hand on: what
-    stays of them is the sentence that says what they show.
+    stays of them is the sentence that says what they show. A lens stays as its last picture.
     """
+    _still_lenses(executed)
     executed.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}} | (
         {"widgets": executed.metadata["widgets"]}
         if tier != "pocket" and "widgets" in executed.metadata
@@ -142,6 +143,19 @@ def _checked(source: str, taught: Lesson) -> str:
     if stray := re.search(r"^[ \t]*# (SOLUTION|END)\b", source, re.MULTILINE):
         raise CourseError(f"{taught.path.name} has a `# {stray[1]}` without its partner.")
     return source
+
+
+def _still_lenses(executed: "NotebookNode") -> None:
+    """Where a lens's picture stands beside it, the widget would only hold the same picture again."""
+    view = "application/vnd.jupyter.widget-view+json"
+    known = executed.metadata.get("widgets", {})
+    models = known.get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
+    for cell in executed.cells:
+        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+            shown = models.get(data.get(view, {}).get("model_id"), {}).get("state", {})
+            if "seen" in shown and "image/png" in data:
+                del models[data.pop(view)["model_id"]]
+                models.pop(shown.get("layout", "").removeprefix("IPY_MODEL_"), None)
 
 
 def _is_picture(mime: str) -> bool:

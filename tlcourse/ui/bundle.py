@@ -34,6 +34,7 @@ SHEETS = tuple(
 )
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[\w]+\.js";\n', re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*(//.*|/\*(?:(?!\*/)[\s\S])*\*/[ \t]*)\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(async )?(function|const|class) )", re.MULTILINE)
 
 
@@ -41,13 +42,14 @@ def bundle(modules: tuple[str, ...] = MODULES) -> str:
     """The modules one after another, each before those that import it.
 
     Imports of each other and `export` before a declaration are dropped; so a name must be unique
-    over all modules (a test checks that). The last one's `export default` stays.
+    over all modules (a test checks that). The last one's `export default` stays. Comments that have
+    lines of their own are left out: every saved notebook carries all of this.
     """
-    return "\n".join(
-        _EXPORT.sub("", _IMPORT.sub("", (STATIC / name).read_text(encoding="utf-8")))
-        for name in modules
-    )
+    texts = [_COMMENT.sub("", (STATIC / name).read_text(encoding="utf-8")) for name in modules]
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)
 
 
 def stylesheet(sheets: tuple[str, ...] = SHEETS) -> str:
-    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in sheets)
+    return "\n".join(
+        _COMMENT.sub("", (STATIC / name).read_text(encoding="utf-8")) for name in sheets
+    )

@@ -216,8 +216,7 @@ tl.Lens(run, lambda model: clouds(model, plane))
 # %%
 await run.wait()
 run.record.save("records/04.jsonl")
-display(tl.plots.curves(run, title="The run, and every hand on it"))
-clouds(run.model, plane)
+tl.plots.curves(run, title="The run, and every hand on it")
 
 # %% [markdown]
 # ## Every method, on every draw of labels
