@@ -9,6 +9,7 @@ SETUP = ("import tlcourse as tl", "DATA = tier.pick", "MODEL = tier.pick", "cach
 CLAIM = 'tl.claim(\n    "%s"'
 
 
+@pytest.mark.release
 def test_a_backbone_without_a_past_beats_scratch_by_nothing():
     found = claims(
         "01",

@@ -261,7 +261,7 @@ def test_curves_show_the_ways_that_were_not_gone(storied):
     assert list(drawn[1].get_xdata()) == list(range(1, 61))
     assert [line.get_xdata()[0] for line in drawn[2:]] == [20, 25, 40]
     texts = [text.get_text() for text in accuracy.get_legend().get_texts()]
-    assert texts == ["main (last)", "given up", "bold", "without (twin)"]
+    assert texts == ["this run", "given up", "bold", "without (twin)"]
     assert "in the twin without" in picture.alt and "beside bold" in picture.alt
     assert loss.get_ylim()[1] < 5, "what was given up does not set the scale"
     listing = picture.figure._supxlabel.get_text()

@@ -85,7 +85,9 @@ def test_two_halves_of_a_batch_are_the_whole(tmp_path, pictures):
     assert first["losses"] == second["losses"]
 
 
-@pytest.mark.parametrize("story", ["bf16_accumulated", "workers"])
+@pytest.mark.parametrize(
+    "story", ["bf16_accumulated", pytest.param("workers", marks=pytest.mark.release)]
+)
 def test_ranks_agree_also_with(tmp_path, story):
     first, second = in_two(story, tmp_path)
     assert first["events"] == second["events"] and first["weights"] == second["weights"]
@@ -128,19 +130,22 @@ def test_a_rank_that_is_silent_is_given_up(tmp_path):
     [  # fmt: skip
         ["torch.distributed.run", "--nproc_per_node", "2", "--master_port"],
         # on a CPU too: with --cpu, accelerate starts one process, or leaves it to mpirun
-        [
-            "accelerate.commands.launch",
-            "--multi_gpu",
-            "--num_processes",
-            "2",
-            "--num_machines",
-            "1",
-            "--mixed_precision",
-            "no",
-            "--dynamo_backend",
-            "no",
-            "--main_process_port",
-        ],
+        pytest.param(
+            [
+                "accelerate.commands.launch",
+                "--multi_gpu",
+                "--num_processes",
+                "2",
+                "--num_machines",
+                "1",
+                "--mixed_precision",
+                "no",
+                "--dynamo_backend",
+                "no",
+                "--main_process_port",
+            ],
+            marks=pytest.mark.release,
+        ),
     ],
 )
 def test_launchers_start_it(tmp_path, launcher):

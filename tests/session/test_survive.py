@@ -116,8 +116,8 @@ def trained(options, folder="", seed=0):
     "options",
     [
         {"optimizer": "adamw"},
-        {"optimizer": "sgd", "accumulate": 2},
-        {"optimizer": "adamw", "precision": "bf16"},
+        pytest.param({"optimizer": "sgd", "accumulate": 2}, marks=pytest.mark.release),
+        pytest.param({"optimizer": "adamw", "precision": "bf16"}, marks=pytest.mark.release),
     ],
     ids=["adamw", "sgd accumulate", "bf16"],
 )

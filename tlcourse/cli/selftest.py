@@ -20,8 +20,9 @@ SETTINGS = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"
 
 @click.command(context_settings=SETTINGS)
 @click.option("--public", is_flag=True, help="The lessons in the public tier, and nothing else.")
+@click.option("--release", is_flag=True, help="Also the variants that run before a release only.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-def command(public: bool, pytest_arguments: tuple[str, ...]) -> int:
+def command(public: bool, release: bool, pytest_arguments: tuple[str, ...]) -> int:
     """Run the project's tests; PYTEST_ARGUMENTS (say `-k supply` or a path) narrow them down."""
     if not (CLONE / "tests" / "conftest.py").exists():
         raise CourseError(
@@ -34,6 +35,8 @@ def command(public: bool, pytest_arguments: tuple[str, ...]) -> int:
             f"The tests need {', '.join(absent)}: run `python start.py test`, which installs them."
         )
     arguments = plan(pytest_arguments, CLONE, public=public)
+    if release:
+        arguments = ["-m", "", *arguments]
     return subprocess.call([sys.executable, "-m", "pytest", *arguments], cwd=CLONE)
 
 

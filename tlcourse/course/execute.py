@@ -58,6 +58,7 @@ def execute(
 
     total = len(notebook.cells)
     began: dict[int, float] = {}
+    answered: set[int] = set()
     interrupted: list[int] = []
 
     def start(cell: "NotebookNode", cell_index: int) -> None:
@@ -73,6 +74,8 @@ def execute(
     peak: dict[str, float | None] = {}
 
     async def weigh(notebook: "NotebookNode") -> None:
+        if not began or max(began) not in answered:
+            return  # the kernel is dead, or busy with a cell that takes too long
         with suppress(Exception):  # a figure beside the run, never a reason for it to fail
             asked = {"store_history": False, "user_expressions": {"peak": PEAK}, "timeout": 30}
             reply = await client.kc.execute_interactive("", silent=True, **asked)
@@ -80,6 +83,7 @@ def execute(
             peak.update(ast.literal_eval(told["data"]["text/plain"]))
 
     def end(cell: "NotebookNode", cell_index: int, **reply: object) -> None:
+        answered.add(cell_index)
         if progress:
             progress(cell_index + 1, total, cell, time.perf_counter() - began[cell_index])
 

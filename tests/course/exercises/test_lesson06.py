@@ -18,7 +18,7 @@ HARM = dict.fromkeys("0123456789", 0.1) | {"6": 0.9, "9": 0.8}
 @pytest.mark.parametrize(
     ("id", "answer", "said"),
     [
-        ("06.1", PRICES, "wins ⟨38.0 points⟩ and the new one pays ⟨4.0 points⟩"),
+        ("06.1", PRICES, "wins ⟨38.0 points⟩, and the price in the new task is ⟨4.0 points⟩"),
         (
             "06.2",
             MATRIX,

@@ -39,15 +39,11 @@ def the_price_of_a_point(prices: Any) -> str:
             "its own weight, does it start from `held(…)`, and is the pair (old, new), "
             "in this order?"
         )
-    won = f"From the softest to the stiffest spring the old task wins ⟨{kept * 100:.1f} points⟩ and the"
-    if paid <= 0:
-        return (
-            f"{won} new one paid nothing. So far the spring is free: a stiffer one may still be. Its "
-            "price begins where the new task's accuracy begins to fall."
-        )
     return (
-        f"{won} new one pays ⟨{paid * 100:.1f} points⟩. One number buys the one with the other, so "
-        "choose it by what a mistake costs in each task, and not by the new task's accuracy alone."
+        f"From the softest to the stiffest spring the old task wins ⟨{kept * 100:.1f} points⟩, and the "
+        f"price in the new task is ⟨{paid * 100:.1f} points⟩. While that is about nothing, or below "
+        "it, a stiffer spring may still be free; from there on, choose by what a mistake costs in each "
+        "task, and not by the new task's accuracy alone."
     )
 
 
