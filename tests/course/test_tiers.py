@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.course.conftest import SAMPLE
 from tlcourse import supply
 from tlcourse.course import Lesson, Tier, tier, tiers
 from tlcourse.course.tiers import VARIABLE, decide
@@ -106,3 +107,12 @@ def test_the_reason_is_marked_as_what_varies_from_machine_to_machine():
     assert shown["text/plain"] == "Tier public⟨, because all is here & well⟩"
     assert re.sub("<data>[^<]*</data>", "", shown["text/html"]) == "Tier <b>public</b>"
     assert "&amp;" in shown["text/html"]
+
+
+def test_a_model_that_is_not_pinned_yet_is_missing_wherever_one_looks(nothing_here, write_lesson):
+    from tlcourse import cards
+
+    unpinned = next(name for name in cards.hub_names() if not cards.hub(name).pinned)
+    taught = [write_lesson(SAMPLE.replace("caltech24, mobilenetv2", unpinned))]
+    assert tiers.missing_cards("public", taught) == [unpinned]
+    assert tiers.missing_cards("pocket", taught) == []
