@@ -12,7 +12,7 @@ import pytest
 
 from tests.course.conftest import SAMPLE, write_lesson  # noqa: F401  a fixture
 from tlcourse.cli.run import run
-from tlcourse.cli.selftest import plan
+from tlcourse.cli.selftest import CLONE, plan
 
 
 def test_a_run_keeps_notebook_records_and_figures(write_lesson, tmp_path):  # noqa: F811
@@ -74,6 +74,9 @@ def test_the_lessons_of_the_public_tier_are_a_selection_of_their_own(clone):
     arguments = plan(("-x",), clone, public=True)
     assert arguments[-2:] == ["-x", str(clone / "notebooks" / "01-x.ipynb")]
     assert "--nbval" in arguments and str(clone / "tests") not in arguments
+    # notebooks/ has no conftest: without ours no hand is recorded, and no tier is set
+    assert arguments[:2] == ["-p", "tests.conftest"]
+    assert (CLONE / "tests" / "conftest.py").exists()
 
 
 def test_arguments_narrow_the_selection_down(clone):

@@ -51,8 +51,8 @@ def plan(asked: tuple[str, ...], clone: Path, *, public: bool = False) -> list[s
     nbval += ["--nbval-sanitize-with", str(clone / "tests" / "nbval-sanitize.cfg")]
     folder = clone / "notebooks" if public else clone / "tests" / "notebooks"
     notebooks = [str(path) for path in sorted(folder.glob("[0-9]*.ipynb"))]
-    if public:
-        return [*parallel, *nbval, *asked, *notebooks]
+    if public:  # which lie beside tests/, whose conftest sets the tier and has a hand recorded
+        return ["-p", "tests.conftest", *parallel, *nbval, *asked, *notebooks]
     if not asked:
         return [*parallel, *nbval, *notebooks, str(clone / "tests")]
     if any((clone / one.partition("::")[0]).exists() for one in asked if not one.startswith("-")):
