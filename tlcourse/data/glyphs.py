@@ -16,6 +16,7 @@ A class is called by its character; `scripts()` says whose it is, `unicodedata.n
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -105,15 +106,24 @@ def draw(characters: str, size: int = 32, *, copies: int = COPIES, seed: int = 0
     """
     import torch
 
+    from tlcourse.data.ink import FONTS
     from tlcourse.data.scrawl import Paper, scrawl, throw
 
+    for character in characters:  # here, once and for all: FreeType is for one thread at a time
+        _drawings(character, FONTS)
     paper = Paper(size)
-    parts = []
-    for first in range(0, len(characters), AT_ONCE):
+
+    def part(first: int) -> Tensor:
         some = characters[first : first + AT_ONCE]
         ink = torch.stack([_ink(character, copies, seed) for character in some]).flatten(0, 1)
         dice = torch.cat([throw(copies, _seed(character, seed)) for character in some])
-        parts.append(scrawl(ink, dice, size, paper))
+        return scrawl(ink, dice, size, paper)
+
+    # One part to a thread, as in `surfaces`: torch's own would share out every small operation.
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        parts = list(pool.map(part, range(0, len(characters), AT_ONCE)))
+    torch.set_num_threads(threads)  # what a new thread begins with
     return torch.cat(parts)
 
 
