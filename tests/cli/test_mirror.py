@@ -5,6 +5,7 @@ import os
 import threading
 from dataclasses import replace
 from http.client import HTTPConnection
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -320,3 +321,25 @@ def test_a_card_of_several_files_and_one_altered_in_the_store(shelf, web, tmp_pa
     error = run("build", tmp_path / "n", "two", "--no-wheels").exception
     assert isinstance(error, IntegrityError) and "two: expected sha256" in str(error)
     assert not [row for row in read_index(tmp_path / "n") if row.name != WHEELS]
+
+
+def test_a_card_that_comes_in_a_package_stays_until_the_package_is_there(
+    mirror, monkeypatch, tmp_path
+):
+    from tlcourse.cli import mirror as module
+    from tlcourse.supply.mirror import wheels
+
+    def broken(*_):
+        raise SupplyError("pip could not bring the wheels")
+
+    monkeypatch.setattr(module, "_comes_in_a_wheel", lambda card: card.name == "weights")
+    monkeypatch.setattr(wheels, "collect", broken)
+    packaged = SimpleNamespace(name="weights-package")
+    get = cards.get
+    monkeypatch.setattr(
+        cards,
+        "get",
+        lambda name: replace(get(name), package=packaged) if name == "weights" else get(name),
+    )
+    assert isinstance(run("build", mirror, "photos").exception, SupplyError)
+    assert {row.name for row in read_index(mirror)} == {"weights", "photos", "texts"}

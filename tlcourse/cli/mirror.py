@@ -12,6 +12,7 @@ from tlcourse.errors import FetchError, IntegrityError
 
 DIR = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 PLATFORMS = ("linux", "macos", "windows")  # as supply.mirror.target has them
+OLDEST = 11  # the 3.NN that the course begins with, as pyproject.toml says
 
 
 @click.group("mirror")
@@ -67,20 +68,22 @@ def build(
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     every_card = {card.name: card for card in [*asked, *earlier_cards(folder)]}
-    wanted = []
+    wanted, packed = [], set()
     for card in every_card.values():
         if card.embedded:
             click.echo(f"{card.name}: embedded, comes with the course")
         elif not no_wheels and _comes_in_a_wheel(card):
             click.echo(f"{card.name}: comes in the package {card.package.name}")
+            packed.add(card.name)
         else:
             wanted.append(card)
     folders, failed = bring_here(wanted, read_settings(), say_present=False)
     rows = put(folder, [card for card in wanted if card.name in folders], folders, click.echo)
     rows += [row for row in read_index(folder) if row.name in failed]  # what it has, it keeps
     # Never a moment without an index: what was here before stays known until the wheels are in.
-    wheels = [row for row in read_index(folder) if row.name == WHEELS]
-    write_index(folder, [*rows, *wheels])
+    before = read_index(folder)
+    wheels = [row for row in before if row.name == WHEELS]
+    write_index(folder, [*rows, *[row for row in before if row.name in packed], *wheels])
     if targets:
         from tlcourse.supply.mirror.wheels import collect
 
@@ -161,6 +164,8 @@ def _targets(pythons: tuple[str, ...], platforms: tuple[str, ...]):
     for python in pythons:
         if not re.fullmatch(r"3\.\d+", python):
             raise click.UsageError(f"--python {python}: give it as 3.12.")
+        if int(python[2:]) < OLDEST:
+            raise click.UsageError(f"--python {python}: tlcourse needs 3.{OLDEST} or newer.")
     return [Target(python, name) for python in pythons or (None,) for name in platforms or (None,)]
 
 
