@@ -131,12 +131,15 @@ def equal(a, b):
     ("wrong", "sentence"),
     [
         ({"name": "mobilenetv3"}, r"No model 'mobilenetv3'\. Did you mean 'mobilenetv2'\?.*minilm"),
+        ({"name": "resnet50"}, r"No model 'resnet50'\. Did you mean 'timm/resnet50"),
+        ({"name": None}, "No model None"),
         ({"name": "timm/resnet10x"}, "timm has no model 'resnet10x'"),
         ({"name": "timm/resnet10t"}, "no card here.*timm/resnet50.*tlcourse cards pin timm/resnet10t"),
         ({"name": "hf/google/vit"}, "'hf/google/vit' has no card here.*hf/dinov2-small"),
         ({"name": "minilm", "classes": "imagenet"}, "only the pre-trained mobilenetv2.*not 'minilm'"),
         ({"name": "minilm", "classes": "cat"}, "'cat' is one string"),
         ({"name": "minilm", "classes": 1}, "two or more"),
+        ({"name": "minilm", "classes": 1.5}, "classes=1.5 is neither"),
         ({"name": "minilm", "classes": ["a", "b", "a"]}, "'a' more than once"),
     ],
 )  # fmt: skip

@@ -111,6 +111,13 @@ def test_one_failure_stops_no_other_and_is_told_at_the_end(shelf, server, tmp_pa
     assert content(tmp_path / "home" / "files" / "thing1") == {"thing.bin": noise(30_000, 1)}
 
 
+def test_where_all_fail_no_others_are_said_to_be_here(shelf, server):
+    server.script["/1"].append(status(404))
+    server.script["/2"].append(status(404))
+    told = str(run(fetch_command, "thing1", "thing2").exception)
+    assert told.startswith("2 of 2 could not be fetched: thing1, thing2. The same command again")
+
+
 def test_what_is_left_of_a_part_is_all_that_is_to_come(shelf, server):
     server.script["/2"].append(cut(20_000))
     assert run(fetch_command, "thing2").exit_code == FetchError.exit_code

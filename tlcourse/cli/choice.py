@@ -18,7 +18,7 @@ TIERS = ("pocket", "public", "gpu")  # as course.syllabus has them, without impo
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `names`, `numbers`, `tier` and `every`."""
     for add in (
-        click.option("--all", "every", is_flag=True, help="Every card."),
+        click.option("--all", "every", is_flag=True, help="Every card but the hubs' models."),
         click.option(
             "--tier", type=click.Choice(TIERS), help="Which tier of the lessons [public]."
         ),
@@ -43,7 +43,7 @@ def chosen(
 
     if not (names or numbers or tier or every):
         raise click.UsageError(
-            f"Name what is wanted: {', '.join(cards.names())}; or a --lesson, or --all."
+            f"Name what is wanted: {', '.join(cards.names())}; or a --lesson, a --tier, or --all."
         )
     wanted = [*names, *(cards.names() if every else ())]
     if numbers or tier:

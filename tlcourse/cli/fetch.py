@@ -35,9 +35,10 @@ def command(
     if failed and len(cards) == 1:  # its sentence was said
         click.get_current_context().exit(FetchError.exit_code)
     if failed:
+        others = "The others are here; the" if len(failed) < len(cards) else "The"
         raise FetchError(
             f"{len(failed)} of {len(cards)} could not be fetched: {', '.join(failed)}. "
-            f"The others are here; the same command again goes on where it stopped."
+            f"{others} same command again goes on where it stopped."
         )
 
 

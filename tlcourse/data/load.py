@@ -145,7 +145,7 @@ def load_data(
 
 def _entry(name: str) -> Entry:
     if name not in ENTRIES:
-        near = get_close_matches(name, ENTRIES, n=1)
+        near = get_close_matches(str(name), ENTRIES, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise DataError(f"No data set {name!r}.{hint} There are: {', '.join(names())}.")
     return ENTRIES[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -42,30 +42,38 @@ def load_model(
     Raises ModelError for names, classes or weights that do not fit, or too little memory; CardError
     for a card that is not pinned, SupplyError if weights cannot be brought.
     """
+    builder, labels = _find(name), _labels(name, classes, pretrained)
     recipe = {
         "name": name,
-        "classes": classes if isinstance(classes, int | str) else list(classes),
+        "classes": classes if isinstance(classes, int | str) else list(labels),
         "pretrained": pretrained,
         "seed": seed,
     }
-    builder, labels = _find(name), _labels(name, classes, pretrained)
     return builder(labels, pretrained=pretrained, seed=seed, recipe=recipe)
 
 
 def _find(name: str) -> Any:
-    family, _, rest = name.partition("/")
+    family, _, rest = str(name).partition("/")
     if family == "timm" and rest:
         return _bind(import_module("tlcourse.models.hub").build, rest)
     if family == "hf" and rest:
         return _bind(import_module("tlcourse.models.hf").build, rest)
     if name not in BUILDERS:
-        near = get_close_matches(name, BUILDERS, n=1)
+        near = _on_a_hub(name) or get_close_matches(str(name), BUILDERS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ModelError(
             f"No model {name!r}.{hint} There are: {', '.join(names())}, and timm/NAME and hf/NAME of"
             f" the hubs."
         )
     return import_module(f"tlcourse.models.{BUILDERS[name]}").build
+
+
+def _on_a_hub(name: str) -> list[str]:
+    """What loads the hub's model whose card has that name, as `tlcourse cards` lists it."""
+    from tlcourse import cards
+
+    loads = cards.hub(name).hub.loads if name in cards.hub_names() else None
+    return [loads] if loads else []
 
 
 def _bind(build: Any, name: str) -> Any:
@@ -86,6 +94,8 @@ def _labels(name: str, classes: Sequence[str] | int | str, pretrained: bool) -> 
         raise ModelError(
             f"classes={classes!r} is one string. Give a list of names, or their number."
         )
+    if not isinstance(classes, int | Iterable):
+        raise ModelError(f"classes={classes!r} is neither: give a list of names, or their number.")
     labels = tuple(map(str, range(classes) if isinstance(classes, int) else classes))
     if len(labels) < 2:
         raise ModelError(f"classes={classes!r} leaves nothing to tell apart: give two or more.")
