@@ -300,6 +300,14 @@ def test_a_port_that_is_taken_is_told(served, mirror):
     assert isinstance(error, SupplyError) and f"127.0.0.1:{port}" in str(error)
 
 
+def test_what_to_run_next_is_said_as_it_is_called_here(mirror, monkeypatch, tmp_path):
+    monkeypatch.setenv("TLCOURSE_COMMAND", "python start.py")
+    serve = f"Serve it with: python start.py mirror serve {mirror} --host 0.0.0.0"
+    assert serve in run("build", mirror, "weights", "--no-wheels").output
+    nothing = run("build", tmp_path / "empty", "digits", "--no-wheels").output
+    assert "Serve it" not in nothing and "nothing to serve" in nothing
+
+
 def test_only_a_mirror_is_served(tmp_path):
     result = run("serve", tmp_path)
     assert result.exit_code == 2 and "is no mirror yet" in result.output

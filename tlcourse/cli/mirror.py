@@ -8,6 +8,7 @@ import click
 
 from tlcourse.cli.choice import chosen, options
 from tlcourse.cli.fetch import bring_here
+from tlcourse.course.spoken import command as spoken
 from tlcourse.errors import FetchError, IntegrityError
 
 DIR = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
@@ -99,7 +100,10 @@ def build(
             f"{', '.join(failed)} could not be fetched, so the mirror is without. "
             f"The same command again goes on where it stopped."
         )
-    click.echo(f"Serve it with: tlcourse mirror serve {folder} --host 0.0.0.0")
+    if files:
+        click.echo(f"Serve it with: {spoken(f'mirror serve {folder} --host 0.0.0.0')}")
+    else:
+        click.echo("There is nothing to serve: all of that is in the installation already.")
 
 
 @command.command("serve")
@@ -124,7 +128,7 @@ def serve(folder: Path, host: str, port: int) -> None:
 
     rows = read_index(folder)
     if not rows:
-        raise click.UsageError(f"{folder} is no mirror yet: tlcourse mirror build {folder} …")
+        raise click.UsageError(f"{folder} is no mirror yet: {spoken(f'mirror build {folder} …')}")
     with open_server(folder, host, port) as server:
         click.echo(f"Serving {folder} at {server.url} (Ctrl-C ends it). Learners type:\n")
         install, use = install_commands(server.url)
@@ -150,7 +154,7 @@ def check(folder: Path) -> None:
     if found:
         raise IntegrityError(
             f"{len(found)} of {files:,} files of {folder} are wrong. "
-            f"tlcourse mirror build {folder} with the same names brings them again."
+            f"{spoken(f'mirror build {folder}')} with the same names brings them again."
         )
     click.echo(f"✓ {folder}: {files:,} files, every byte verified")
 
