@@ -384,6 +384,9 @@ def test_what_cannot_be_drawn_is_refused(digits, flat):
         plots.curves([])
     with pytest.raises(DataError, match=r"images \(N, 3, H, W\)"):
         plots.photos(flat.train, digits.classes)
+    for sheet in ({"rows": 0}, {"per_row": 0}):
+        with pytest.raises(DataError, match="show nothing: give 1 or more"):
+            plots.photos(digits.train, digits.classes, **sheet)
     with pytest.raises(DataError, match="0 to 499"):
         plots.neighbours(flat, digits, [500])
     with pytest.raises(DataError, match="other train photos"):

@@ -171,6 +171,13 @@ def test_a_mirror_folder_that_is_not_there_is_told_before_the_web_is_asked(tmp_p
             ask("caltech24")
 
 
+def test_a_home_that_is_a_file_is_told(tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    for home in (tmp_path / "notes", tmp_path / "notes" / "below"):
+        with pytest.raises(SupplyError, match="TLCOURSE_HOME names .*: a file is in the way"):
+            read_settings({"TLCOURSE_HOME": str(home)})
+
+
 @pytest.mark.parametrize(
     "key, value",
     [("TLCOURSE_TIMEOUT", "soon"), ("TLCOURSE_RETRIES", "-1"), ("TLCOURSE_MIRROR", "ftp://x/y")],

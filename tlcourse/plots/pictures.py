@@ -42,6 +42,8 @@ def photos(
     split: images (N, 3, H, W). rows: as many as one photo of every class needs, unless given.
     """
     _check_images(split)
+    if per_row < 1 or (rows is not None and rows < 1):
+        raise DataError(f"rows={rows} of {per_row} photos show nothing: give 1 or more of each.")
     per_row = min(per_row, len(split))
     order = _round_robin(np.asarray(split.y))
     present = len(np.unique(np.asarray(split.y)))

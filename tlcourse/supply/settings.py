@@ -54,7 +54,10 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 def _home(environ: Mapping[str, str]) -> Path:
     if home := environ.get("TLCOURSE_HOME", "").strip():
-        return Path(home).expanduser().absolute()
+        place = Path(home).expanduser().absolute()
+        if any(map(os.path.isfile, (place, *place.parents))):
+            raise SupplyError(f"TLCOURSE_HOME names {home}: a file is in the way. Give a folder.")
+        return place
     from platformdirs import user_cache_path
 
     return user_cache_path("tlcourse", appauthor=False)
