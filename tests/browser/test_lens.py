@@ -128,4 +128,12 @@ tl.Cockpit(run)"""
     assert book.ask("run.weights") == {"small": 0.0}
     assert book.ask("[g.scale for g in run.groups if g.name == 'adapter']") == [0.0]
     assert [command["kind"] for command in book.ask("applied()")] == ["set_scale", "set_weight"]
+    # At its end a weight makes room for more; an adapter's scale has all the room there is.
+    for name, room in (("scale:adapter", "2"), ("weight:small", "8")):
+        control(cockpit, name).fill("2")
+        expect(control(cockpit, name)).to_have_attribute("max", room)
+        expect(control(cockpit, name)).to_have_value("2")
+    control(cockpit, "weight:small").fill("6")
+    expect(cockpit.locator(".tlc-log li").first).to_contain_text("weight of small set to 6")
+    assert book.ask("run.weights") == {"small": 6.0}
     stop(cockpit)

@@ -31,7 +31,7 @@ export function makeLevers(steer) {
     const weights = view.can.includes("set_weight") ? view.now.weights : {};
     keyed(terms, Object.keys(weights), (term) => {
       const most = 2 * Math.max(0.5, weights[term]);
-      const slider = makeSlider(`weight:${term}`, `Weight of ${term}`, most, most / 40, (value) => steer(`weight:${term}`, { kind: "set_weight", term, value }));
+      const slider = makeSlider(`weight:${term}`, `Weight of ${term}`, most, most / 40, (value) => steer(`weight:${term}`, { kind: "set_weight", term, value }), true);
       sliders.set(term, slider);
       return slider.el;
     });
@@ -49,8 +49,9 @@ export function makeLevers(steer) {
 }
 
 /** A slider that shows what holds until a hand is on it, and sends when the hand lets go.
- * @param {string} key @param {string} text @param {number} max @param {number} step @param {(value: number) => void} send */
-export function makeSlider(key, text, max, step, send) {
+ * @param {string} key @param {string} text @param {number} max @param {number} step @param {(value: number) => void} send
+ * @param {boolean} [grows] whoever reaches the end may go on: nothing bounds it */
+export function makeSlider(key, text, max, step, send, grows = false) {
   let held = false;
   const value = h("output", { class: "tlc-strength" });
   const slide = h("input", {
@@ -65,6 +66,7 @@ export function makeSlider(key, text, max, step, send) {
   /** @param {View} view @param {number} truth @param {boolean} open @param {string} [word] */
   function draw(view, truth, open, word = "") {
     if (truth > Number(slide.max)) put(slide, "max", 2 * truth);
+    else if (grows && !held && truth > 0 && truth === Number(slide.max)) put(slide, "max", 4 * truth);
     if (!held && !view.pending.some((p) => p.key === key)) slide.value = String(truth);
     put(value, "text", held ? showValue(Number(slide.value), 2) : showValue(truth, 2));
     put(beside, "text", word);
