@@ -276,10 +276,13 @@ tl.claim("02.7", "A head that is fitted again gets back at least 10 points of th
 #
 # The head is fitted, the backbone frozen, and the meter reads the old task. Try, and watch the meter:
 #
-# - **Unfreeze** stage4, then stage3, and so on downwards, each at a smaller rate. Which stage costs the old task most?
-# - Set a bookmark (**Save**), switch the **twin** on, and turn stage4's rate up to 0.1. Watch it blow up, with the
-#   same run without your change beside it.
+# - **Unfreeze** stage4 at 1e-3 (3e-4 in the public tier), then stage3, and so on downwards, each at a third of the rate
+#   above it. Then **rewind** and try stage3 alone. Which stage costs the old task most?
+# - Set a bookmark (**Bookmark**, then Enter), switch the **twin** on, and turn stage4's rate up to 0.1. Watch it blow up,
+#   with the same run without your change beside it.
 # - **Rewind** to the bookmark. The explosion never happened. Go on more gently.
+#
+# Press **Pause** to read in peace. When the run has ended, drag its head back, and it goes on from there.
 
 # %%
 run = tl.Session(

@@ -215,7 +215,7 @@ tl.measure.table(rows, columns={"way": "text", "trained": "count", "test accurac
 #
 # This run trains the head alone, until you add an adapter. In the cockpit:
 #
-# - **Add a LoRA** and watch the loss: does the training find something that the head could not?
+# - Open *Adapters and head*, **Add LoRA**, and watch the loss: does the training find something that the head could not?
 # - **Turn its scale** to 0: that is the base again. To 1: as trained. On to 2: twice the update. Watch the predictions
 #   below, on texts that the head is unsure of. What goes wrong first beyond 1?
 # - **Pause**, turn the scale, and let the picture be drawn again: nothing is trained, yet the answers change.

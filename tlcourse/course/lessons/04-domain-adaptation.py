@@ -181,9 +181,10 @@ def self_train(data, stream, seed):
 # An adapter that has learned at home goes on training (in the public tier on AdaBN's features). The MMD term is in its
 # loss with a weight of **zero**. The picture below the cockpit is drawn again as the run goes on. Try:
 #
-# - **Turn the weight of "MMD" up**, to 1, then further. Do the lines get shorter? Does the accuracy away rise?
-# - Turn it **far too high**. The clouds lie on each other. Are the classes still apart?
-# - Back to zero: do the clouds part again?
+# - **Turn the weight of "MMD" up**, to 1, then further (let go at the slider's end, and it reaches further). Do the lines
+#   get shorter? Does the accuracy away rise?
+# - Turn it **far too high**. What do home and away lose?
+# - **Rewind**, and leave it at zero. What would have happened?
 #
 # (The accuracy away is shown so that you can learn from it. In earnest nobody has it.)
 

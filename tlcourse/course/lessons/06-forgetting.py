@@ -215,7 +215,7 @@ tl.claim("06.6", sentence.format("replay"), costs["replay"], at_most=COST)
 # - **Let it fall** for a while. Then turn the weight of *old* up to 1. Does what was forgotten come back?
 # - **Turn it down again.** How fast does it go?
 # - Switch the **twin** on before you turn: the same run without your hand, beside it.
-# - **Rewind** to the start and have the spring on from the first step. Is prevention better than cure?
+# - **Rewind** to the start, **Pause**, turn *old* to 1, **Resume**. Is prevention better than cure?
 
 # %%
 start = held(models[0])
