@@ -99,6 +99,21 @@ def test_by_keyboard_the_head_walks_and_enter_rewinds(book):
     assert [c["kind"] for c in book.ask("applied()")] == ["pause", "rewind", "stop"]
 
 
+def test_a_bookmark_that_was_begun_is_kept_by_who_goes_on(book):
+    cockpit = begin(book, "steps=3000")
+    field = control(cockpit, "save-name")
+    for leave, kept in (
+        ("Escape", 0),
+        ("Tab", 1),
+    ):  # who goes on has the bookmark, who takes back has not
+        control(cockpit, "save").click()
+        field.fill("aside")
+        field.press(leave)
+        cockpit.page.keyboard.press("Tab")  # past "Set bookmark"
+        expect(control(cockpit, "pin:aside")).to_have_count(kept)
+    stop(cockpit)
+
+
 def test_bookmarks_branches_and_a_twin(book):
     cockpit = begin(book, "steps=3000")
     reach(book, 20)

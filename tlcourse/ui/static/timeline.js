@@ -248,7 +248,11 @@ export function makeTimeline(steer) {
     } }, field, h("button", { type: "submit", class: "tlc-button", "data-control": `${key}-set` }, `Set ${text.toLowerCase()}`));
     const el = h("span", { class: "tlc-ask" }, ask, form);
     form.addEventListener("keydown", (/** @type {KeyboardEvent} */ e) => { if (e.key === "Escape") close(); });
-    form.addEventListener("focusout", (/** @type {FocusEvent} */ e) => { if (e.relatedTarget && !form.contains(/** @type {Node} */ (e.relatedTarget))) close(); });
+    form.addEventListener("focusout", (/** @type {FocusEvent} */ e) => {
+      if (form.hidden || !e.relatedTarget || form.contains(/** @type {Node} */ (e.relatedTarget))) return;
+      if (key === "save" && field.value.trim()) form.requestSubmit(); // whoever goes on wanted the bookmark
+      else close();
+    });
 
     /** @param {(name: string) => object} make */
     function open(make) {
