@@ -11,7 +11,7 @@ from .conftest import answer, begin, control, stop
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize("version", ["7.4.0", "7.3.0"])
+@pytest.mark.parametrize("version", ["7.4.0", pytest.param("7.3.0", marks=pytest.mark.release)])
 def test_in_notebook_7(open_book, version):
     book = open_book(version, "notebooks")
     assert book.page.evaluate("() => jupyterapp.name") == "Jupyter Notebook"

@@ -24,6 +24,7 @@ def test_a_large_rank_is_neither_one_percent_nor_fifty_times_smaller():
     assert not found["03.1"].holds and not found["03.2"].holds
 
 
+@pytest.mark.release
 def test_an_adapter_that_is_blown_up_is_not_near_full_fine_tuning():
     found = claims(
         "03",

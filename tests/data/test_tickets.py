@@ -130,6 +130,7 @@ def test_an_unknown_domain_is_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_ten_labels_are_hard_for_words_and_easier_for_an_encoder():
     import sys
     from pathlib import Path

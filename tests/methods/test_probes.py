@@ -124,6 +124,7 @@ def test_what_cannot_be_asked_is_refused(pixels):
 
 @pytest.mark.public
 @pytest.mark.slow
+@pytest.mark.release
 def test_ten_labels_a_class_on_frozen_mobilenet_reach_the_headline():
     import tlcourse as tl
     from tlcourse.methods import features

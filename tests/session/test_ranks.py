@@ -85,9 +85,8 @@ def test_two_halves_of_a_batch_are_the_whole(tmp_path, pictures):
     assert first["losses"] == second["losses"]
 
 
-@pytest.mark.parametrize(
-    "story", ["bf16_accumulated", pytest.param("workers", marks=pytest.mark.release)]
-)
+@pytest.mark.parametrize("story", ["bf16_accumulated", "workers"])
+@pytest.mark.release
 def test_ranks_agree_also_with(tmp_path, story):
     first, second = in_two(story, tmp_path)
     assert first["events"] == second["events"] and first["weights"] == second["weights"]
@@ -95,6 +94,7 @@ def test_ranks_agree_also_with(tmp_path, story):
     assert losses[9:15] == losses[3:9]  # after the rewind to step 3
 
 
+@pytest.mark.release
 def test_the_record_of_two_replays_in_two_and_is_refused_by_one(tmp_path, pictures):
     first, second = in_two("replayed", tmp_path)
     assert "error" not in first and "error" not in second
@@ -119,6 +119,7 @@ def test_a_rank_that_fails_takes_the_others_along(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_a_rank_that_is_silent_is_given_up(tmp_path):
     first, _ = in_two("silent", tmp_path)
     assert "was silent for 3 s" in first["error"]

@@ -181,6 +181,7 @@ def test_a_record_that_leads_nowhere_is_refused(numbers):
         tl.to_script(record)
 
 
+@pytest.mark.release
 def test_a_script_is_the_same_text_in_every_process():
     """Python orders sets of words anew in each process."""
     code = """

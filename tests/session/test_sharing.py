@@ -98,6 +98,7 @@ print((faults[15] - faults[5]) / 10)
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="glibc's own")
+@pytest.mark.release
 def test_a_step_finds_the_memory_of_the_last():
     def faults_a_step(**env: str) -> float:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
