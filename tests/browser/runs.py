@@ -10,7 +10,7 @@ import tlcourse as tl
 
 
 def digits_run(
-    steps: int = 2000, *, pace_s: float = 0.0, fail_at: int | None = None, **options
+    steps: int = 4000, *, pace_s: float = 0.0, fail_at: int | None = None, **options
 ) -> tl.Session:
     """pace_s: what each step waits besides. fail_at: the step at which training raises."""
     data = tl.load_data("digits", labels_per_class=20, seed=0)

@@ -46,7 +46,7 @@ def drag_head(cockpit, share, drop=True):
 
 
 def test_dragged_back_the_head_rewinds_to_where_it_is_dropped(book):
-    cockpit = begin(book, "steps=600")
+    cockpit = begin(book, "steps=600, pace_s=0.01")
     reach(book, 120)
     hold(cockpit)
     before = step_of(cockpit)
@@ -64,7 +64,7 @@ def test_dragged_back_the_head_rewinds_to_where_it_is_dropped(book):
 
 
 def test_escape_lets_the_head_go_back(book):
-    cockpit = begin(book, "steps=600")
+    cockpit = begin(book, "steps=600, pace_s=0.01")
     reach(book, 60)
     hold(cockpit)
     drag_head(cockpit, 0.4, drop=False)
@@ -76,7 +76,7 @@ def test_escape_lets_the_head_go_back(book):
 
 
 def test_by_keyboard_the_head_walks_and_enter_rewinds(book):
-    cockpit = begin(book, "steps=600")
+    cockpit = begin(book, "steps=600, pace_s=0.01")
     reach(book, 60)
     hold(cockpit)
     step, keys = step_of(cockpit), book.page.keyboard
