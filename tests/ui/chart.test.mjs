@@ -106,7 +106,7 @@ test("the present timeline's path is its past in the parent and its own", () => 
   const lines = timelinesOf(there);
   const rising = lines.path.flatMap(({ stream: s, from, to }) => Array.from(s.x.slice(from, to)));
   assert.deepEqual(rising, Array.from({ length: 260 }, (_, i) => i + 1));
-  assert.deepEqual([...new Set(lines.lines.map((line) => `${line.role} ${line.name}`))].sort(), ["gone main", "other main", "twin twin"]);
+  assert.deepEqual([...new Set(lines.lines.map((line) => `${line.role} ${line.name}`))].sort(), ["gone main", "gone twin", "other main"]);
   assert.equal(lines.lines.find((line) => line.role === "other").ranges[0].stream.x[lines.lines.find((line) => line.role === "other").ranges[0].from], 180);
 });
 
@@ -120,6 +120,26 @@ test("measurements belong to the line on which they were made", () => {
   assert.equal(role(220, 360, "bolder"), "other");
   assert.equal(role(220, 260, "twin"), "twin");
   assert.deepEqual(along(view, lines, view.rates).map((r) => [r.step, r.lrs.head]), [[0, 1e-3], [100, 1e-3], [110, 3e-4], [200, 3e-4]]);
+});
+
+test("a twin is compared with what had its intervention, and with nothing else", () => {
+  const twin = stream("twin", falling(61, 90), { parent: "main", start: 60, control: true, after: 2 });
+  const again = falling(1, 90).concat(falling(61, 80));
+  const main = stream("main", again, { cuts: [[90, 61]] });
+  const set = (name, step) => note({ kind: "save", step, command: { kind: "save", name } });
+  const back = (to, step) => note({ kind: "rewind", step, command: { kind: "rewind", to } });
+  const role = (notes) => timelinesOf(viewOf([main, twin], { notes })).twin;
+  const did = note({ kind: "unfreeze", step: 60 });
+  assert.equal(role([set("calm", 60), did]), "twin");
+  assert.equal(role([set("calm", 60), did, back(60, 60)]), null);
+  assert.equal(role([set("calm", 60), did, back("calm", 60)]), null);
+  assert.equal(role([set("calm", 60), did, back(30, 30)]), null);
+  assert.equal(role([set("calm", 60), did, back(61, 61)]), "twin");
+  assert.equal(role([set("calm", 60), did, set("done", 60), back("done", 60)]), "twin");
+  assert.equal(role([back(60, 60), did]), "twin"); // wound back before it began
+  const undone = viewOf([main, twin], { notes: [set("calm", 60), did, back("calm", 60)] });
+  assert.equal(difference(undone, timelinesOf(undone), calmOf(undone)), null);
+  assert.deepEqual([...new Set(timelinesOf(undone).lines.map((line) => line.role))], ["gone"]);
 });
 
 test("an older twin is told as given up, the newest is the twin", () => {
@@ -147,9 +167,9 @@ test("the difference is with minus without, at the steps that both took", () => 
 });
 
 test("the difference in words", () => {
-  assert.equal(differenceWords(-0.12, 0.031), "0.12 lower loss, +3.1 points than without");
-  assert.equal(differenceWords(0.5, -0.02), "0.5 higher loss, −2 points than without");
-  assert.equal(differenceWords(-0.0063, 0.01), "0.0063 lower loss, +1 point than without");
+  assert.equal(differenceWords(-0.12, 0.031), "0.12 lower loss, +3.1\u00a0points than without");
+  assert.equal(differenceWords(0.5, -0.02), "0.5 higher loss, −2\u00a0points than without");
+  assert.equal(differenceWords(-0.0063, 0.01), "0.0063 lower loss, +1\u00a0point than without");
   assert.equal(differenceWords(0, null), "the same loss as without");
   assert.equal(differenceWords(0.00001, 0), "the same loss and accuracy as without");
 });
@@ -336,7 +356,7 @@ test("a screen reader hears where the curves are", () => {
   assert.match(said, /Step 330 of 400, running\. The training loss fell from 2\.\d+ to 0\.\d+/);
   assert.match(said, /Validation accuracy is 89\.\d.% at step 330/);
   assert.match(said, /others: bolder/);
-  assert.match(said, /from step 200 on: 0\.\d+ lower loss, \+5\.8 points than without/);
+  assert.match(said, /from step 200 on: 0\.\d+ lower loss, \+5\.8\u00a0points than without/);
   assert.match(said, /Learning rates: head 3e-4, stage4 1e-4, stage3 1e-4\./);
   assert.equal(spoken(sceneOf(viewOf([]))), "No step was taken yet, of 400.");
 });

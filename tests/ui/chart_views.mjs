@@ -12,9 +12,9 @@ export function dice(seed) {
 }
 
 /** A stream from [step, loss] points; cuts as [index, step]. */
-export function stream(name, points, { parent = null, start = 0, control = false, cuts = [] } = {}) {
+export function stream(name, points, { parent = null, start = 0, control = false, after = 0, cuts = [] } = {}) {
   return {
-    name, parent, start, control, n: points.length,
+    name, parent, start, control, after, n: points.length,
     x: Float32Array.from(points, ([x]) => x), y: Float32Array.from(points, ([, y]) => y),
     cuts: cuts.map(([index, step]) => ({ index, step })),
   };
@@ -68,7 +68,7 @@ export function storied() {
   const again = falling(101, 330).map(([x, y]) => [x, x > 200 ? y * (1 - 0.35 * (1 - Math.exp((200 - x) / 30))) : y]);
   const main = stream("main", [...blown, ...again], { cuts: [[140, 101]] });
   const bold = stream("bolder", falling(181, 260, { seed: 9 }).map(([x, y]) => [x, y * (1.2 - (x - 181) / 300)]), { parent: "main", start: 180 });
-  const twin = stream("twin", falling(201, 330), { parent: "main", start: 200, control: true });
+  const twin = stream("twin", falling(201, 330), { parent: "main", start: 200, control: true, after: 5 });
   const curve = (step) => 0.1 + 0.75 * (1 - Math.exp(-step / 80));
   const evals = [...[0, 20, 40, 60, 80, 100, 120, 140].map((s) => evaluation(s, s > 120 ? 0.42 : curve(s))),
     ...Array.from({ length: 12 }, (_, i) => 110 + 20 * i).map((s) => evaluation(s, s > 200 ? curve(s) + 0.06 * (1 - Math.exp((200 - s) / 40)) : curve(s), { tick: 40 + s }))];

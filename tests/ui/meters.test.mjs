@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { makeSmoother } from "../../tlcourse/ui/static/curve.js";
 import { difference, timelinesOf } from "../../tlcourse/ui/static/lines.js";
 import { meterLabels, metersOf } from "../../tlcourse/ui/static/meters.js";
-import { accuracyPanel } from "../../tlcourse/ui/static/panels.js";
+import { accuracyPanel, differencePanel } from "../../tlcourse/ui/static/panels.js";
 import { spoken } from "../../tlcourse/ui/static/spoken.js";
 import { evaluation, falling, note, stream, viewOf } from "./chart_views.mjs";
 
@@ -19,7 +19,7 @@ function watched(more = []) {
   const twin = [150, 200].map((step) => reading(step, 0.7, "old task", { branch: "twin" }));
   const lost = reading(140, 0.01, "old task", { tick: 140 });
   return viewOf(
-    [stream("main", falling(1, 200)), stream("twin", falling(101, 200), { parent: "main", start: 100, control: true })],
+    [stream("main", falling(1, 200)), stream("twin", falling(101, 200), { parent: "main", start: 100, control: true, after: 1 })],
     { evals: [...evals.map((e) => ({ ...e, tick: e.step > 140 ? e.step + 20 : e.step })), ...twin, lost, ...more],
       notes: [note({ kind: "rewind", tick: 141, step: 120 })] },
   );
@@ -48,6 +48,14 @@ test("in a twin it is dashed and begins where the twin begins", () => {
   const twin = drawn(accuracyPanel(sceneOf(watched())))["meter:old task:twin"];
   assert.equal(twin.role, "meter-twin");
   assert.deepEqual(points(twin.d).map(([x]) => x), [100, 150, 200]);
+});
+
+test("the difference to the twin is told of each meter that both have read", () => {
+  const alone = reading(200, 150, "norm", { branch: "twin" });
+  const said = (more) => plain(differencePanel(sceneOf(watched(more))).said).split("; ").slice(1);
+  assert.deepEqual(said([]), ["old task −25 points"]);
+  assert.deepEqual(said([alone]), ["old task −25 points", "norm +53"]);
+  assert.match(plain(spoken(sceneOf(watched()))), /without; old task −25 points\./);
 });
 
 test("values that are no shares are told and not drawn", () => {

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import tlcourse as tl
+from tlcourse.plots.timelines import course_of
 from tlcourse.session.events import Applied, Branched, Norms, StepDone
 from tlcourse.ui.messenger import Messenger
+from tlcourse.ui.still import still
 from tlcourse.ui.story import Story
 from tlcourse.ui.stream import Stream
 
@@ -75,6 +77,37 @@ def test_a_rewind_says_where_the_run_was(travelled):
         "run.at(40, tl.Rewind(30))",
         "run.at(55, tl.Rewind(45, branch='main'))",
     ]
+
+
+def test_a_twin_is_compared_until_what_it_goes_without_is_taken_back():
+    def twin_after(*hands):
+        run = make_run(steps=20)
+        for step, command in [
+            (5, tl.Save("calm")),
+            (5, tl.Twin()),
+            (5, tl.SetLR("head", 1.0)),
+            *hands,
+        ]:
+            run.at(step, command)
+        run.run()
+        return run, [line.role for line in course_of(run.events).lines if line.name == "twin"]
+
+    kept, role = twin_after((10, tl.Rewind(7)))
+    assert role == ["twin"] and "without it" in still(told(kept))
+    for hands in (
+        [(10, tl.Rewind("calm"))],
+        [(10, tl.Rewind(3))],
+        [(10, tl.Branch("other", at=4))],
+    ):
+        undone, role = twin_after(*hands)
+        assert role == ["gone"], hands
+        assert "without it" not in still(told(undone))
+    _, role = twin_after((5, tl.Save("steered")), (10, tl.Rewind("steered")))
+    assert role == ["twin"]  # a bookmark of the same step, set after the intervention
+    begun = told(undone).streams["twin"].after
+    assert [note["kind"] for note in told(undone).notes[:begun]] == ["save", "twin", "set_lr"]
+    saved = told(undone).compact()
+    assert [curve["after"] for curve in saved["streams"] if curve["name"] == "twin"] == [begun]
 
 
 def test_a_view_has_what_the_run_shows_of_itself(travelled):

@@ -13,7 +13,8 @@ from tlcourse.session.events import Applied, Branched, Evaluated, Event, Metered
 @dataclass(frozen=True, slots=True)
 class Line:
     """role: "now" (the timeline that trained last, with its past in others), "other", "twin" (the last
-    control) or "gone" (given up by a rewind, or an older control).
+    control, while what it goes without is part of "now") or "gone" (given up by a rewind, or another
+    control).
 
     steps, losses, smooth: (n,) in rising steps; evaluations, readings: those made on it, and what the
     meters read. A line that leaves
@@ -68,11 +69,13 @@ def keep_of(steps: int) -> float:
 
 @dataclass(slots=True)
 class _Stream:
-    """Losses in order of arrival. A cut (index, step): what came before `index` after `step` is gone."""
+    """Losses in order of arrival. A cut (index, step): what came before `index` after `step` is gone.
+    order: when it began, among all events."""
 
     parent: str | None = None
     start: int = 0
     control: bool = False
+    order: int = 0
     steps: list[int] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     cuts: list[tuple[int, int]] = field(default_factory=list)
@@ -117,9 +120,10 @@ class _Told:
         self.step = 0
         self.measured: list[tuple[int, Evaluated | Metered]] = []  # with the order of arrival
         self.hands: list[tuple[int, Applied]] = []
-        self.back: list[tuple[int, Applied]] = []
+        self.back: list[tuple[int, Applied, int]] = []  # and when its bookmark was set
         self.rewinds: list[tuple[int, int, str]] = []
         self.bookmarks: list[Saved] = []
+        self.named: dict[str, int] = {}
         self.order = 0
 
     def take(self, event: Event) -> None:
@@ -133,18 +137,21 @@ class _Told:
         elif isinstance(event, Evaluated | Metered):
             self.measured.append((self.order, event))
         elif isinstance(event, Branched):
-            self.streams[event.branch] = _Stream(event.parent, event.step, event.control)
+            self.streams[event.branch] = _Stream(
+                event.parent, event.step, event.control, self.order
+            )
             if not event.control:
                 self.now, self.step = event.branch, event.step
         elif isinstance(event, Saved):
             self.bookmarks.append(event)
+            self.named[event.name] = self.order
         elif isinstance(event, Applied):
             self.hands.append((self.order, event))
             if isinstance(event.command, Rewind):
                 self._rewind(event)
 
     def _rewind(self, event: Applied) -> None:
-        self.back.append((self.order, event))
+        self.back.append((self.order, event, self.named.get(event.command.to, 0)))
         self.rewinds.append((self.step, event.step, event.branch))
         stream = self.streams.setdefault(event.branch, _Stream())
         if stream.steps and stream.steps[-1] > event.step:
@@ -155,7 +162,8 @@ class _Told:
 
     def course(self) -> Course:
         now = self.now or "main"
-        reach, twin = self._reach(now), next(reversed(self._controls()), None)
+        reach = self._reach(now)
+        twin = self._twin(reach)
         smooth = self._smooth()
         role = self._roles(reach, twin)
         path: list[tuple[str, int, int]] = []
@@ -223,8 +231,20 @@ class _Told:
             tuple(sorted(read.values(), key=lambda e: e.step)),
         )
 
-    def _controls(self) -> list[str]:
-        return [name for name, stream in self.streams.items() if stream.control]
+    def _twin(self, reach: dict[str, float]) -> str | None:
+        """The last control, if what it goes without is still part of the present timeline."""
+        controls = [(name, stream) for name, stream in self.streams.items() if stream.control]
+        if not controls:
+            return None
+        name, twin = controls[-1]
+        undone = any(
+            order > twin.order
+            and back.branch in reach
+            # A bookmark may be of the same step, and of a moment after it.
+            and (back.step < twin.start or (back.step == twin.start and bookmarked < twin.order))
+            for order, back, bookmarked in self.back
+        )
+        return name if not undone and reach.get(twin.parent, -np.inf) > twin.start else None
 
     def _reach(self, now: str) -> dict[str, float]:
         """How far each timeline is part of the present one's past."""
@@ -243,7 +263,7 @@ class _Told:
                 at > order
                 and back.branch == event.branch
                 and (back.step < event.step or (arriving and back.step == event.step))
-                for at, back in self.back
+                for at, back, _ in self.back
             )
             if isinstance(getattr(event, "command", None), Rewind):
                 return "now"

@@ -35,6 +35,7 @@ from .words import asked
 SPEED_WINDOW_S = 4.0
 MEMORY_S = 1.0  # between two looks at the memory
 NORMS_KEPT = 1000
+NOTES_SAVED = 200
 OVER = ("finished", "stopped", "failed")
 
 Message = tuple[dict[str, Any], list[bytes]]  # content, and the losses as float32
@@ -150,7 +151,13 @@ class Story:
             stream.compact(max(8, points * len(stream.losses) // total))
             for stream in self.streams.values()
         ]
-        few = {"notes": self.notes[-200:], "norms": self.norms[:: len(self.norms) // 100 + 1]}
+        few = {
+            "notes": self.notes[-NOTES_SAVED:],
+            "norms": self.norms[:: len(self.norms) // 100 + 1],
+        }
+        left_out = len(self.notes) - len(few["notes"])
+        for curve in curves:
+            curve["after"] = max(0, curve["after"] - left_out)
         return {**self._all(), **few, "streams": curves}
 
     def answers_wait(self) -> bool:
@@ -262,7 +269,7 @@ class Story:
         elif isinstance(event, Branched):
             stream = self._stream(event.branch)
             stream.parent, stream.start = event.parent, event.step
-            stream.control = event.control
+            stream.control, stream.after = event.control, len(self.notes)
         elif isinstance(event, Finished):
             self._seconds = event.seconds
         elif isinstance(event, Failed):

@@ -11,12 +11,13 @@ import numpy as np
 class Stream:
     """Losses in order of arrival. Steps count up by one, but where `jumps` says (index, step), so that a
     loss travels as four bytes. A cut (index, step): the run was wound back, and what came before that
-    index at that step or later is given up."""
+    index at that step or later is given up. after: so many notes had been taken when it began."""
 
     name: str
     parent: str | None = None
     start: int = 0
     control: bool = False
+    after: int = 0
     losses: array = field(default_factory=lambda: array("f"))
     jumps: list[tuple[int, int]] = field(default_factory=list)
     cuts: list[tuple[int, int]] = field(default_factory=list)
@@ -53,6 +54,7 @@ class Stream:
             "parent": self.parent,
             "start": self.start,
             "control": self.control,
+            "after": self.after,
         }
 
     def bytes_from(self, n: int = 0) -> bytes:

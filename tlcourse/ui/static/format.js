@@ -50,6 +50,12 @@ export function showAccuracy(accuracy) {
   return accuracy == null ? "–" : `${Number((100 * accuracy).toFixed(1))}\u00a0%`;
 }
 
+/** A difference of two shares: 0.031 → "+3.1 points". @param {number} by */
+export function showPoints(by) {
+  const size = Number((100 * Math.abs(by)).toFixed(1));
+  return `${size === 0 ? "±" : by < 0 ? "−" : "+"}${size}\u00a0${size === 1 ? "point" : "points"}`;
+}
+
 /** @param {number|null} seconds */
 export function showTime(seconds) {
   if (seconds == null || !Number.isFinite(seconds)) return "–";

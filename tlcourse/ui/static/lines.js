@@ -18,8 +18,8 @@ export function timelinesOf(view) {
   const { streams, order } = view;
   const now = view.now.branch in streams ? view.now.branch : order[0] ?? view.now.branch;
   const reach = reachOf(view, now);
-  const controls = order.filter((name) => streams[name].control);
-  const twin = controls.at(-1) ?? null;
+  const control = order.filter((name) => streams[name].control).at(-1);
+  const twin = control !== undefined && stillWith(view, reach, streams[control]) ? control : null;
   /** @type {Range[]} */
   const path = [];
   /** @type {Line[]} */
@@ -63,6 +63,19 @@ function reachOf(view, now) {
     stream = view.streams[stream.parent];
   }
   return reach;
+}
+
+/** Is what a twin goes without still part of the present timeline? Not where the run was wound back to
+ * before it, or left for a timeline that had begun before it. A bookmark may be of the same step, and
+ * of a moment after it.
+ * @param {View} view @param {Map<string, number>} reach @param {import("./streams.js").Stream} twin */
+function stillWith({ notes }, reach, { parent, start, after }) {
+  if (parent == null || (reach.get(parent) ?? -Infinity) <= start) return false;
+  return !notes.some((note, i) => {
+    if (i < after || !note.ok || note.kind !== "rewind" || !reach.has(note.branch) || note.step > start) return false;
+    const saved = notes.findLastIndex((one, at) => at < i && one.ok && one.kind === "save" && one.command.name === note.command.to);
+    return note.step < start || saved < after;
+  });
 }
 
 /** A run that is wound back to a step gives up what was measured later on that timeline.

@@ -2,7 +2,7 @@
 // A reading comes as an evaluation whose split is "meter"; its value stands as accuracy.
 
 import { along, roleOf } from "./lines.js";
-import { showAccuracy, showValue } from "./format.js";
+import { showAccuracy, showPoints, showValue } from "./format.js";
 
 /** @typedef {import("./reduce.js").View} View
  *  @typedef {import("./reduce.js").Evaluation} Evaluation
@@ -95,6 +95,19 @@ export function meterTells(meter, step, twin) {
   const beside = meter.twin.filter((e) => e.step <= step).at(-1);
   if (beside) told.push([`${meter.name} of ${twin}`, showReading(meter, beside)]);
   return told;
+}
+
+/** With minus without, of each meter, where both were last read at one step: "old task −12 points".
+ * @param {View} view @param {import("./lines.js").Timelines} lines @returns {string[]} */
+export function metersApart(view, lines) {
+  const start = view.streams[lines.twin ?? ""]?.start ?? Infinity;
+  return metersOf(view, lines).flatMap(({ name, share, now, twin }) => {
+    const read = new Map(now.map((e) => [e.step, Number(e.accuracy)]));
+    const beside = twin.filter((e) => e.step > start && read.has(e.step)).at(-1);
+    if (!beside) return [];
+    const by = Number(read.get(beside.step)) - Number(beside.accuracy);
+    return [`${name} ${share ? showPoints(by) : `${by < 0 ? "−" : "+"}${showValue(Math.abs(by), 2)}`}`];
+  });
 }
 
 /** A sentence for a screen reader. @param {Meter} meter */

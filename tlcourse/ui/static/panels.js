@@ -3,8 +3,8 @@
 import { ceiling, cloud, exits, extent, isDense, path } from "./curve.js";
 import { along, leadOf, roleOf, tipNow, valueAt } from "./lines.js";
 import { rowsOf, share } from "./scale.js";
-import { meterLabels, meterSeries, meterTells, metersOf, showReading } from "./meters.js";
-import { showAccuracy, showValue } from "./format.js";
+import { meterLabels, meterSeries, meterTells, metersApart, metersOf, showReading } from "./meters.js";
+import { showAccuracy, showPoints, showValue } from "./format.js";
 
 /** @typedef {import("./reduce.js").View} View
  *  @typedef {import("./reduce.js").Evaluation} Evaluation
@@ -227,7 +227,7 @@ function stretches(evals) {
 }
 
 /** The present timeline's loss minus the twin's, filled from zero; null without a twin. @param {Scene} scene @returns {Plan|null} */
-export function differencePanel({ lines, apart, frame, hidden }) {
+export function differencePanel({ view, lines, apart, frame, hidden }) {
   if (!apart || hidden.has(`line:${lines.twin}`)) return null;
   const height = 44;
   const [least, most] = extent(apart.ranges, apart.values, frame.x0, frame.x1);
@@ -241,7 +241,7 @@ export function differencePanel({ lines, apart, frame, hidden }) {
     return `M${part.split(" ")[0]} ${zero}L${part}L${last.split(" ")[0]} ${zero}Z`;
   }).join("");
   return {
-    key: "difference", title: "with − without", said: differenceWords(apart.last, apart.accuracy), height,
+    key: "difference", title: "with − without", said: [differenceWords(apart.last, apart.accuracy), ...metersApart(view, lines)].join("; "), height,
     rows: [[sy(reach / 1.1), showValue(reach / 1.1, 2)], [sy(0), "0"], [sy(-reach / 1.1), `−${showValue(reach / 1.1, 2)}`]],
     series: [{ key: "area", kind: "area", role: "twin", d: filled }, { key: "line", kind: "line", role: "apart", d }],
     legend: [],
@@ -262,8 +262,7 @@ export function differenceWords(loss, accuracy) {
   const size = Math.abs(loss);
   const first = size < 0.0005 ? "the same loss" : `${showValue(size, 2)} ${loss < 0 ? "lower" : "higher"} loss`;
   if (size < 0.0005 && Math.abs(accuracy ?? 0) < 0.0005) return `the same loss${accuracy == null ? "" : " and accuracy"} as without`;
-  const points = Number((100 * Math.abs(accuracy ?? 0)).toFixed(1));
-  const second = accuracy == null ? "" : points === 0 ? ", equal accuracy" : `, ${accuracy < 0 ? "−" : "+"}${points} ${points === 1 ? "point" : "points"}`;
+  const second = accuracy == null ? "" : Math.abs(accuracy) < 0.0005 ? ", equal accuracy" : `, ${showPoints(accuracy)}`;
   return `${first}${second} than without`;
 }
 

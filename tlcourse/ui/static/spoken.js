@@ -1,7 +1,7 @@
 // Where the curves are, in sentences: what a screen reader tells of the pictures. Pure.
 
 import { along, tipNow, valueAt } from "./lines.js";
-import { meterSaid, metersOf } from "./meters.js";
+import { meterSaid, metersApart, metersOf } from "./meters.js";
 import { differenceWords } from "./panels.js";
 import { showAccuracy, showLr, showValue } from "./format.js";
 
@@ -26,7 +26,7 @@ export function spoken({ view, lines, calm, raw, apart }) {
   const others = [...new Set(lines.lines.filter((line) => line.role === "other").map((line) => line.name))];
   if (others.length) said.push(`The present timeline is ${lines.now}; others: ${others.join(", ")}.`);
   if (lines.lines.some((line) => line.role === "gone")) said.push("Parts that were given up by a rewind are drawn faint.");
-  if (apart) said.push(`Beside a twin without what was done from step ${apart.since} on: ${differenceWords(apart.last, apart.accuracy)}.`);
+  if (apart) said.push(`Beside a twin without what was done from step ${apart.since} on: ${[differenceWords(apart.last, apart.accuracy), ...metersApart(view, lines)].join("; ")}.`);
   const rates = along(view, lines, view.rates).at(-1);
   if (rates) said.push(`Learning rates: ${Object.entries(rates.lrs).map(([group, lr]) => `${group} ${showLr(lr)}`).join(", ")}.`);
   return said.join(" ");

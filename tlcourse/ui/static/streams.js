@@ -1,10 +1,11 @@
 // Timelines' losses as arrays that grow. Pure.
 
 /** @typedef {{index: number, step: number}} Cut  what came before `index` at `step` or later is given up
- *  @typedef {{name: string, parent: string|null, start: number, control: boolean, n: number,
+ *  @typedef {{name: string, parent: string|null, start: number, control: boolean, after: number, n: number,
  *   x: Float32Array, y: Float32Array, cuts: Cut[]}} Stream
- *  @typedef {{name: string, parent: string|null, start: number, control: boolean, from: number,
- *   jumps: [number, number][], cuts: Cut[]}} Told */
+ *  @typedef {{name: string, parent: string|null, start: number, control: boolean, after: number, from: number,
+ *   jumps: [number, number][], cuts: Cut[]}} Told
+ *  after: so many notes had been taken when it began */
 
 /** A timeline as the kernel tells it: the whole, or what came since. Steps count up by one but at jumps.
  * @param {Stream|undefined} had @param {Told} told @param {Float32Array} losses @returns {Stream} */
@@ -22,15 +23,15 @@ export function extend(had, told, losses) {
     else step += 1;
     x[i] = step;
   }
-  const { name, parent, start, control } = told;
-  return { name, parent, start, control, n, x, y, cuts: [...(had?.cuts ?? []), ...told.cuts] };
+  const { name, parent, start, control, after } = told;
+  return { name, parent, start, control, after, n, x, y, cuts: [...(had?.cuts ?? []), ...told.cuts] };
 }
 
 /** A timeline as a notebook keeps it: thinned, in plain numbers. @param {any} kept @returns {Stream} */
 export function restore(kept) {
   const x = Float32Array.from(kept.x);
   const y = Float32Array.from(kept.y, (/** @type {number|null} */ v) => v ?? NaN);
-  return { name: kept.name, parent: kept.parent, start: kept.start, control: kept.control, n: y.length, x, y, cuts: kept.cuts };
+  return { name: kept.name, parent: kept.parent, start: kept.start, control: kept.control, after: kept.after ?? 0, n: y.length, x, y, cuts: kept.cuts };
 }
 
 /** Where a timeline has come to. @param {Stream} stream */
