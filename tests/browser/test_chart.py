@@ -40,6 +40,13 @@ def plot(page):
     return page.locator(".tlc-plot")
 
 
+def test_on_a_low_screen_the_curves_leave_room_for_the_rates(page):
+    low = plot(page).bounding_box()["height"]
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": 1300})
+    page.evaluate("chart.draw(views.storied())")
+    assert plot(page).bounding_box()["height"] >= low + 60
+
+
 def px(page, step, first=0, last=400):
     """Where a step lies, from the left edge of the plot."""
     width = plot(page).bounding_box()["width"] - LEFT - RIGHT

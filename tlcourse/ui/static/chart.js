@@ -21,6 +21,7 @@ import { h, put, s } from "./dom.js";
 const LEFT = 50;
 const RIGHT = 14;
 const AXIS = 38;
+const LOW = 960; // px of the window, below which panels are drawn lower
 const SPEAK_MS = 5000; // between two tellings of where the curves are
 
 /** The chart and its `draw`. */
@@ -118,7 +119,7 @@ export function makeChart() {
     const all = whole(known);
     if (window) window = fit(window, all);
     const [x0, x1] = window ?? all;
-    const frame = { x0, x1, left: LEFT, width: Math.max(40, width - LEFT - RIGHT) };
+    const frame = { x0, x1, left: LEFT, width: Math.max(40, width - LEFT - RIGHT), low: globalThis.innerHeight < LOW };
     scene = { ...known, whole: window === null, hidden, frame };
     plans = [lossPanel(scene), accuracyPanel(scene), differencePanel(scene), measure && measurePanel(scene, measure)].filter((plan) => plan !== null);
     const sx = (/** @type {number} */ step) => LEFT + (frame.width * (step - x0)) / (x1 - x0);

@@ -5,7 +5,8 @@ import { tipOf } from "./streams.js";
 /** @typedef {import("./streams.js").Stream} Stream
  *  @typedef {{from: number, to: number, gone: boolean}} Piece  points from … to - 1; steps rise in it
  *  @typedef {{stream: Stream, from: number, to: number}} Range
- *  @typedef {{x0: number, x1: number, left: number, width: number}} Frame  steps x0 … x1 lie at left … left + width px */
+ *  @typedef {{x0: number, x1: number, left: number, width: number, low?: boolean}} Frame
+ *    steps x0 … x1 lie at left … left + width px; low: on a low screen, curves and rates are to be seen together */
 
 /** px of height that nobody sees in a line of two. */
 const HAIR = 1.5;

@@ -47,7 +47,7 @@ function seen({ lines, hidden }) {
 /** @param {Scene} scene @returns {Plan} */
 export function lossPanel(scene) {
   const { view, lines, calm, raw, hidden, frame, whole } = scene;
-  const height = 132;
+  const height = frame.low ? 92 : 132;
   const now = hidden.has(`line:${lines.now}`) ? [] : lines.path;
   const others = seen(scene);
   const axis = lossAxis(scene, now, others);
@@ -127,7 +127,7 @@ export function nameOf(name, role) {
 /** @param {Scene} scene @returns {Plan} */
 export function accuracyPanel(scene) {
   const { view, lines, hidden, frame, whole } = scene;
-  const height = 92;
+  const height = frame.low ? 66 : 92;
   const known = view.evals.filter((e) => e.accuracy != null);
   const valid = known.filter((e) => e.split === "valid");
   const now = along(view, lines, valid);
