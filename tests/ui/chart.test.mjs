@@ -251,6 +251,15 @@ test("a branch's accuracy begins where it left, not at its own first measurement
   assert.deepEqual(points(branch.d).map(([x]) => x), [170, 200, 220, 240, 260]); // it left at 180
 });
 
+test("accuracies that were given up stay one line each, the run's and its twin's", () => {
+  const twin = stream("twin", falling(61, 90), { parent: "main", start: 60, control: true });
+  const main = stream("main", falling(1, 90).concat(falling(61, 70)), { cuts: [[90, 61]] });
+  const pairs = [70, 80, 90].flatMap((step) => [evaluation(step, 0.2), evaluation(step, 0.8, { branch: "twin" })]);
+  const view = viewOf([main, twin], { evals: [evaluation(60, 0.7), ...pairs], notes: [note({ kind: "rewind", tick: 90, step: 60 })] });
+  const gone = accuracyPanel(sceneOf(view)).series.find((one) => one.key === "gone").d;
+  assert.deepEqual(gone.split("M").slice(1).map((part) => part.split("L").length), [4, 4]);
+});
+
 test("the given-up blow-up does not set the scale", () => {
   const rows = lossPanel(sceneOf(storied())).rows.map(([, text]) => Number(text));
   assert.ok(Math.max(...rows) <= 3, `${rows}`);

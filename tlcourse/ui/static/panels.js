@@ -214,13 +214,14 @@ export function accuracyPanel(scene) {
 /** @type {Record<string, string>} */
 const SPLITS = { valid: "validation", train: "training", test: "test" };
 
-/** Runs of rising steps on one timeline. @param {Evaluation[]} evals */
+/** Runs of rising steps, each on one timeline; a twin's are told between the run's own.
+ * @param {Evaluation[]} evals */
 function stretches(evals) {
   /** @type {Evaluation[][]} */
   const runs = [];
   for (const e of evals) {
-    const last = runs.at(-1)?.at(-1);
-    if (last && last.branch === e.branch && last.step < e.step) runs[runs.length - 1].push(e);
+    const run = runs.findLast(([first]) => first.branch === e.branch);
+    if (run && run[run.length - 1].step < e.step) run.push(e);
     else runs.push([e]);
   }
   return runs;
