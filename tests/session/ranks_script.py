@@ -8,6 +8,7 @@ Each rank writes FOLDER/RANK.json: what it saw, and hashes of what it holds.
 import hashlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from torch import nn  # noqa: E402
 
 import tlcourse as tl  # noqa: E402
 from tests.session import conftest as given  # noqa: E402
-from tlcourse.session import ranks  # noqa: E402
+from tlcourse.session import disk, ranks  # noqa: E402
 from tlcourse.session.record import weights_sha256  # noqa: E402
 
 RANK = int(os.environ.get("RANK", 0))
@@ -127,6 +128,45 @@ def workers():
     return run
 
 
+def saved(**more):
+    run = session(augment=0.3, freeze="stem", **more)
+    run.at(5, tl.Unfreeze("stem", 1e-3))
+    run.at(9, tl.Rewind(3))
+    return run
+
+
+def whole():
+    run = saved()
+    run.run()
+    return run
+
+
+def killed():
+    """Both processes die, wherever they are, once a save lies on the disk that knows the rewind."""
+    folder = Path(sys.argv[2]) / "saves"
+
+    def dies():
+        until(lambda: any(tick(save) > 10 for save in disk.saves(folder)))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def tick(save):
+        try:
+            return json.loads((save / "state.json").read_text())["tick"]
+        except FileNotFoundError:  # an older save that was just taken away
+            return 0
+
+    run = saved(autosave=folder, autosave_s=0.0, pace=10)
+    threading.Thread(target=dies, daemon=True).start()
+    run.run()  # never comes back
+
+
+def resumed():
+    folder = Path(sys.argv[2]) / "saves"
+    run = tl.resume(folder, model=given.Net(seed=RANK), data=PICTURES())
+    run.run()
+    return run
+
+
 def differing():
     return session(batch_size=16 + RANK)
 
@@ -179,10 +219,12 @@ def main(story, folder):
             "weights": weights_sha256(run.model),
             "optimizer": hashlib.sha256(
                 b"".join(
-                    value.numpy().tobytes()
-                    for state in run._training.levers.optimizer.state.values()
-                    for value in state.values()
-                    if isinstance(value, torch.Tensor)
+                    sorted(  # it is the order of unfreezing otherwise, which a resumed run does not know
+                        value.numpy().tobytes()
+                        for state in run._training.levers.optimizer.state.values()
+                        for value in state.values()
+                        if isinstance(value, torch.Tensor)
+                    )
                 )
             ).hexdigest(),
             "kept": [s.step for s in run._training.time.kept],

@@ -102,6 +102,18 @@ def test_the_record_of_two_replays_in_two_and_is_refused_by_one(tmp_path, pictur
         tl.replay(tmp_path / "0.jsonl", model=Net(), data=pictures)
 
 
+@pytest.mark.slow
+@pytest.mark.release
+def test_two_that_were_killed_go_on_together_bit_for_bit(tmp_path, pictures):
+    with pytest.raises(FileNotFoundError):
+        in_two("killed", tmp_path)
+    first, second = in_two("resumed", tmp_path)
+    (straight, _) = in_two("whole", tmp_path)
+    for rank in (first, second):
+        assert rank["events"] == straight["events"]
+        assert rank["weights"] == straight["weights"] and rank["optimizer"] == straight["optimizer"]
+
+
 def test_ranks_that_are_not_alike_are_refused_on_both(tmp_path):
     for rank in in_two("differing", tmp_path):
         assert rank["error"] == (
