@@ -103,6 +103,12 @@ def chromium() -> Iterator[Any]:
             browser.close()
 
 
+def playwright_timeout() -> type[Exception]:
+    from playwright.sync_api import TimeoutError
+
+    return TimeoutError
+
+
 def write_notebook(path: Path, cells: list[str], kernel: str = "python3") -> None:
     made = [
         {"cell_type": "code", "id": f"cell-{i}", "metadata": {}, "execution_count": None,
@@ -135,9 +141,17 @@ class Notebook:
 
         self.page.on("pageerror", complain)
         place = "lab/tree" if app == "lab" else app
-        self.page.goto(f"{server.url}/{place}/{name}?token={server.token}&reset")
+        url = f"{server.url}/{place}/{name}?token={server.token}&reset"
+        try:
+            self._open(url, kernel)
+        except playwright_timeout():  # Jupyter alone is at work here: do what a person does, once
+            self._open(url, kernel)
+
+    def _open(self, url: str, kernel: bool) -> None:
+        self.page.goto(url)
         self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.content?.model")
-        self.page.evaluate(
+        self._within(
+            60_000,
             """async kernel => {
                 const panel = jupyterapp.shell.currentWidget;
                 await panel.context.ready;
@@ -150,6 +164,17 @@ class Notebook:
             }""",
             kernel,
         )
+
+    def _within(self, limit_ms: float, script: str, argument: Any = None) -> None:
+        """Run an async function in the page; TimeoutError if it takes longer (`evaluate` would wait
+        for ever)."""
+        self.page.evaluate(
+            f"argument => {{ window.__within = 'waiting'; ({script})(argument).then("
+            "() => { window.__within = 'done'; }, error => { window.__within = String(error); }); }",
+            argument,
+        )
+        self.page.wait_for_function("() => window.__within !== 'waiting'", timeout=limit_ms)
+        assert (said := self.page.evaluate("() => window.__within")) == "done", said
 
     def start(self, index: int) -> None:
         """Run a cell and do not wait for it."""
@@ -224,7 +249,9 @@ class Notebook:
 
     def close(self) -> None:
         """Shut the kernel down and leave."""
-        self.page.evaluate(
-            "async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown(); }"
-        )
+        with contextlib.suppress(playwright_timeout()):  # the server ends what is left
+            self._within(
+                30_000,
+                "async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown(); }",
+            )
         self.page.close()
