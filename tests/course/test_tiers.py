@@ -102,6 +102,13 @@ def test_pick_takes_this_tier_or_the_next_smaller_one():
         Tier("public", "").pick(pubic=2)
 
 
+def test_a_run_for_a_hand_is_long_enough_for_one_and_short_where_nobody_is(monkeypatch):
+    monkeypatch.delenv("TLCOURSE_HAND", raising=False)
+    assert Tier("pocket", "").live(300, headless=40) == 300
+    monkeypatch.setenv("TLCOURSE_HAND", "recorded")
+    assert Tier("pocket", "").live(300, headless=40) == 40
+
+
 def test_the_reason_is_marked_as_what_varies_from_machine_to_machine():
     shown = Tier("public", "because all is here & well")._repr_mimebundle_()
     assert shown["text/plain"] == "Tier public⟨, because all is here & well⟩"

@@ -17,13 +17,18 @@ VARIABLE = "TLCOURSE_HAND"
 WHOLE = 1000  # the records count in thousandths of a run, because its length differs by tier
 
 
+def headless() -> bool:
+    """Whether nobody is there to look or to learn: a recorded hand steers."""
+    return os.environ.get(VARIABLE) == "recorded"
+
+
 def hand(run: "Session", number: str) -> int:
     """Plan the lesson's recorded commands for `run`, if nobody is there to click.
 
     Returns how many were planned: 0 wherever a learner has their own hands. The recorded hand needs
     no time to look, so the run goes as fast as it can.
     """
-    if os.environ.get(VARIABLE) != "recorded":
+    if not headless():
         return 0
     from tlcourse.session import Record
 

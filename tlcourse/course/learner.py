@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any, TypeVar
 
-from tlcourse.course.hands import VARIABLE as HAND
+from tlcourse.course.hands import headless
 
 Notes = dict[str, Any]  # {"format": 1, "predictions": {id: …}, "exercises": …, "claims": …}
 T = TypeVar("T")
@@ -44,11 +44,6 @@ def path() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("tlcourse", appauthor=False) / "progress.json"
-
-
-def headless() -> bool:
-    """Whether nobody is there to learn anything: a recorded hand steers."""
-    return os.environ.get(HAND) == "recorded"
 
 
 def read() -> Notes:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlcourse.course import hands
 from tlcourse.course.spoken import command
 from tlcourse.course.syllabus import TIERS, Lesson, lesson, lessons
 from tlcourse.errors import TierError
@@ -41,6 +42,11 @@ class Tier:
             if name in choices:
                 return choices[name]
         raise TierError(f"Nothing was given for the {self.name} tier, nor for a smaller one.")
+
+    def live(self, steps: int, *, headless: int) -> int:
+        """How many steps a run for somebody's hand has: `steps`, or `headless` where nobody is there to
+        look and a recorded hand steers."""
+        return headless if hands.headless() else steps
 
     def __repr__(self) -> str:
         return f"Tier {self.name}⟨{self._because}⟩"

@@ -210,17 +210,17 @@ tl.claim(
 #   between the two lines is what your intervention did.
 # - Unfreeze one more. **Rewind** if you regret it.
 #
-# (Where the lesson runs without a browser, a recorded hand steers.)
+# (Where the lesson runs without a browser, a recorded hand steers a shorter run.)
 
 # %%
 run = tl.Session(
     tl.load_model(MODEL, classes=data.classes),
     tl.load_data(DATA, size=SIZE, labels_per_class=tier.pick(pocket=40, public=20)),
-    steps=tier.pick(pocket=120, public=60),
+    steps=tier.live(360, headless=tier.pick(pocket=120, public=60)),
     lr=3e-3,
     freeze="backbone",
     eval_every=tier.pick(pocket=20, public=15),
-    pace=tier.pick(pocket=6, public=None),  # a small network is faster than a hand
+    pace=6,  # steps a second: a small network is faster than a hand
 )
 tl.hand(run, "00")
 tl.Cockpit(run)

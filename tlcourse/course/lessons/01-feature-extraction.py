@@ -173,17 +173,17 @@ tl.plots.mistakes(data.test, head.predict(few[0].test), data.classes, sureness=s
 # - **Unfreeze a stage** at a small rate, and look at how far its weights move. (Lesson 02 is all about this.)
 # - **Pause**, think, **resume**.
 #
-# Everything you do stands on the time axis. (Where the lesson runs without a browser, a recorded hand steers.)
+# Everything you do stands on the time axis. (Without a browser, a recorded hand steers a shorter run.)
 
 # %%
 run = tl.Session(
     tl.load_model(MODEL, classes=data.classes),
     data,
-    steps=tier.pick(pocket=150, public=60),
+    steps=tier.live(480, headless=tier.pick(pocket=150, public=60)),
     lr=1e-3,
     freeze="backbone",
     eval_every=tier.pick(pocket=15, public=10),
-    pace=tier.pick(pocket=8, public=None),  # a small network is faster than a hand
+    pace=8,  # steps a second: a small network is faster than a hand
 )
 tl.hand(run, "01")
 tl.Cockpit(run)

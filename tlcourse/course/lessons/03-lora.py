@@ -220,18 +220,18 @@ tl.measure.table(rows, columns={"way": "text", "trained": "count", "test accurac
 #   below, on texts that the head is unsure of. What goes wrong first beyond 1?
 # - **Pause**, turn the scale, and let the picture be drawn again: nothing is trained, yet the answers change.
 #
-# (Where the lesson runs without a browser, a recorded hand steers.)
+# (Where the lesson runs without a browser, a recorded hand steers a shorter run.)
 
 # %%
 run = tl.Session(
     copy.deepcopy(base),
     replace(data, test=NOTHING),
-    steps=tier.pick(pocket=30, public=40),
+    steps=tier.live(240, headless=tier.pick(pocket=30, public=40)),
     lr=1e-3,
     freeze="backbone",
     batch_size=16,
     eval_every=20,
-    pace=tier.pick(pocket=4, public=None),
+    pace=4,  # steps a second: it is for your hand
 )
 tl.hand(run, "03")
 tl.Cockpit(run)

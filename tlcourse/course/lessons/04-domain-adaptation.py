@@ -194,13 +194,13 @@ start, _ = adapt(live, target)
 run = tl.Session(
     deepcopy(start),
     live,
-    steps=tier.pick(pocket=300, public=240),
+    steps=tier.live(600, headless=tier.pick(pocket=300, public=240)),
     lr=3e-3,
     batch_size=64,
     terms={"MMD": tl.methods.alignment(target, tl.methods.mmd)},
     weights={"MMD": 0.0},
     meters={AWAY: live.test},
-    pace=tier.pick(pocket=10),  # an adapter is far faster than a hand
+    pace=10,  # steps a second: an adapter is far faster than a hand
 )
 tl.hand(run, "04")
 tl.Cockpit(run)

@@ -135,7 +135,7 @@ tl.plots.neighbours(features(net, task), task, [0, 4, 8, 12], k=5, title="One ex
 # - **Turn the rate** of the backbone up by ten. When does it forget what it brought along? **Rewind** to before.
 #
 # The run's own head takes a small exam along; the backbone learns nothing from that. (Without a browser, a recorded
-# hand steers.)
+# hand steers a shorter run.)
 
 # %%
 forty = episode(pool, ways=40, shots=1, queries=4)
@@ -148,7 +148,7 @@ def unseen_exam(model):
 
 printed = tl.load_model("pocket-glyphs", classes=small.classes)
 run = tl.Session(
-    tl.methods.head_apart(printed), small, steps=tier.pick(pocket=80, public=120), lr=1e-3,
+    tl.methods.head_apart(printed), small, steps=tier.live(480, headless=tier.pick(pocket=80, public=120)), lr=1e-3,
     eval_every=10, terms={"exams": exams}, meters={"unseen": unseen_exam}, pace=8,
 )
 tl.hand(run, "05")

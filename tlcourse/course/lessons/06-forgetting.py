@@ -226,14 +226,14 @@ spring = tl.methods.ewc(start, fisher)
 run = tl.Session(
     start,
     new,
-    steps=tier.pick(pocket=90, public=60),
+    steps=tier.live(360, headless=tier.pick(pocket=90, public=60)),
     lr=LR,
     weight_decay=0,
     terms={"old": spring},
     weights={"old": 0.0},
     meters={"old task": old.test},
     eval_every=6,
-    pace=tier.pick(pocket=6, public=None),
+    pace=6,  # steps a second
 )
 tl.hand(run, "06")
 tl.Cockpit(run)
