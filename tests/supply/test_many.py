@@ -5,11 +5,13 @@ import time
 from dataclasses import replace
 
 import pytest
+from rich.progress import Progress as Bars
 
 from tests.supply import server as bad
 from tests.supply.things import PHOTOS, archive, card_of, content, file_of, noise, one, packed
 from tlcourse.cards import Asset
 from tlcourse.errors import FetchError, IntegrityError
+from tlcourse.supply.board import _Rows
 from tlcourse.supply.bring import bring
 from tlcourse.supply.estimate import needs
 from tlcourse.supply.many import CONNECTIONS, bring_all
@@ -140,10 +142,30 @@ def test_an_archives_length_is_asked_for_and_without_an_answer_its_members_count
     assert (need.to_come, need.exact) == (card.bytes, False)
 
 
-def test_an_archive_in_a_mirror_folder_costs_no_download(settings, tmp_path):
+def test_what_is_taken_out_of_an_archive_in_a_mirror_folder_is_to_come(settings, tmp_path):
+    """Nothing is downloaded, but the members' bytes come, and they are told as they do."""
     place = tmp_path / "example.org" / "t"
     place.parent.mkdir()
-    place.write_bytes(archive(PHOTOS))
+    place.write_bytes(archive(PHOTOS | {"more": noise(30_000)}))
     card = packed(("https://example.org/t",), PHOTOS)
-    (need,) = needs([card], replace(settings, mirrors=(str(tmp_path),)))
-    assert (need.to_come, need.to_write, need.exact) == (0, card.bytes, True)
+    settings = replace(settings, mirrors=(str(tmp_path),))
+    (need,) = needs([card], settings)
+    assert (need.to_come, need.to_write, need.exact) == (card.bytes, card.bytes, True)
+    told = []
+    folder = bring(card, settings, told.append)
+    assert {progress.step for progress in told} == {"unpack", "verify"}
+    rows = _Rows(Bars(disable=True), [need, need])  # the first row counts for all cards
+    for progress in told:
+        rows.tell(card.name, progress)
+    assert rows.bars.tasks[0].completed == need.to_come == rows.bars.tasks[0].total / 2
+    (folder / "photos" / "a.jpg").unlink()
+    assert needs([card], settings)[0].to_come == len(PHOTOS["photos/a.jpg"])
+
+
+def test_what_was_downloaded_is_not_counted_again_as_it_is_unpacked(server, settings):
+    body = archive(PHOTOS)
+    card = packed((server.put("/t", body),), PHOTOS)
+    (need,) = needs([card], settings)
+    rows = _Rows(Bars(disable=True), [need, need])
+    bring(card, settings, lambda progress: rows.tell(card.name, progress))
+    assert rows.bars.tasks[0].completed == need.to_come == len(body)

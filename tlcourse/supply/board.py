@@ -123,7 +123,7 @@ class _Rows:
                 completed=progress.done,
                 total=progress.total,
             )
-            if progress.step == "download":
+            if progress.step in ("download", "unpack"):
                 self.got.setdefault(name, _Got()).tell(progress)
                 self._count()
 
@@ -165,6 +165,7 @@ class _Got:
     """What came for one card in this call, through all its downloads. (A resume begins above 0.)"""
 
     earlier: int = 0
+    step: str = ""
     what: str = ""
     began: int = 0
     done: int = 0
@@ -174,9 +175,12 @@ class _Got:
         return self.earlier + self.done - self.began
 
     def tell(self, progress: Progress) -> None:
+        unpacked = progress.step == "unpack"
+        if unpacked and (self.step, self.what) == ("download", progress.what):
+            return  # it was counted as it came; out of a mirror's folder it comes as it is unpacked
         if progress.what != self.what or progress.done < self.done:
             self.earlier = self.bytes
             # The first block has come already: what lay there before it is not known exactly.
-            self.began = max(0, progress.done - BLOCK)
-            self.what = progress.what
+            self.began = 0 if unpacked else max(0, progress.done - BLOCK)
+            self.step, self.what = progress.step, progress.what
         self.done = progress.done

@@ -44,21 +44,27 @@ def _need(card: Card, settings: Settings) -> Need:
     for asset, files in plan.todo(card, lacking):
         got = part_of(card, card.assets.index(asset), settings.home).read()
         size, known = _download(asset, files, settings)
+        unpacked = sum(file.bytes for file in files) if asset.archive else 0
         exact = exact and known
-        rest = 0 if got.done else max(0, size - got.bytes)
-        to_come += rest
-        to_write += rest + (sum(file.bytes for file in files) if asset.archive else 0)
+        if size is None:
+            to_come += unpacked
+        else:
+            rest = 0 if got.done else max(0, size - got.bytes)
+            to_come += rest
+            to_write += rest
+        to_write += unpacked
     return Need(card, None, to_come, to_write, exact)
 
 
-def _download(asset: Asset, files: Sequence[File], settings: Settings) -> tuple[int, bool]:
-    """Bytes that this asset's download has, and whether that is known."""
+def _download(asset: Asset, files: Sequence[File], settings: Settings) -> tuple[int | None, bool]:
+    """Bytes that this asset's download has, and whether that is known. None: nothing is downloaded,
+    the archive is read where it lies, and what comes is what is taken out of it."""
     if asset.archive is None:
         return files[0].bytes, True
     for source in plan.sources(asset.urls, settings.mirrors, settings.offline):
         if source.kind == "folder":
             if Path(source.place).expanduser().is_file():
-                return 0, True  # it is read where it lies
+                return None, True
         elif (length := transport.length(source.place, settings)) is not None:
             return length, True
     return sum(file.bytes for file in files), False
