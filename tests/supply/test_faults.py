@@ -13,7 +13,7 @@ from tlcourse.supply.bring import bring, present
 BODY = noise(200_000)
 
 FAULTS = {
-    "corrupted": (bad.corrupt, IntegrityError, "expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}"),
+    "corrupted": (bad.corrupt, IntegrityError, "expected sha256 [0-9a-f]{12}…, got [0-9a-f]{12}…"),
     "truncated": (bad.cut(5), FetchError, "broke off after 15 of 200,000 bytes"),
     "length too short": (
         bad.length(7),

@@ -3,6 +3,7 @@ is lost, and a second call heals."""
 
 import os
 import random
+import re
 import signal
 import stat
 import subprocess
@@ -239,6 +240,7 @@ def test_a_mirror_with_an_older_version_is_not_believed(server, settings, tmp_pa
     with pytest.raises(IntegrityError, match="expected sha256 .*another source") as caught:
         bring(card, settings)
     assert stale in str(caught.value) and kept(settings) == {}
+    assert not re.search("[0-9a-f]{13}", str(caught.value).split("expected sha256")[1])
     newer = replace(settings, mirrors=(stale, f"{server.url}/new"))
     assert content(bring(card, newer)) == {"thing.bin": BODY}
 

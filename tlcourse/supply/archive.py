@@ -15,6 +15,7 @@ from typing import BinaryIO
 from tlcourse.cards import File
 from tlcourse.errors import IntegrityError, UnsafePathError
 from tlcourse.supply.members import BROKEN, Member, tar_members, zip_members
+from tlcourse.supply.show import brief
 
 READERS = {"tar.gz": tar_members, "zip": zip_members}
 
@@ -111,4 +112,6 @@ def _copy(member: Member, file: File, sink: BinaryIO | None) -> None:
             if sink:
                 sink.write(block)
     if (found := digest.hexdigest()) != file.sha256:
-        raise IntegrityError(f"{file.path}: expected sha256 {file.sha256}, got {found}")
+        raise IntegrityError(
+            f"{file.path}: expected sha256 {brief(file.sha256)}, got {brief(found)}"
+        )

@@ -15,6 +15,7 @@ from tlcourse.supply.part import Part
 from tlcourse.supply.plan import Source
 from tlcourse.supply.progress import Progress, Tell, silent
 from tlcourse.supply.settings import Settings
+from tlcourse.supply.show import brief
 from tlcourse.supply.store import (
     Bad,
     Place,
@@ -53,7 +54,7 @@ def bring(card: Card, settings: Settings, tell: Tell = silent) -> Path:
         if bad := verify(card.files, where, tell):
             raise IntegrityError(
                 f"{bad[0].file.path} of {card.name!r} was written to {where.folder}, but then "
-                f"{bad[0].found} was read (expected {bad[0].file.sha256}). Check that disk."
+                f"{bad[0].found} was read (expected {brief(bad[0].file.sha256)}). Check that disk."
             )
     return where.folder
 
@@ -143,7 +144,7 @@ class _Errand:
         else:
             (file,) = self.files
             if (got := hash_file(path)) != file.sha256:
-                raise IntegrityError(f"expected sha256 {file.sha256}, got {got}")
+                raise IntegrityError(f"expected sha256 {brief(file.sha256)}, got {brief(got)}")
             make_folder((self.where.folder / file.path).parent, self.where.folder)
             with open(path, "rb") as whole:
                 os.fsync(whole.fileno())  # its bytes before its name: the power may fail
@@ -200,7 +201,7 @@ def _broken_package(card: Card, settings: Settings) -> SupplyError:
             f"Install the course's packages again."
         )
     bad = verify(card.files, where, silent)[0]
-    expected = f"{bad.file.bytes:,} bytes with sha256 {bad.file.sha256}"
+    expected = f"{bad.file.bytes:,} bytes with sha256 {brief(bad.file.sha256)}"
     return IntegrityError(
         f"{where.folder / bad.file.path} of {card.name!r} is not as it was shipped: expected "
         f"{expected}, got {bad.found}. Install the package {card.package.name!r} again."

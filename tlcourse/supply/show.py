@@ -26,6 +26,15 @@ def size(count: int) -> str:
     return f"{amount:.1f} GB"
 
 
+def brief(sha256: str) -> str:
+    """The beginning of a hash: enough to tell two apart in a sentence that a person reads.
+
+    >>> brief("5d31" * 16)
+    '5d315d315d31…'
+    """
+    return f"{sha256[:12]}…"
+
+
 def summary(card: Card) -> str:
     """`1,440 files, 21.0 MB`."""
     plural = "s" if len(card.files) > 1 else ""

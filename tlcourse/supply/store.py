@@ -26,6 +26,7 @@ from tlcourse.errors import FetchError, NoSpaceError, SupplyError
 from tlcourse.supply.part import Part
 from tlcourse.supply.plan import Proof, Seen, check
 from tlcourse.supply.progress import Progress, Tell
+from tlcourse.supply.show import brief
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -81,15 +82,16 @@ def verify(files: Sequence[File], where: Place, tell: Tell) -> tuple[Bad, ...]:
     for file in result.doubtful:
         try:
             digest = hash_file(where.folder / file.path)
+            found = f"sha256 {brief(digest)}"
         except OSError as error:
-            digest = f"a file that cannot be read ({error.strerror})"
+            digest, found = "", f"a file that cannot be read ({error.strerror})"
         done += file.bytes
         tell(Progress("verify", file.path, done, total))
         if digest == file.sha256:
             now = seen[file.path]
             proved[file.path] = Proof(now.bytes, now.mtime_ns, digest)
         else:
-            bad.append(Bad(file, f"sha256 {digest}"))
+            bad.append(Bad(file, found))
     if proved != proofs:
         _write_proofs(where, proved)
     return tuple(bad)

@@ -22,6 +22,7 @@ from tlcourse.errors import CardError, IntegrityError, SupplyError
 from tlcourse.supply import plan
 from tlcourse.supply.archive import make_folder, why_wrong
 from tlcourse.supply.mirror.index import NAME, Row, read_index
+from tlcourse.supply.show import brief
 from tlcourse.supply.store import disk_errors, hash_file, require_room
 
 LEAD = "subset"  # stands for the leading folders that a card strips
@@ -102,8 +103,9 @@ def why_not(job: Job, target: Path) -> str | None:
                 why = f"its {size:,} bytes are more than the card's {asset.at_most_bytes:,}"
         else:
             (file,) = asset.files
-            got = hash_file(target)
-            why = None if got == file.sha256 else f"expected sha256 {file.sha256}, got {got}"
+            why, got = None, hash_file(target)
+            if got != file.sha256:
+                why = f"expected sha256 {brief(file.sha256)}, got {brief(got)}"
         if why:
             return f"{card.name}: {why}"
     return None

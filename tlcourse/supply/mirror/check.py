@@ -9,6 +9,7 @@ from tlcourse import cards
 from tlcourse.errors import CardError, SupplyError
 from tlcourse.supply.mirror.build import plan_jobs, why_not
 from tlcourse.supply.mirror.index import NAME, WHEELS, Row, read_index
+from tlcourse.supply.show import brief
 from tlcourse.supply.store import hash_file
 
 
@@ -49,4 +50,6 @@ def _why(folder: Path, row: Row) -> str | None:
         got = hash_file(target)
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
-    return None if got == row.sha256 else f"expected sha256 {row.sha256}, got {got}"
+    if got == row.sha256:
+        return None
+    return f"expected sha256 {brief(row.sha256)}, got {brief(got)}"
