@@ -16,10 +16,10 @@ from hypothesis import settings
 
 from tlcourse.course.execute import fetch_cards
 from tlcourse.course.hands import VARIABLE as HAND
-from tlcourse.course.spoken import VARIABLE as COMMAND
 from tlcourse.course.syllabus import lesson
 from tlcourse.course.tiers import VARIABLE as TIER
 from tlcourse.course.tiers import has_cuda
+from tlcourse.spoken import VARIABLE as COMMAND
 
 if importlib.util.find_spec("datasets") and not importlib.util.find_spec("datasets").origin:
     # Our folder of that name is not Hugging Face's library, though its Trainer would take it for that.

@@ -25,6 +25,7 @@ MAY_IMPORT = {  # the table in docs/architecture.md
     "ui": {"session", "plots", "course"},
 }
 FRONT_END = {"traitlets", "anywidget", "IPython", "ipywidgets"}
+BESIDE = {"errors", "spoken"}  # no rooms: they import nothing, and every room may import them
 LIGHT = ("tlcourse", "tlcourse.cards", "tlcourse.supply", "tlcourse.course")
 
 
@@ -40,7 +41,7 @@ def graph() -> grimp.ImportGraph:
 
 def reachable(room: str) -> set[str]:
     """The rooms that a room may import: those of its row, and what those may import."""
-    found = {room, "errors"}
+    found = {room} | BESIDE
     for other in MAY_IMPORT[room]:
         found |= reachable(other)
     return found

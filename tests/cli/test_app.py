@@ -1,8 +1,12 @@
 """The command line's door: one sentence and an exit code for what a person can mend."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
-from tlcourse import errors
+import tlcourse
+from tlcourse import cards, errors
 from tlcourse.cli import main
 from tlcourse.cli.app import COMMANDS, anchor, app
 
@@ -70,6 +74,47 @@ def test_a_tier_that_is_none_is_refused_at_once(arguments, monkeypatch, capsys, 
     assert main(arguments) == errors.TierError.exit_code
     assert "TLCOURSE_TIER=moon: no such tier" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_advice_calls_the_command_as_it_is_called_here(monkeypatch, capsys):
+    monkeypatch.setenv("TLCOURSE_COMMAND", "python start.py")
+    with pytest.raises(errors.CardError, match="Run `python start.py cards pin t5-small` once"):
+        cards.get("t5-small")
+    with pytest.raises(
+        errors.ModelError, match="run `python start.py cards pin hf/some/bert` once"
+    ):
+        tlcourse.load_model("hf/some/bert", classes=2)
+    assert main(["replay", "nowhere.jsonl"]) == 2
+    assert "`python start.py run NN` writes them" in capsys.readouterr().err
+    assert main(["run"]) == 2
+    assert "Try 'python start.py run --help' for help." in capsys.readouterr().err
+
+
+def test_no_sentence_has_the_command_word_typed_in():
+    """`spoken` knows it. A mirror's README is for those who installed the package from there."""
+    package = Path(tlcourse.__file__).parent
+    typed = []
+    for path in {*package.rglob("*.py")} - {package / "supply" / "mirror" / "pages.py"}:
+        for text in sentences(ast.parse(path.read_text("utf-8"))):
+            if "`tlcourse " in text:
+                typed.append(f"{path.relative_to(package)}: {text}")
+    assert typed == []
+
+
+def sentences(tree: ast.Module) -> list[str]:
+    """Every string that is not a docstring."""
+    described = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in described
+    ]
 
 
 def test_a_lesson_put_back_says_what_to_do_in_the_browser(tmp_path, capsys):

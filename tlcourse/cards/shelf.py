@@ -19,6 +19,7 @@ from typing import Any
 from tlcourse.cards.card import KINDS, Asset, Card, File, parse
 from tlcourse.cards.hubcard import HUB, address, endpoint
 from tlcourse.errors import CardError
+from tlcourse.spoken import command as spoken
 
 
 def names(kind: str | None = None) -> list[str]:
@@ -54,7 +55,7 @@ def get(name: str) -> Card:
     if not card.pinned:
         raise CardError(
             f"{name!r} is not pinned yet: nobody has asked the hub for its hashes, and nothing loads"
-            f" without them. Run `tlcourse cards pin {name}` once, with a network."
+            f" without them. Run `{spoken(f'cards pin {name}')}` once, with a network."
         )
     return _at_endpoint(card)
 

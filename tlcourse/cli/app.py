@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from tlcourse.errors import TLCourseError
+from tlcourse.spoken import command as spoken
 
 COMMANDS = {  # name: what it does; the module of that name has the click command `command`
     "lab": "Open the course in JupyterLab.",
@@ -68,7 +69,7 @@ def anchor(environ: MutableMapping[str, str]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. Unexpected exceptions pass through."""
     try:
-        code = app.main(arguments, prog_name="tlcourse", standalone_mode=False)
+        code = app.main(arguments, prog_name=spoken(), standalone_mode=False)
         return code if isinstance(code, int) else 0
     except TLCourseError as error:
         print(f"tlcourse: {error}", file=sys.stderr)

@@ -39,7 +39,7 @@ def command() -> None:
     """List data sets and models, or show the whole card of NAME.
 
     Models of the hubs (for the gpu tier) stand apart: one that is not pinned has no hashes yet, and
-    cannot be fetched before `tlcourse cards pin NAME` has asked the hub for them.
+    cannot be fetched before `cards pin NAME` has asked the hub for them.
     """
 
 
@@ -83,7 +83,7 @@ def pin(names: tuple[str, ...], into: Path | None) -> None:
     answer. It needs a network; HF_ENDPOINT names another place that has the hub's files.
     """
     from tlcourse import cards, supply
-    from tlcourse.course.spoken import command as spoken
+    from tlcourse.spoken import command as spoken
     from tlcourse.supply import pin as pinning
     from tlcourse.supply.show import summary
 
@@ -160,7 +160,7 @@ def _show_table(rows: list[dict[str, Any]], of_hubs: list[dict[str, Any]]) -> No
     from rich.table import Table
     from rich.text import Text
 
-    from tlcourse.course.spoken import command as spoken
+    from tlcourse.spoken import command as spoken
     from tlcourse.supply.show import size
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -245,7 +245,7 @@ def _show_card(card: Card, row: dict[str, Any]) -> None:
 
 
 def _lacking(card: Card) -> str:
-    from tlcourse.course.spoken import command as spoken
+    from tlcourse.spoken import command as spoken
 
     wants = f"{len(card.hub.files)} files are wanted, their hashes are not known"
     return f"{wants}: {spoken(f'cards pin {card.name}')}"

@@ -25,7 +25,7 @@ def command(
 
     What is already there is only checked. An interrupted fetch goes on where it stopped, and one
     card's trouble stops no other. TLCOURSE_MIRROR names folders or URLs to ask before the web,
-    TLCOURSE_HOME the folder to put things in. `tlcourse cards` lists the names.
+    TLCOURSE_HOME the folder to put things in. The command `cards` lists the names.
     """
     from tlcourse.supply import read_settings
 

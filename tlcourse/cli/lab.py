@@ -21,9 +21,9 @@ import click
 
 from tlcourse.course import TIERS, lessons
 from tlcourse.course.folder import DEFAULT, prepare
-from tlcourse.course.spoken import command as spoken
 from tlcourse.course.tiers import VARIABLE, checked, obstacle
 from tlcourse.errors import CourseError, TierError
+from tlcourse.spoken import command as spoken
 
 FIRST_PORT = 8888
 SETTINGS = (

@@ -8,8 +8,8 @@ import click
 
 from tlcourse.cli.choice import chosen, options
 from tlcourse.cli.fetch import bring_here
-from tlcourse.course.spoken import command as spoken
 from tlcourse.errors import FetchError, IntegrityError
+from tlcourse.spoken import command as spoken
 
 DIR = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 PLATFORMS = ("linux", "macos", "windows")  # as supply.mirror.target has them

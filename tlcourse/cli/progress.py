@@ -5,7 +5,7 @@ import json
 import click
 
 from tlcourse.course import learner
-from tlcourse.course.spoken import command as spoken
+from tlcourse.spoken import command as spoken
 
 
 @click.command()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlcourse.errors import RecordError
+from tlcourse.spoken import command as spoken
 
 if TYPE_CHECKING:
     from tlcourse.session import Record
@@ -23,7 +24,7 @@ def command(file: Path, script: bool) -> int:
     """
     if not file.is_file():
         raise RecordError(
-            f"No record {str(file)!r}. `tlcourse run NN` writes them to out/NN-TIER/records."
+            f"No record {str(file)!r}. `{spoken('run NN')}` writes them to out/NN-TIER/records."
         )
     from tlcourse.session import Record, replay, to_script
 

@@ -14,6 +14,7 @@ import click
 
 from tlcourse.course.build import CLONE
 from tlcourse.errors import CourseError
+from tlcourse.spoken import command as spoken
 
 SETTINGS = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
@@ -27,7 +28,7 @@ def command(public: bool, release: bool, pytest_arguments: tuple[str, ...]) -> i
     if not (CLONE / "tests" / "conftest.py").exists():
         raise CourseError(
             "The tests come with the clone, not with the installed package: clone the project and "
-            "run `python start.py test` there. `tlcourse doctor` checks an installation."
+            f"run `python start.py test` there. `{spoken('doctor')}` checks an installation."
         )
     absent = [name for name in ("pytest", "xdist", "nbval") if not importlib.util.find_spec(name)]
     if absent:

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING
 
 from tlcourse.course.syllabus import Lesson, lesson, lessons
 from tlcourse.errors import CourseError
+from tlcourse.spoken import command as spoken
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -199,7 +200,7 @@ def take(taught: Lesson, tier: str, folder: Path) -> Path:
     place = folder / f"{taught.number}-{tier}"
     figures = place / f"{taught.number}-figures.json"
     if not figures.exists():
-        raise CourseError(f"There is no {figures}: run `tlcourse claims --tier {tier}` first.")
+        raise CourseError(f"There is no {figures}: run `{spoken(f'claims --tier {tier}')}` first.")
     told = json.loads(figures.read_text("utf-8"))
     claims = (figure["claim"] for figure in told["figures"] if "claim" in figure)
     failed = [claim["id"] for claim in claims if not claim["holds"]]
@@ -239,7 +240,7 @@ def main() -> int:
     parser.add_argument("--tier", choices=[*REFERENCES, "all"], default="all")
     parser.add_argument("--prose", action="store_true", help="take over new words, run nothing")
     parser.add_argument(
-        "--from", dest="folder", type=Path, help="of `tlcourse claims`; run nothing"
+        "--from", dest="folder", type=Path, help="what the command `claims` executed; run nothing"
     )
     asked = parser.parse_args()
     make = reword if asked.prose else build

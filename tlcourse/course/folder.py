@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from tlcourse.course.build import notebook, write
-from tlcourse.course.spoken import command
 from tlcourse.course.syllabus import Lesson, lessons
 from tlcourse.errors import CourseError
+from tlcourse.spoken import command
 
 DEFAULT = Path("tlcourse-lessons")
 

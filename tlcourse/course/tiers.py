@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from tlcourse.course import hands
-from tlcourse.course.spoken import command
 from tlcourse.course.syllabus import TIERS, Lesson, lesson, lessons
 from tlcourse.errors import TierError
+from tlcourse.spoken import command
 
 VARIABLE = "TLCOURSE_TIER"
 AS_ASKED = "as asked"

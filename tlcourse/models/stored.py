@@ -10,6 +10,7 @@ from pathlib import Path
 from tlcourse import cards, supply
 from tlcourse.cards import Card
 from tlcourse.errors import FetchError, ModelError
+from tlcourse.spoken import command as spoken
 from tlcourse.supply.memory import memory_free
 
 FLOAT = 4  # bytes of a float32
@@ -28,8 +29,8 @@ def folder_of(asked: str) -> Path:
         known = [card.hub.loads for card in map(cards.hub, cards.hub_names()) if card.hub.loads]
         raise ModelError(
             f"{asked!r} has no card here, and nothing loads without one. There are: "
-            f"{', '.join(known)}. For another, run `tlcourse cards pin {_in_full(asked)}` once, with a "
-            f"network."
+            f"{', '.join(known)}. For another, run "
+            f"`{spoken(f'cards pin {_in_full(asked)}')}` once, with a network."
         )
     card = cards.get(name)
     require_memory(card)

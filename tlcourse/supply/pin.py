@@ -22,6 +22,7 @@ from urllib.parse import quote, urlencode
 from tlcourse.cards import Asset, Card, File, Hub
 from tlcourse.cards.hubcard import COMMIT, address, endpoint, to_toml
 from tlcourse.errors import CardError, FetchError, IntegrityError
+from tlcourse.spoken import command as spoken
 from tlcourse.supply.answer import TRY_AGAIN
 from tlcourse.supply.settings import Settings
 from tlcourse.supply.store import disk_errors
@@ -140,7 +141,7 @@ def elsewhere() -> str:
     from tlcourse.cards import pins
 
     return (
-        f"Where the hub can be reached, run `tlcourse cards pin NAME --into FOLDER` and bring "
+        f"Where the hub can be reached, run `{spoken('cards pin NAME --into FOLDER')}` and bring "
         f"FOLDER/NAME.toml to {pins()}; or set HF_ENDPOINT to a place that answers as the hub does."
     )
 
@@ -148,7 +149,7 @@ def elsewhere() -> str:
 def mirrored(name: str) -> str:
     """What to do where the files of a pinned card cannot be had."""
     return (
-        f"Where the hub can be reached, `tlcourse mirror build DIR {name}` makes a mirror: bring DIR"
+        f"Where the hub can be reached, `{spoken(f'mirror build DIR {name}')}` makes a mirror: bring DIR"
         f" here and set TLCOURSE_MIRROR to it, or set HF_ENDPOINT to a place that has the hub's files."
     )
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from tlcourse.cli.checks.finding import Finding
 from tlcourse.course.figures import hardware
 from tlcourse.course.folder import DEFAULT
-from tlcourse.course.spoken import command as spoken
 from tlcourse.errors import CourseError
+from tlcourse.spoken import command as spoken
 
 ENOUGH_MEMORY = 2_000_000_000  # fine-tuning all of minilm was seen to take 1.5 GB
 ENOUGH_NOTES = 50_000_000  # notebooks, records, what Jupyter writes beside

@@ -33,7 +33,9 @@ def read_index(folder: Path) -> tuple[Row, ...]:
         return ()
     header, *lines = text.splitlines() or [""]
     if header != HEADER:
-        raise SupplyError(f"{folder / NAME} is no index of a mirror that `tlcourse mirror` built.")
+        raise SupplyError(
+            f"{folder / NAME} is no index of a mirror that `mirror build` made. Name another folder."
+        )
     rows = []
     for number, line in enumerate(lines, start=2):
         parts = line.split("\t")
