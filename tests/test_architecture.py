@@ -25,7 +25,11 @@ MAY_IMPORT = {  # the table in docs/architecture.md
     "ui": {"session", "plots", "course"},
 }
 FRONT_END = {"traitlets", "anywidget", "IPython", "ipywidgets"}
-BESIDE = {"errors", "spoken"}  # no rooms: they import nothing, and every room may import them
+BESIDE = {
+    "errors",
+    "seeds",
+    "spoken",
+}  # no rooms: they import no room, and every room may import them
 LIGHT = ("tlcourse", "tlcourse.cards", "tlcourse.supply", "tlcourse.course")
 
 

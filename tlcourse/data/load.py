@@ -10,6 +10,7 @@ from importlib import import_module
 from tlcourse.data.core import Data, Source, Split
 from tlcourse.data.splits import Members, divide, draw
 from tlcourse.errors import DataError
+from tlcourse.seeds import whole
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def load_data(
     draws that many training examples of each class by `seed`, nested (the draw of 10 holds the draw
     of 5); None takes all that are left. `size` in pixels, 8 to 1024 (text: 4 to 256 tokens), None for
     the data set's own. `domain` is one of `domains(name)`, None for the first of them.
-    Raises DataError for an unknown name or domain, a size out of range, or more labels than there are.
+    Raises DataError for an unknown name or domain, a size out of range, a seed that is no whole
+    number, or more labels than there are.
 
     >>> load_data("digits", labels_per_class=10)
     digits: 10 classes · 100 train, 100 valid, 500 test · 3×32×32
@@ -111,7 +113,7 @@ def load_data(
         choices = f"There are: {', '.join(entry.domains)}." if entry.domains else "It has none."
         raise DataError(f"{name} has no domain {domain!r}. {choices}")
     domain = domain or (entry.domains[0] if entry.domains else None)
-    k = labels_per_class
+    seed, k = whole(seed, DataError), labels_per_class
     if k is not None and not (isinstance(k, int) and k >= 1):
         raise DataError(f"labels_per_class={k!r} is not possible: take 1 or more, or None for all.")
 

@@ -31,6 +31,7 @@ from tlcourse.errors import CommandError, ModelError
 from tlcourse.methods.wrapped import Wrapped
 from tlcourse.models import groups_of
 from tlcourse.models.classifier import fold, seeded
+from tlcourse.seeds import whole
 from tlcourse.session import AddLoRA
 from tlcourse.session.edits import plan_lora
 
@@ -105,6 +106,7 @@ def lora(
     such as "query,value" (the paper's choice) or "attn.qkv"; None is every linear layer and convolution.
     """
     AddLoRA(rank=rank, alpha=alpha, layers=layers, name=NAME).check()
+    seed = whole(seed, CommandError)
 
     def insert(made: nn.Module) -> None:
         groups = {name: list(group.parameters()) for name, group in groups_of(made).items()}
@@ -147,6 +149,7 @@ def bottleneck(
     """
     if isinstance(width, bool) or not isinstance(width, int) or width < 1:
         raise CommandError(f"width is a whole number from 1 on, not {width!r}.")
+    seed = whole(seed, CommandError)
 
     def insert(made: nn.Module) -> None:
         with seeded(fold(seed, "bottleneck")):
@@ -168,6 +171,7 @@ def prefix(model: nn.Module, *, length: int = 10, seed: int = 0) -> Adapted:
     """
     if isinstance(length, bool) or not isinstance(length, int) or length < 1:
         raise CommandError(f"length is a whole number from 1 on, not {length!r}.")
+    seed = whole(seed, CommandError)
 
     def insert(made: nn.Module) -> None:
         with seeded(fold(seed, "prefix")):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.probes import probe
+from tlcourse.seeds import whole
 from tlcourse.session.keys import fold_in, permutation
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def draw_episode(
     for name, value, least in (("ways", ways, 2), ("shots", shots, 1), ("queries", queries, 1)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise CommandError(f"{name}={value!r} must be a whole number from {least} on.")
+    seed = whole(seed, CommandError)
     y = torch.as_tensor(y).cpu()
     counts = torch.bincount(y)
     fit = (counts >= shots + queries).nonzero().squeeze(1)
@@ -77,7 +79,7 @@ def episode(
 
     >>> probe(episode(cached, shots=5, number=3), kind="prototypes")
     """
-    split = data.test
+    split, seed = data.test, whole(seed, CommandError)
     draw = draw_episode(split.y, ways=ways, shots=shots, queries=queries, seed=seed, number=number)
     asked = {"ways": ways, "shots": shots, "queries": queries, "seed": seed, "number": number}
     query = _part(split, draw.query)

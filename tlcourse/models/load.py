@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tlcourse.errors import ModelError
+from tlcourse.seeds import whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,10 +40,11 @@ def load_model(
     left alone. `timm/NAME` is any image model of timm, `hf/NAME` an image model or text encoder of
     the Hugging Face hub; their weights need a pinned card (`tlcourse cards` lists them). The model
     has `groups`, `features(x)`, `classes` and `recipe`; it is in train mode, as PyTorch's own are.
-    Raises ModelError for names, classes or weights that do not fit, or too little memory; CardError
-    for a card that is not pinned, SupplyError if weights cannot be brought.
+    Raises ModelError for names, classes, seeds or weights that do not fit, or too little memory;
+    CardError for a card that is not pinned, SupplyError if weights cannot be brought.
     """
     builder, labels = _find(name), _labels(name, classes, pretrained)
+    seed = whole(seed, ModelError)
     recipe = {
         "name": name,
         "classes": classes if isinstance(classes, int | str) else list(labels),

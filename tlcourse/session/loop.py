@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from tlcourse.errors import CommandError
+from tlcourse.seeds import whole
 
 from .command import Command
 from .levers import Levers
@@ -206,7 +207,7 @@ class Loop:
         self.paused = False
         self.ending: str | None = None
         self.time = Marks(keep_mb)
-        self.recipe = SimpleNamespace(seed=seed)
+        self.recipe = SimpleNamespace(seed=whole(seed, CommandError))
         self.terms: dict[str, Any] = {}
         self.weights: dict[str, float] = {}
         self.batches = SimpleNamespace(pictures=False, strength=0.0)
