@@ -15,6 +15,7 @@ from torch import nn
 
 import tlcourse as tl
 from tlcourse import plots
+from tlcourse.data.tasks import part
 from tlcourse.errors import CommandError, DataError
 from tlcourse.measure import confusion, interval
 from tlcourse.methods import nearest
@@ -287,6 +288,23 @@ def test_label_efficiency_draws_means_and_bounds():
     assert (low, high) == pytest.approx((many.low, many.high))
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "10"]
     assert many.text in picture.alt and "⟨" not in picture.alt
+
+
+def test_fewer_names_than_labels_are_refused_in_one_sentence(digits, flat):
+    few = digits.classes[:3]
+    drawings = (
+        lambda: plots.photos(digits.train, few),
+        lambda: plots.mistakes(digits.test, np.zeros(len(digits.test), int), few),
+        lambda: plots.feature_map(flat.test, few, method="pca"),
+        lambda: plots.cloud(flat.test, classes=few),
+    )
+    for draw in drawings:
+        with pytest.raises(
+            DataError, match="^3 class names for labels from 0 to 9: give the names"
+        ):
+            draw()
+    threes = part(digits, few)
+    assert plots.photos(threes.train, few).figure.axes  # no more labels than names
 
 
 def test_bars_are_as_long_as_their_means_and_say_them():

@@ -17,6 +17,7 @@ from tlcourse.plots.style import (
     PALETTE,
     PAPER,
     Picture,
+    check_names,
     enumerated,
     sheet,
     styled,
@@ -69,6 +70,8 @@ def cloud(
     for name, some in (("y", y), ("domains", domains)):
         if some is not None and len(some) != len(x):
             raise DataError(f"{len(some)} {name} do not fit {len(x)} rows of features.")
+    if y is not None and classes is not None:
+        check_names(classes, y)
     projection = projection or fitted(x)
     points = projection(x)
     projection = _widened(projection, points)

@@ -14,6 +14,7 @@ from tlcourse.plots.style import (
     PAPER,
     WIDTH,
     Picture,
+    check_names,
     enumerated,
     sheet,
     styled,
@@ -45,6 +46,7 @@ def feature_map(
     x, y = np.asarray(features.x, dtype=np.float64), np.asarray(features.y)
     if x.ndim != 2 or len(x) < 4:
         raise DataError(f"A map needs four or more rows of features (N, D), not {x.shape}.")
+    check_names(classes, y)
     points = project(x, method=method, seed=whole(seed, CommandError))
     with styled():
         figure = sheet(5.6 + (0.36 if title else 0), width=WIDTH * 0.86, title=title)

@@ -18,6 +18,7 @@ from tlcourse.plots.style import (
     WIDTH,
     WRONG,
     Picture,
+    check_names,
     enumerated,
     framed,
     picture_on,
@@ -39,9 +40,11 @@ def photos(
 ) -> Picture:
     """A sheet of photos with their classes: one of every class, then a second of every class, …
 
-    split: images (N, 3, H, W). rows: as many as one photo of every class needs, unless given.
+    split: images (N, 3, H, W). classes: the name of every label. rows: as many as one photo of every
+    class needs, unless given.
     """
     _check_images(split)
+    check_names(classes, split.y)
     if per_row < 1 or (rows is not None and rows < 1):
         raise DataError(f"rows={rows} of {per_row} photos show nothing: give 1 or more of each.")
     per_row = min(per_row, len(split))
@@ -128,6 +131,7 @@ def mistakes(
     predicted, target = np.asarray(predicted), np.asarray(split.y)
     if predicted.shape != target.shape:
         raise DataError(f"{predicted.shape} predictions do not fit {len(target)} photos.")
+    check_names(classes, predicted, target)
     wrong = np.flatnonzero(predicted != target)
     sureness = None if sureness is None else np.asarray(sureness)
     if sureness is not None:

@@ -10,7 +10,7 @@ import io
 import re
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
+
+from tlcourse.errors import DataError
 
 PAPER, INK, MUTED, GRID = "#FBFAF7", "#22262B", "#5B626B", "#DDDFE0"
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -185,6 +187,16 @@ def as_image(x: Any) -> np.ndarray:
     """(3, H, W) as (H, W, 3)."""
     image = np.asarray(x)
     return image.transpose(1, 2, 0)
+
+
+def check_names(classes: Sequence[str], *labels: Any) -> None:
+    """DataError unless every label, counted from 0, has a name. labels: arrays (N,) of whole numbers."""
+    highest = max((int(np.asarray(some).max()) for some in labels if len(some)), default=-1)
+    if highest >= len(classes):
+        raise DataError(
+            f"{len(classes)} class names for labels from 0 to {highest}: give the names of all classes, "
+            f"in the order of their labels (a Data has them in `classes`)."
+        )
 
 
 def enumerated(words: list[str], at_most: int = 8) -> str:
