@@ -25,13 +25,25 @@ def run(command, *arguments):
     return CliRunner().invoke(command, arguments, env={"COLUMNS": COLUMNS, "TERM": "dumb"})
 
 
-def test_the_table_names_every_card_and_how_it_stands():
+def test_the_table_has_a_line_for_every_card_and_how_it_stands(monkeypatch):
+    monkeypatch.setenv("TLCOURSE_COMMAND", "python start.py")
     lines = run(cards_command).output.splitlines()
-    for name in cards.names():
-        (row,) = [line for line in lines if line.startswith(f"{name} ")]
-        expected = "embedded" if cards.get(name).embedded else "present|not fetched"
-        assert re.search(rf" ({expected}) *$", row), row
+    for card in [*map(cards.get, cards.names()), *map(cards.hub, cards.hub_names())]:
+        (row,) = [line for line in lines if line.startswith(f"{card.name} ")]
+        expected = "embedded" if card.embedded else "present|not fetched|not pinned"
+        assert re.search(rf" {re.escape(card.title)} +[\d.]+ [kMG]?B ({expected}) *$", row), row
+    others = [line for line in lines if line.strip() and line.split()[0] not in every_name()]
+    assert len(others) == 5  # two headings, and three lines that say what to run
     assert max(map(len, lines)) <= int(COLUMNS)
+
+
+def every_name():
+    return {*cards.names(), *cards.hub_names()}
+
+
+def test_a_wide_terminal_has_room_for_the_licences():
+    out = CliRunner().invoke(cards_command, [], env={"COLUMNS": "140", "TERM": "dumb"}).output
+    assert re.search(r"^caltech24 .* CC BY 4.0 \(Caltech-101\) .* not fetched$", out, re.MULTILINE)
 
 
 def test_a_whole_card_says_whose_it_is_and_whence():

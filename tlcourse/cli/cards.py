@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tlcourse.supply import Settings
 
 FLOAT = 4  # bytes of a number in the weights, once it is loaded
+NAMES = 18  # columns for the longest name and a space more
+WIDE = 120  # columns of a terminal in which a licence still fits beside the rest
 
 STYLES = {
     "present": "green",
@@ -157,55 +159,45 @@ def _of_hub(card: Card) -> dict[str, Any]:
 
 def _show_table(rows: list[dict[str, Any]], of_hubs: list[dict[str, Any]]) -> None:
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     from tlcourse.spoken import command as spoken
     from tlcourse.supply.show import size
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("name", style="bold", no_wrap=True)
-    table.add_column("what")
-    table.add_column("licence")
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True, min_width=len("not fetched"))
-    for row in rows:
-        state = Text(row["state"], style=STYLES[row["state"]])
-        what = Text(row["title"])
-        licence = Text(row["licence"].split(";")[0])
-        table.add_row(row["name"], what, licence, size(row["bytes"]), state)
     console = Console(highlight=False)
+    wide = console.width >= WIDE
     if rows:
-        console.print(table)
+        sizes = [size(row["bytes"]) for row in rows]
+        console.print(_table("name", "size", rows, sizes, licences=wide))
         console.print()
-    console.print(_hub_table(of_hubs))
+    memories = [size(FLOAT * row["parameters"]) for row in of_hubs]  # of the weights as float32
+    console.print(_table("for the gpu tier", "memory", of_hubs, memories, licences=wide))
+    console.print()
+    console.print(f"[bold]{spoken('cards NAME')}[/] shows a whole card, with its licence.")
+    console.print(f"[bold]{spoken('fetch NAME')}[/] brings what a card is about.")
     if not all(row["pinned"] for row in of_hubs):
         console.print(
-            f"[bold]{spoken('cards pin NAME')}[/] asks the hub for the hashes that a model lacks."
+            f"[bold]{spoken('cards pin NAME')}[/] asks the hub for hashes that are lacking."
         )
-    console.print(
-        f"\n[bold]{spoken('cards NAME')}[/] shows a whole card, "
-        f"[bold]{spoken('fetch NAME')}[/] brings it."
-    )
 
 
-def _hub_table(rows: list[dict[str, Any]]) -> Table:
-    """The models of the hubs, with the memory that their weights take as float32."""
+def _table(
+    heading: str, measure: str, rows: list[dict[str, Any]], amounts: list[str], *, licences: bool
+) -> Table:
+    """One card a line, in 80 columns if its licence is left out."""
     from rich.table import Table
     from rich.text import Text
 
-    from tlcourse.supply.show import size
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("for the gpu tier", style="bold", no_wrap=True)
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column(heading, style="bold", no_wrap=True, min_width=NAMES)
     table.add_column("what")
-    table.add_column("licence")
-    table.add_column("memory", justify="right", no_wrap=True)
+    if licences:
+        table.add_column("licence")
+    table.add_column(measure, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True, min_width=len("not fetched"))
-    for row in rows:
+    for row, amount in zip(rows, amounts, strict=True):
+        licence = [Text(row["licence"].split(";")[0])] if licences else []
         state = Text(row["state"], style=STYLES[row["state"]])
-        memory = size(FLOAT * row["parameters"])
-        table.add_row(row["name"], Text(row["title"]), Text(row["licence"]), memory, state)
+        table.add_row(row["name"], Text(row["title"]), *licence, amount, state)
     return table
 
 
