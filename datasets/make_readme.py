@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tlcourse import cards
 from tlcourse.cards import Card
+from tlcourse.cards.counts import told
 from tlcourse.supply.show import size
 
 HEAD = """\
@@ -20,8 +21,9 @@ FOOT = """
 ## To add a card
 
 Write `tlcourse/cards/NAME.toml` (its fields are described in `tlcourse/cards/__init__.py`). For an
-archive, make its manifest: `python datasets/make_manifest.py ARCHIVE [PREFIX…] > NAME.tsv`. Then
-run `python datasets/make_readme.py`.
+archive, make its manifest: `python datasets/make_manifest.py ARCHIVE [PREFIX…] > NAME.tsv`. Once a
+loader has it, measure what it gives: `python datasets/measure_counts.py`. Then run
+`python datasets/make_readme.py`.
 """
 
 
@@ -47,9 +49,11 @@ def _sheet(card: Card) -> str:
     if len(urls) > 1:
         urls = sorted({url.rsplit("/", 1)[0] for url in urls})
     places = "".join(f"- Fetched from: <{url}>\n" for url in urls)
+    given = f"- `load_data` gives: {told(card.name)}\n" if told(card.name) else ""
     return (
         f"## {card.name}\n\n{card.title} ({card.kind}). {' '.join(card.description.split())}\n\n{said}"
-        f"- Licence: {card.licence}\n- About: <{card.source_url}>\n- Cite: {card.citation}\n{places}"
+        f"{given}- Licence: {card.licence}\n- About: <{card.source_url}>\n- Cite: {card.citation}\n"
+        f"{places}"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tlcourse import load_data
+from tlcourse import cards, load_data
 from tlcourse.data import domains, handwriting, omniglot, pacs, tiles
 from tlcourse.data.bccd import FIELDS, independent, read_boxes
 from tlcourse.data.corpus import alike, said
@@ -120,7 +120,14 @@ def test_test_sets_never_change(name, domain):
     data = load_data(name, domain=domain)
     said_of_it, ids = KNOWN[name, domain]
     assert repr(data) == f"{name}: {said_of_it}"
+    assert data_gives(name, domain) == [len(split) for split in parts(data)]
     assert sha256("\n".join(data.test.ids).encode()).hexdigest()[:16] == ids
+
+
+def data_gives(name, domain):
+    """What the card says, of which a wrong number would be believed."""
+    (row,) = [one for one in cards.gives(name) if one.domain == (domain or "")]
+    return [row.train, row.valid, row.test]
 
 
 def parts(data):

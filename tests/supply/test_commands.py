@@ -53,6 +53,14 @@ def test_a_whole_card_says_whose_it_is_and_whence():
     assert "1,440 files, 21.0 MB" in out and "10.22002/D1.20086" in out and "not fetched" in out
 
 
+def test_a_card_says_how_much_of_its_source_is_given():
+    out = run(cards_command, "sms-spam").output
+    assert "5,574 text messages" in out
+    assert re.search(r"^gives +5,131 examples of 2 classes \(4,830 train", out, re.MULTILINE)
+    assert "gives" not in run(cards_command, "mobilenetv2").output
+    assert json.loads(run(cards_command, "--json", "sms-spam").output)["gives"][0]["test"] == 200
+
+
 def test_an_embedded_card_says_that_it_is():
     assert "Real UCI digits that scikit-learn ships with" in run(cards_command, "digits").output
     assert "digits: embedded. Real UCI digits" in run(fetch_command, "digits").output

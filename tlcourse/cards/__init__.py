@@ -44,6 +44,7 @@ A card with `[hub]` and no assets is *unpinned*: `get` refuses it, so nothing ca
 """
 
 from tlcourse.cards.card import Asset, Card, File
+from tlcourse.cards.counts import Gives, gives
 from tlcourse.cards.hubcard import Hub
 from tlcourse.cards.shelf import get, hub, hub_card, hub_names, names, pins, shipped
 
@@ -51,8 +52,10 @@ __all__ = [
     "Asset",
     "Card",
     "File",
+    "Gives",
     "Hub",
     "get",
+    "gives",
     "hub",
     "hub_card",
     "hub_names",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +123,7 @@ def _to_ask(card: Card, settings: Settings) -> Card:
 
 def _row(card: Card) -> dict[str, Any]:
     """Everything a card says, and how it stands here."""
-    from tlcourse import supply
+    from tlcourse import cards, supply
 
     folder = supply.path(card.name) if card.pinned else None
     state = "present" if folder else "not fetched" if card.pinned else "not pinned"
@@ -143,6 +143,7 @@ def _row(card: Card) -> dict[str, Any]:
         "source_url": card.source_url,
         "citation": card.citation,
         "urls": [url for asset in card.assets for url in asset.urls],
+        "gives": [asdict(one) for one in cards.gives(card.name)],
     } | (_of_hub(card) if card.hub else {})
 
 
@@ -205,12 +206,14 @@ def _show_card(card: Card, row: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from tlcourse.cards.counts import told
     from tlcourse.supply.show import summary
 
     facts = {
         "state": f"{row['state']}. {card.embedded}" if card.embedded else row["state"],
         "folder": row["path"],
         "size": summary(card) if card.pinned else _lacking(card),
+        "gives": told(card.name) or None,
         "loads": row.get("loads"),
         "memory": _memory(card) if card.hub else None,
         "licence": card.licence,
@@ -225,7 +228,7 @@ def _show_card(card: Card, row: dict[str, Any]) -> None:
         console.print(line, markup=False)
     console.print()
     for key, value in facts.items():
-        if value is None and key in ("loads", "memory"):
+        if value is None and key in ("gives", "loads", "memory"):
             continue
         for number, line in enumerate(_wrapped(value or "", console.width - 9)):
             text = Text(f"{'' if number else key:<9}", style="dim")
