@@ -51,6 +51,15 @@ def test_a_record_that_is_no_record_is_refused(tmp_path, capsys):
     assert "x.jsonl" in capsys.readouterr().err
 
 
+def test_ctrl_c_says_at_least_that_it_stopped(monkeypatch, capsys):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tlcourse.cli.overview.lessons", stopped)
+    assert main(["lessons"]) == 130
+    assert capsys.readouterr().err.strip() == "tlcourse: stopped."
+
+
 def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("ours")

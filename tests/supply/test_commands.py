@@ -3,15 +3,17 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
-from tests.supply.server import cut, status
-from tests.supply.things import content, noise, one
+from tests.supply.server import cut, slow, status
+from tests.supply.things import PHOTOS, archive, content, noise, one
 from tlcourse import cards
 from tlcourse.cli.cards import command as cards_command
 from tlcourse.cli.fetch import command as fetch_command
@@ -209,3 +211,74 @@ def test_a_terminal_shows_a_bar_to_the_end(mirror, tmp_path):
     assert process.returncode == 0
     assert "Fetching 1 card: 4.1 MB to come" in text
     assert re.search(r"✓ mobilenetv2 verified +━", text) and "4.1/4.1 MB" in text
+
+
+STOPPED = """
+import sys
+import time
+from dataclasses import replace
+from tests.supply.things import PHOTOS, noise, one, packed
+from tlcourse import cards
+from tlcourse.cli import main
+url = sys.argv[1]
+every = {
+    "quick": replace(one(url + "/quick", noise(9000)), name="quick"),
+    "slow": replace(one(url + "/slow", noise(2_000_000, 1)), name="slow"),
+    "photos": replace(packed((url + "/photos",), PHOTOS), name="photos"),
+}
+cards.get = every.__getitem__
+sys.exit(main(["fetch", *every]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no SIGINT to send there")
+def test_stopped_by_hand_it_says_what_is_kept_and_goes_on_from_there(server, tmp_path):
+    server.put("/quick", noise(9000))
+    server.put("/slow", noise(2_000_000, 1), slow(100_000, 0.05))
+    server.put("/photos", archive(PHOTOS), chunked_slowly)
+
+    def fetch():
+        command = [sys.executable, "-c", STOPPED, server.url]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+        )
+
+    first = fetch()
+    parts = tmp_path / "home" / "parts"
+    assert "quick: fetched" in first.stdout.readline()
+    while not all(begun(parts / name / "0.part") for name in ("slow", "photos")):
+        assert first.poll() is None, first.stderr.read()
+    first.send_signal(signal.SIGINT)
+    _, told = first.communicate(timeout=30)
+    here = (parts / "slow" / "0.part").stat().st_size
+    assert first.returncode == 130
+    (kept,) = re.findall(
+        r"^tlcourse: stopped\. What came is kept \(1 of 3 cards whole, ([\d.]+) kB of the others\): "
+        r"the same command goes on from there\.$",
+        told,
+        re.MULTILINE,
+    )
+    # The archive came without a sign of its version: that part is of no use, and is not counted.
+    assert float(kept) == pytest.approx(here / 1000, abs=110) and "Traceback" not in told
+    server.log.clear()
+    again = fetch()
+    out, told = again.communicate(timeout=30)
+    assert again.returncode == 0 and "quick: is here, verified" in out
+    asked = {path: headers.get("Range") for path, headers in server.log}
+    assert asked["/slow"] == f"bytes={here}-" and asked["/photos"] is None
+    assert "/quick" not in asked
+
+
+def begun(part):
+    return part.exists() and part.stat().st_size >= 20_000
+
+
+def chunked_slowly(handler, body):
+    """As GitHub sends tarballs, on a bad day."""
+    handler.answer(200, {"Transfer-Encoding": "chunked"})
+    for begin in range(0, len(body), 10_000):
+        piece = body[begin : begin + 10_000]
+        handler.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        time.sleep(0.05)
+    handler.wfile.write(b"0\r\n\r\n")

@@ -77,6 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):  # click has ended the line with ^C in it
-        print("tlcourse: stopped.", file=sys.stderr)
+    except (click.Abort, KeyboardInterrupt) as stop:  # click has ended the line with ^C in it
+        print(f"tlcourse: {str(stop) or 'stopped.'}", file=sys.stderr)
         return 130

@@ -14,6 +14,7 @@ from tlcourse.errors import FetchError
 if TYPE_CHECKING:
     from tlcourse.cards import Card
     from tlcourse.supply import Settings
+    from tlcourse.supply.many import Outcome
 
 
 @click.command("fetch")
@@ -64,10 +65,30 @@ def bring_here(
     home = settings.home
     click.echo(announcement(lacking, free_bytes(home), str(home)), err=True)
     check_room(lacking, settings)
-    with board(lacking) as (tell, done):
-        outcomes = bring_all([need.card for need in lacking], settings, tell, done)
+    whole: set[str] = set()
+
+    def ended(outcome: Outcome) -> None:
+        whole.update({outcome.card.name} if outcome.folder else ())
+        done(outcome)
+
+    try:
+        with board(lacking) as (tell, done):
+            outcomes = bring_all([need.card for need in lacking], settings, tell, ended)
+    except KeyboardInterrupt:
+        raise click.Abort(_stopped([need.card for need in lacking], whole, settings)) from None
     folders |= {one.card.name: one.folder for one in outcomes if one.folder}
     return folders, sorted(one.card.name for one in outcomes if one.error)
+
+
+def _stopped(cards: Sequence[Card], whole: set[str], settings: Settings) -> str:
+    """What Ctrl-C left here, and that it is not in vain."""
+    from tlcourse.supply.estimate import kept
+    from tlcourse.supply.show import size
+
+    came = size(sum(kept(card, settings) for card in cards if card.name not in whole))
+    if len(cards) > 1:
+        came = f"{len(whole)} of {len(cards)} cards whole, {came} of the others"
+    return f"stopped. What came is kept ({came}): the same command goes on from there."
 
 
 def _standing(card: Card, folder: Path) -> str:

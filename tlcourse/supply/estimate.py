@@ -70,6 +70,21 @@ def _download(asset: Asset, files: Sequence[File], settings: Settings) -> tuple[
     return sum(file.bytes for file in files), False
 
 
+def kept(card: Card, settings: Settings) -> int:
+    """Bytes of an unfinished card that the next call need not bring again.
+
+    A part of an archive counts only if its server named the version, for nothing else tells that the
+    rest, asked for later, belongs to it.
+    """
+    folder, count = place(card, settings.home).folder, 0
+    for number, asset in enumerate(card.assets):
+        part = part_of(card, number, settings.home).read()
+        if part.done or part.validator or asset.archive is None:
+            count += part.bytes
+        count += sum(file.bytes for file in asset.files if (folder / file.path).is_file())
+    return count
+
+
 def check_room(lacking: Sequence[Need], settings: Settings) -> None:
     """Raises NoSpaceError if all of it together does not fit."""
     names = ", ".join(need.card.name for need in lacking)
