@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -26,9 +27,11 @@ from tests.models.tiny import (
     tiny_timm,
 )
 from tlcourse import cards, load_model
+from tlcourse.cards.hubcard import INDEX
 from tlcourse.errors import CardError, FetchError, IntegrityError, ModelError
 from tlcourse.models import groups_of, stored
-from tlcourse.supply.pin import save
+from tlcourse.supply import read_settings
+from tlcourse.supply.pin import draft, pin, save
 
 TEXTS = ["my card was lost", "a cake"]
 
@@ -236,6 +239,80 @@ def test_an_encoder_that_lacks_a_weight_is_refused(local_hub, tmp_path):
     pinned(local_hub, "some/tiny", tmp_path / "m", "hf/tiny")
     with pytest.raises(ModelError, match="do not fit 'hf/tiny': encoder.layer.1.output.dense"):
         load_model("hf/tiny", classes=2)
+
+
+def sharded(made, folder):
+    """The same weights as they are published when they are many: in pieces, with an index."""
+    made.save_pretrained(folder, max_shard_size="4KB")
+    (folder / "model.safetensors").unlink()
+    parts = sorted(path.name for path in folder.glob("model-*.safetensors"))
+    assert len(parts) >= 2 and (folder / INDEX).is_file()
+    return parts
+
+
+def test_weights_in_shards_are_the_weights_in_one_file(local_hub, tmp_path):
+    made = tiny(BERT, tmp_path / "m")
+    pinned(local_hub, "some/whole", tmp_path / "m", "hf/whole")
+    parts = sharded(made, tmp_path / "m")
+    local_hub.publish("some/tiny", contents(tmp_path / "m"))
+    card = on_shelf(pin(draft("hf/some/tiny", read_settings()), read_settings()))
+    assert {INDEX, *parts} <= {file.path for file in card.files}  # a hash for each
+    assert card.hub.parameters == sum((tmp_path / "m" / part).stat().st_size for part in parts) // 4
+    whole, pieces = (load_model(name, classes=2).eval() for name in ("hf/whole", "hf/some/tiny"))
+    assert torch.equal(pieces.features(TEXTS), whole.features(TEXTS))
+    scratch = load_model("hf/some/tiny", classes=2, pretrained=False)
+    assert scratch.state_dict().keys() == pieces.state_dict().keys()
+
+
+def test_a_timm_models_shards_are_read_together(local_hub, tmp_path):
+    tiny_timm(tmp_path / "m")
+    name = "timm/test_resnet.r160_in1k"
+    weights = load_file(tmp_path / "m" / "model.safetensors")
+    pinned(local_hub, name, tmp_path / "m", name)
+    whole = load_model(name, classes=2)
+    half = len(weights) // 2
+    names = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    pairs = list(weights.items())
+    for part, some in zip(names, (pairs[:half], pairs[half:]), strict=True):
+        save_file(dict(some), tmp_path / "m" / part)
+    where = {key: names[at >= half] for at, (key, _) in enumerate(pairs)}
+    (tmp_path / "m" / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    (tmp_path / "m" / "model.safetensors").unlink()
+    pinned(local_hub, name, tmp_path / "m", name)
+    pieces = load_model(name, classes=2)
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, pieces.state_dict()[key])
+
+
+def test_a_shard_of_other_bytes_never_loads(local_hub, tmp_path):
+    parts = sharded(tiny(BERT, tmp_path / "m"), tmp_path / "m")
+    card = pinned(local_hub, "some/tiny", tmp_path / "m", "hf/tiny")
+    other = bytearray((tmp_path / "m" / parts[-1]).read_bytes())
+    other[-1] ^= 1
+    path = f"/{card.hub.repo}/resolve/{card.hub.revision}/{parts[-1]}"
+    local_hub.server.put(path, bytes(other))
+    with pytest.raises(IntegrityError, match=f"{parts[-1]}.*expected sha256"):
+        load_model("hf/tiny", classes=2)
+
+
+def test_an_index_that_misses_or_leaves_its_folder_is_refused(local_hub, tmp_path):
+    parts = sharded(tiny(BERT, tmp_path / "m"), tmp_path / "m")
+    index = (tmp_path / "m" / INDEX).read_text()
+    (tmp_path / "m" / parts[0]).unlink()
+    local_hub.publish("some/tiny", contents(tmp_path / "m"))
+    with pytest.raises(CardError, match=f"some/tiny lacks {parts[0]}, which its {INDEX} names"):
+        draft("hf/some/tiny", read_settings())
+    pinned(local_hub, "some/tiny", tmp_path / "m", "hf/tiny")
+    with pytest.raises(ModelError, match=f"has no {parts[0]}, which its {INDEX} names"):
+        load_model("hf/tiny", classes=2)
+    (tmp_path / "m" / INDEX).write_text(index.replace(parts[0], f"../{parts[0]}"))
+    pinned(local_hub, "some/other", tmp_path / "m", "hf/other")
+    for refused in (
+        lambda: draft("hf/some/other", read_settings()),
+        lambda: load_model("hf/other", classes=2),
+    ):
+        with pytest.raises(CardError, match="does not say which .safetensors beside it"):
+            refused()
 
 
 class Bomb:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HUB = "https://huggingface.co"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+SHARD = re.compile(r"[A-Za-z0-9][\w.-]*\.safetensors")
 # What may be asked of a hub: tensors and text. (A .bin is a pickle: only a card that names it gets
 # it, `load_model` never reads it, and transformers opens it with weights_only.)
 KINDS = (".safetensors", ".json", ".txt", ".model", ".bin")
@@ -84,6 +86,21 @@ def check_pinned(card: Card) -> None:
         raise CardError(
             f"Card {card.name!r}: its assets are not the files of {hub.repo} at {hub.revision}."
         )
+
+
+def shards(index: str | bytes) -> tuple[str, ...]:
+    """The files that an INDEX divides weights into, in order. Raises CardError if it is none."""
+    try:
+        named = sorted(set(json.loads(index)["weight_map"].values()))
+        fine = bool(named) and all(map(SHARD.fullmatch, named))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        fine = False
+    if not fine:
+        raise CardError(
+            f"This {INDEX} does not say which .safetensors beside it hold the weights. Choose another "
+            f"repository, or another revision."
+        )
+    return tuple(named)
 
 
 def address(repo: str, commit: str, path: str, place: str = HUB) -> str:

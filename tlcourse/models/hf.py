@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tlcourse.errors import ModelError
 from tlcourse.models.classifier import ImageClassifier, fold, new_head, seeded
 from tlcourse.models.layers import parts_of
-from tlcourse.models.stored import folder_of, weights_of
+from tlcourse.models.stored import folder_of, weight_files, weights_of
 from tlcourse.models.text import TextClassifier
 
 
@@ -124,16 +124,18 @@ def _body(
 
 
 def _untrained_poolers(body: nn.Module, folder: Path) -> set[str]:
-    """From scratch as with weights: a pooler that the file lacks is left out."""
+    """From scratch as with weights: a pooler that the files lack is left out."""
     from safetensors import safe_open
 
     if not any(key.startswith("pooler.") for key in body.state_dict()):
         return set()
-    if not (path := folder / "model.safetensors").is_file():
+    if not (paths := weight_files(folder)):
         return set()
-    with safe_open(path, "pt") as stored:
-        has = any(key.startswith("pooler.") or ".pooler." in key for key in stored.keys())
-    return set() if has else {"pooler"}
+    for path in paths:
+        with safe_open(path, "pt") as stored:
+            if any(key.startswith("pooler.") or ".pooler." in key for key in stored.keys()):
+                return set()
+    return {"pooler"}
 
 
 def _text(

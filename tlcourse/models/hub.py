@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,20 +58,26 @@ def build(
     )
 
 
-def load_weights(body: nn.Module, path: Path) -> None:
-    """Every weight of the body, its old head left out. ModelError if names or shapes do not fit."""
+def load_weights(body: nn.Module, paths: Sequence[Path]) -> None:
+    """Every weight of the body out of these files, its old head left out. ModelError if names or shapes
+    do not fit."""
     from safetensors.torch import load_file
 
     classifier = body.pretrained_cfg.get("classifier") or ()
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     left_out = tuple(f"{head}." for head in heads)
-    stored = {key: value for key, value in load_file(path).items() if not key.startswith(left_out)}
+    stored = {
+        key: value
+        for path in paths
+        for key, value in load_file(path).items()
+        if not key.startswith(left_out)
+    }
     own = body.state_dict()
     wrong = sorted(set(own) ^ set(stored))
     wrong += [key for key in own.keys() & stored if own[key].shape != stored[key].shape]
     if wrong:
         raise ModelError(
-            f"{path} does not fit timm's {body.pretrained_cfg['architecture']}: {wrong[0]} is "
+            f"{paths[0]} does not fit timm's {body.pretrained_cfg['architecture']}: {wrong[0]} is "
             f"missing, unknown or of another shape. Another version of timm may have made it."
         )
     body.load_state_dict(stored)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tlcourse import cards, supply
 from tlcourse.cards import Card
+from tlcourse.cards.hubcard import INDEX, WEIGHTS, shards
 from tlcourse.errors import FetchError, ModelError
 from tlcourse.spoken import command as spoken
 from tlcourse.supply.memory import memory_free
@@ -42,13 +43,31 @@ def folder_of(asked: str) -> Path:
         raise FetchError(f"{error} {mirrored(name)}") from error
 
 
-def weights_of(folder: Path, asked: str) -> Path:
-    """The weights' file. Raises ModelError if there are only pickles."""
-    if (path := folder / "model.safetensors").is_file():
-        return path
+def weights_of(folder: Path, asked: str) -> tuple[Path, ...]:
+    """The file of weights, or their shards. Raises ModelError if there are only pickles."""
+    if paths := weight_files(folder):
+        return paths
     raise ModelError(
         f"{asked!r} has no model.safetensors, and load_model reads no pickle. Its files are in {folder}."
     )
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The file of weights, or their shards; none if there are only pickles.
+
+    Raises ModelError if a shard is missing.
+    """
+    if (whole := folder / WEIGHTS).is_file():
+        return (whole,)
+    if not (index := folder / INDEX).is_file():
+        return ()
+    paths = tuple(folder / name for name in shards(index.read_bytes()))
+    if lost := [path.name for path in paths if not path.is_file()]:
+        raise ModelError(
+            f"{folder} has no {', '.join(lost)}, which its {INDEX} names: pin the model with all of "
+            f"them."
+        )
+    return paths
 
 
 def require_memory(card: Card) -> None:

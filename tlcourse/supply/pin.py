@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from tlcourse.cards import Asset, Card, File, Hub
-from tlcourse.cards.hubcard import COMMIT, address, endpoint, to_toml
+from tlcourse.cards.hubcard import COMMIT, INDEX, WEIGHTS, address, endpoint, shards, to_toml
 from tlcourse.errors import CardError, FetchError, IntegrityError
 from tlcourse.spoken import command as spoken
 from tlcourse.supply.answer import TRY_AGAIN
@@ -28,7 +28,6 @@ from tlcourse.supply.settings import Settings
 from tlcourse.supply.store import disk_errors
 
 LARGEST_TEXT = 30_000_000  # bytes; what the hub does not keep in LFS is small
-WEIGHTS = "model.safetensors"
 USEFUL = (  # of a repository that has no card here: what loading may need, if it is there
     "config.json preprocessor_config.json tokenizer.json tokenizer_config.json "
     "special_tokens_map.json added_tokens.json vocab.txt vocab.json merges.txt spiece.model "
@@ -70,12 +69,9 @@ def draft(asked: str, settings: Settings) -> Card:
     if family not in ("timm", "hf") or repo.count("/") != 1:
         raise CardError(f"No card {asked!r}. Give a card's name, timm/ARCH.TAG, or hf/OWNER/NAME.")
     seen = listing(repo, "main", settings)
-    if WEIGHTS not in seen.files:
-        raise CardError(
-            f"{repo} has no {WEIGHTS}: pickles are not loaded here. Choose another repository, or "
-            f"convert it (safetensors' documentation says how)."
-        )
-    wanted = tuple(path for path in (*USEFUL, WEIGHTS) if path in seen.files)
+    weights = _weights(repo, seen, settings)
+    wanted = (*(path for path in USEFUL if path in seen.files), *weights)
+    held = sum(seen.files[path][0] or 0 for path in weights if path != INDEX)
     name = "".join(c if c.isalnum() else "-" for c in asked.lower()).strip("-")
     where = f"https://huggingface.co/{repo}"
     return Card(
@@ -88,7 +84,7 @@ def draft(asked: str, settings: Settings) -> Card:
         description="A repository of the hub that somebody pinned on this machine.",
         assets=(),
         # Weights are float32 or shorter: so many at least, and the need for memory follows.
-        hub=Hub(repo, seen.commit, wanted, max(1, (seen.files[WEIGHTS][0] or 0) // 4), asked),
+        hub=Hub(repo, seen.commit, wanted, max(1, held // 4), asked),
     )
 
 
@@ -154,15 +150,37 @@ def mirrored(name: str) -> str:
     )
 
 
+def _weights(repo: str, seen: Listing, settings: Settings) -> tuple[str, ...]:
+    """The one file of weights, or the index and the shards it names. CardError where there are none."""
+    if WEIGHTS in seen.files:
+        return (WEIGHTS,)
+    if INDEX not in seen.files:
+        raise CardError(
+            f"{repo} has no {WEIGHTS}: pickles are not loaded here. Choose another repository, or "
+            f"convert it (safetensors' documentation says how)."
+        )
+    parts = shards(_text(repo, seen, INDEX, settings))
+    if lost := [path for path in parts if path not in seen.files]:
+        raise CardError(f"{repo} lacks {', '.join(lost)}, which its {INDEX} names. Choose another.")
+    return (INDEX, *parts)
+
+
 def _row(row: dict[str, Any]) -> tuple[int | None, str, str | None]:
     lfs = row.get("lfs") or {}
     return lfs.get("size", row.get("size")), row.get("blobId", ""), lfs.get("sha256")
 
 
 def _file(repo: str, seen: Listing, path: str, settings: Settings) -> File:
-    size, blob, sha256 = seen.files[path]
+    size, _, sha256 = seen.files[path]
     if sha256 and size:
         return File(path, size, sha256)
+    body = _text(repo, seen, path, settings)
+    return File(path, len(body), hashlib.sha256(body).hexdigest())
+
+
+def _text(repo: str, seen: Listing, path: str, settings: Settings) -> bytes:
+    """A small file, held against git's id of it. Raises IntegrityError if it is another."""
+    blob = seen.files[path][1]
     body = _get(address(repo, seen.commit, path, endpoint()), repo, seen.commit, settings)
     git = hashlib.sha1(b"blob %d\0" % len(body) + body, usedforsecurity=False).hexdigest()
     if git != blob or not body:
@@ -170,7 +188,7 @@ def _file(repo: str, seen: Listing, path: str, settings: Settings) -> File:
             f"{endpoint()} says that {path} of {repo} is blob {blob!r}, but sent {git} "
             f"({len(body):,} bytes). Nothing was pinned; try again, or ask another endpoint."
         )
-    return File(path, len(body), hashlib.sha256(body).hexdigest())
+    return body
 
 
 def _get(url: str, repo: str, revision: str, settings: Settings) -> bytes:
