@@ -77,24 +77,36 @@ def show(name: str | None, as_json: bool, hubs: bool) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Write the cards into this folder instead of your store.",
 )
-def pin(names: tuple[str, ...], into: Path | None) -> None:
+@click.option(
+    "--from",
+    "place",
+    metavar="PLACE",
+    help="Take the card that the mirror in this folder, or at this address, carries; ask no hub.",
+)
+def pin(names: tuple[str, ...], into: Path | None, place: str | None) -> None:
     """Ask the hub for the commit and the hashes of a model's files, and keep them in a card.
 
     NAME is a hub card's name, or timm/ARCH.TAG or hf/OWNER/NAME for a model that has none. This is
     the one command that asks a hub what it has; whatever is loaded later is compared with the
-    answer. It needs a network; HF_ENDPOINT names another place that has the hub's files.
+    answer. It needs a network; HF_ENDPOINT names another place that has the hub's files. A mirror
+    carries the pins of the machine that built it: --from takes those, and you trust whoever built it.
     """
     from tlcourse import cards, supply
     from tlcourse.spoken import command as spoken
     from tlcourse.supply import pin as pinning
+    from tlcourse.supply.mirror.pins import take
     from tlcourse.supply.show import summary
 
     settings = supply.read_settings()
     for name in names:
         known = name if name in cards.hub_names() else cards.hub_card(name)
-        before = cards.hub(known) if known else pinning.draft(name, settings)
-        again = before if into is None and before.pinned else None
-        after = pinning.pin(_to_ask(before, settings), settings)
+        before = cards.hub(known) if known else None
+        if place:
+            after = take(name, place, settings)
+        else:
+            asked = _to_ask(before, settings) if before else pinning.draft(name, settings)
+            after = pinning.pin(asked, settings)
+        again = before if into is None and before and before.pinned else None
         where = pinning.save(after, into or cards.pins())
         click.echo(f"{after.name}: {after.hub.repo} at {after.hub.revision}, {summary(after)}")
         for file in after.files:

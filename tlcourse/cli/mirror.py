@@ -62,6 +62,7 @@ def build(
     from tlcourse.supply.mirror.build import check_folder, earlier_cards, put
     from tlcourse.supply.mirror.index import WHEELS, read_index, write_index
     from tlcourse.supply.mirror.pages import write_pages
+    from tlcourse.supply.mirror.pins import pinned_in, put_pins
     from tlcourse.supply.show import size
 
     asked = chosen(names, numbers, tier, every)
@@ -79,7 +80,8 @@ def build(
         else:
             wanted.append(card)
     folders, failed = bring_here(wanted, read_settings(), say_present=False)
-    rows = put(folder, [card for card in wanted if card.name in folders], folders, click.echo)
+    there = [card for card in wanted if card.name in folders]
+    rows = put(folder, there, folders, click.echo) + put_pins(folder, there)
     rows += [row for row in read_index(folder) if row.name in failed]  # what it has, it keeps
     # Never a moment without an index: what was here before stays known until the wheels are in.
     before = read_index(folder)
@@ -99,6 +101,12 @@ def build(
         raise FetchError(
             f"{', '.join(failed)} could not be fetched, so the mirror is without. "
             f"The same command again goes on where it stopped."
+        )
+    if pins := pinned_in(rows):
+        click.echo(
+            f"Pinned on this machine, so the mirror carries their cards: {', '.join(pins)}. Whoever "
+            f"uses it takes them once, PLACE being this folder or its address: "
+            f"{spoken(_taking(pins, 'PLACE'))}"
         )
     if files:
         click.echo(f"Serve it with: {spoken(f'mirror serve {folder} --host 0.0.0.0')}")
@@ -124,6 +132,7 @@ def serve(folder: Path, host: str, port: int) -> None:
     """
     from tlcourse.supply.mirror.index import WHEELS, read_index
     from tlcourse.supply.mirror.pages import install_commands
+    from tlcourse.supply.mirror.pins import pinned_in
     from tlcourse.supply.mirror.serve import open_server
 
     rows = read_index(folder)
@@ -132,7 +141,9 @@ def serve(folder: Path, host: str, port: int) -> None:
     with open_server(folder, host, port) as server:
         click.echo(f"Serving {folder} at {server.url} (Ctrl-C ends it). Learners type:\n")
         install, use = install_commands(server.url)
-        for line in ([install] if any(row.name == WHEELS for row in rows) else []) + [use]:
+        pins = pinned_in(rows)
+        take = [f"tlcourse {_taking(pins, server.url)}"] if pins else []
+        for line in ([install] if any(row.name == WHEELS for row in rows) else []) + take + [use]:
             click.echo(f"    {line}")
         click.echo(f'\n(PowerShell: $env:TLCOURSE_MIRROR = "{server.url}", then tlcourse lab.)')
         if host.startswith("127."):
@@ -157,6 +168,11 @@ def check(folder: Path) -> None:
             f"{spoken(f'mirror build {folder}')} with the same names brings them again."
         )
     click.echo(f"✓ {folder}: {files:,} files, every byte verified")
+
+
+def _taking(pins: list[str], place: str) -> str:
+    """What takes these pins over from a mirror."""
+    return f"cards pin {' '.join(pins)} --from {place}"
 
 
 def _targets(pythons: tuple[str, ...], platforms: tuple[str, ...]):

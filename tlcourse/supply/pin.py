@@ -138,7 +138,9 @@ def elsewhere() -> str:
 
     return (
         f"Where the hub can be reached, run `{spoken('cards pin NAME --into FOLDER')}` and bring "
-        f"FOLDER/NAME.toml to {pins()}; or set HF_ENDPOINT to a place that answers as the hub does."
+        f"FOLDER/NAME.toml to {pins()}; take what a mirror carries by "
+        f"`{spoken('cards pin NAME --from PLACE')}`; or set HF_ENDPOINT to a place that answers as the "
+        f"hub does."
     )
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from tlcourse import cards
 from tlcourse.errors import CardError, SupplyError
+from tlcourse.spoken import command as spoken
 from tlcourse.supply.mirror.build import plan_jobs, why_not
 from tlcourse.supply.mirror.index import NAME, WHEELS, Row, read_index
+from tlcourse.supply.mirror.pins import pinned_in
 from tlcourse.supply.show import brief
 from tlcourse.supply.store import hash_file
 
@@ -33,7 +35,13 @@ def faults(folder: Path, tell: Callable[[str], None]) -> list[str]:
         try:
             known.append(cards.get(name))
         except CardError:
-            found.append(f"{name}: this version of the course has no such card")
+            if name in pinned_in(rows):
+                taking = spoken(f"cards pin {name} --from {folder}")
+                found.append(
+                    f"{name}: not pinned on this machine; `{taking}` takes the mirror's pin"
+                )
+            else:
+                found.append(f"{name}: this version of the course has no such card")
     for job in plan_jobs(known):
         if job.path not in broken and (why := why_not(job, folder / job.path)):
             found.append(f"{job.path}: not what this version of the course needs ({why})")

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tlcourse.supply.mirror.index import WHEELS, Row, write_text
+from tlcourse.supply.mirror.pins import pinned_in
 from tlcourse.supply.show import size
 
 PAGE = "<!DOCTYPE html>\n<html><head><meta charset='utf-8'><title>{title}</title></head><body>\n"
@@ -69,16 +70,20 @@ def readme(rows: Sequence[Row]) -> str:
         "    pip install --index-url http://TEACHER:8000/simple/ --trusted-host TEACHER tlcourse\n"
     )
     carried = "    pip install --no-index --find-links FOLDER/wheels tlcourse\n"
+    pins = " ".join(pinned_in(rows))
+    take = f"    tlcourse cards pin {pins} --from {{}}\n" if pins else ""
+    served = (served if wheels else "") + take.format("http://TEACHER:8000")
+    carried = (carried if wheels else "") + take.format("FOLDER")
     return f"""\
 A mirror of what the course tlcourse takes from the web. {here}.
 
 From a server in the room (the teacher runs `tlcourse mirror serve`, which prints the address):
 
-{served if wheels else ""}    TLCOURSE_MIRROR=http://TEACHER:8000 tlcourse lab
+{served}    TLCOURSE_MIRROR=http://TEACHER:8000 tlcourse lab
 
 From this folder, on a stick or a network drive (type the folder's path in place of FOLDER):
 
-{carried if wheels else ""}    TLCOURSE_MIRROR=FOLDER tlcourse lab
+{carried}    TLCOURSE_MIRROR=FOLDER tlcourse lab
 
 In Windows' PowerShell the last is two lines: $env:TLCOURSE_MIRROR = "…", then tlcourse lab.
 Every byte is checked against the course's own list when it arrives. `tlcourse mirror check FOLDER`
