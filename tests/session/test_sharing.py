@@ -11,6 +11,7 @@ import time
 import pytest
 
 import tlcourse as tl
+from tlcourse.session import giveway
 from tlcourse.session.giveway import give_way
 
 from .conftest import mlp
@@ -46,9 +47,11 @@ def compute(seconds: float) -> None:
 
 
 @LINUX
+@pytest.mark.release  # four busy programs beside it leave a cell no rest in one run of fifteen
 def test_a_cell_that_computes_rests_and_a_cell_alone_does_not(long, monkeypatch):
     rests = Counting(give_way()._over)
     monkeypatch.setattr(give_way(), "_over", rests)
+    monkeypatch.setattr(giveway, "PROMPT_S", 1.0)  # a loaded machine answers late
     while long.step < 20:
         time.sleep(0.01)
     tried = time.perf_counter()
