@@ -88,7 +88,9 @@ def test_a_double_click_on_a_switch_sends_nothing_twice(book74):
     assert book74.ask("sum(isinstance(e, tl.session.Refused) for e in run.events)") == 0
 
 
-def test_clicks_work_while_a_cell_awaits_the_run(book):
+@pytest.mark.parametrize("version", ["7.4.0", pytest.param("7.3.0", marks=pytest.mark.release)])
+def test_clicks_work_while_a_cell_awaits_the_run(open_book, version):
+    book = open_book(version)
     cockpit = begin(book)
     waiting = book.add("result = await run.wait(); print(result.reason)")
     book.start(waiting)

@@ -138,27 +138,25 @@ def test_a_rank_that_is_silent_is_given_up(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize(
     "launcher",
     [  # fmt: skip
         ["torch.distributed.run", "--nproc_per_node", "2", "--master_port"],
         # on a CPU too: with --cpu, accelerate starts one process, or leaves it to mpirun
-        pytest.param(
-            [
-                "accelerate.commands.launch",
-                "--multi_gpu",
-                "--num_processes",
-                "2",
-                "--num_machines",
-                "1",
-                "--mixed_precision",
-                "no",
-                "--dynamo_backend",
-                "no",
-                "--main_process_port",
-            ],
-            marks=pytest.mark.release,
-        ),
+        [
+            "accelerate.commands.launch",
+            "--multi_gpu",
+            "--num_processes",
+            "2",
+            "--num_machines",
+            "1",
+            "--mixed_precision",
+            "no",
+            "--dynamo_backend",
+            "no",
+            "--main_process_port",
+        ],
     ],
 )
 def test_launchers_start_it(tmp_path, launcher):
