@@ -27,6 +27,7 @@ MAY_IMPORT = {  # the table in docs/architecture.md
 FRONT_END = {"traitlets", "anywidget", "IPython", "ipywidgets"}
 BESIDE = {
     "errors",
+    "files",
     "seeds",
     "spoken",
 }  # no rooms: they import no room, and every room may import them

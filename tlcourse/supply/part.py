@@ -7,11 +7,11 @@ note beside it is written before the first byte.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from io import RawIOBase
 from pathlib import Path
 
+from tlcourse.files import write_atomically
 from tlcourse.supply.plan import Partial
 
 
@@ -54,9 +54,7 @@ class Part:
         self.note.unlink(missing_ok=True)
 
     def _write(self, partial: Partial) -> None:
-        temporary = self.note.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(partial)), "utf-8")
-        os.replace(temporary, self.note)
+        write_atomically(self.note, json.dumps(asdict(partial)), sole_writer=True)
 
 
 def write_all(file: RawIOBase, block: bytes) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from urllib.parse import quote, urlencode
 from tlcourse.cards import Asset, Card, File, Hub
 from tlcourse.cards.hubcard import COMMIT, INDEX, WEIGHTS, address, endpoint, shards, to_toml
 from tlcourse.errors import CardError, FetchError, IntegrityError
+from tlcourse.files import write_atomically
 from tlcourse.spoken import command as spoken
 from tlcourse.supply.answer import TRY_AGAIN
 from tlcourse.supply.settings import Settings
@@ -91,11 +91,8 @@ def draft(asked: str, settings: Settings) -> Card:
 def save(card: Card, folder: Path) -> Path:
     """Write the card as FOLDER/NAME.toml, whole or not at all."""
     target = folder / f"{card.name}.toml"
-    temporary = target.with_suffix(f".{os.getpid()}.tmp")
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(to_toml(card), "utf-8")
-        os.replace(temporary, target)
+        write_atomically(target, to_toml(card))
     return target
 
 

@@ -18,11 +18,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from threading import get_ident
 
 from tlcourse.cards import Card, File
 from tlcourse.cards.card import Package
 from tlcourse.errors import FetchError, NoSpaceError, SupplyError
+from tlcourse.files import write_atomically
 from tlcourse.supply.part import Part
 from tlcourse.supply.plan import Proof, Seen, check
 from tlcourse.supply.progress import Progress, Tell
@@ -132,14 +132,8 @@ def _read_proofs(where: Place) -> dict[str, Proof]:
 def _write_proofs(where: Place, proofs: dict[str, Proof]) -> None:
     """Remember; if that is impossible (a read-only home) the next load reads the files again."""
     rows = {path: list(asdict(proof).values()) for path, proof in proofs.items()}
-    temporary = where.proofs.with_suffix(f".{os.getpid()}-{get_ident()}.tmp")
-    try:
-        where.proofs.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"folder": str(where.folder), "files": rows}), "utf-8")
-        os.replace(temporary, where.proofs)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with suppress(OSError):
+        write_atomically(where.proofs, json.dumps({"folder": str(where.folder), "files": rows}))
 
 
 @contextmanager

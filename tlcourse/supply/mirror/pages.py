@@ -11,7 +11,8 @@ from email.parser import HeaderParser
 from pathlib import Path
 from urllib.parse import quote
 
-from tlcourse.supply.mirror.index import WHEELS, Row, write_text
+from tlcourse.files import write_atomically
+from tlcourse.supply.mirror.index import WHEELS, Row
 from tlcourse.supply.mirror.pins import pinned_in
 from tlcourse.supply.show import size
 
@@ -31,10 +32,10 @@ def write_pages(folder: Path, rows: Sequence[Row]) -> None:
             if old.name not in links:
                 shutil.rmtree(old)
         for name, found in links.items():
-            write_text(folder / "simple" / name / "index.html", _page(name, found))
+            write_atomically(folder / "simple" / name / "index.html", _page(name, found))
         names = [f'<a href="{name}/">{name}</a>' for name in links]
-        write_text(folder / "simple" / "index.html", _page("wheels", names))
-    write_text(folder / "README.txt", readme(rows))
+        write_atomically(folder / "simple" / "index.html", _page("wheels", names))
+    write_atomically(folder / "README.txt", readme(rows))
 
 
 def _page(title: str, links: Iterable[str]) -> str:

@@ -17,7 +17,8 @@ from tlcourse.cards import Card
 from tlcourse.cards.card import parse
 from tlcourse.cards.hubcard import to_toml
 from tlcourse.errors import CardError, FetchError
-from tlcourse.supply.mirror.index import Row, write_text
+from tlcourse.files import write_atomically
+from tlcourse.supply.mirror.index import Row
 from tlcourse.supply.settings import Settings
 
 FOLDER = "cards"
@@ -31,7 +32,7 @@ def put_pins(folder: Path, chosen: Sequence[Card]) -> list[Row]:
         if card.hub is None or (own := cards.hub(card.name)) == cards.shipped(card.name):
             continue
         path, text = f"{FOLDER}/{card.name}.toml", to_toml(own)
-        write_text(folder / path, text)
+        write_atomically(folder / path, text)
         body = (folder / path).read_bytes()
         rows.append(Row(card.name, path, len(body), hashlib.sha256(body).hexdigest()))
     return rows
