@@ -22,7 +22,7 @@ from tlcourse.files import replacing
 from tlcourse.supply import plan
 from tlcourse.supply.archive import make_folder, why_wrong
 from tlcourse.supply.mirror.index import NAME, Row, read_index
-from tlcourse.supply.show import brief
+from tlcourse.supply.readable import brief
 from tlcourse.supply.store import disk_errors, hash_file, require_room
 
 LEAD = "subset"  # stands for the leading folders that a card strips

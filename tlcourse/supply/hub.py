@@ -1,34 +1,38 @@
-"""Pinning a hub card: ask the hub which commit a revision is, and what the hash of each file is.
+"""Pinning a hub model: the commit of a revision, and the hash of each file, as the hub states them.
 
     pinned = pin(cards.hub("resnet50"), read_settings())
     save(pinned, cards.pins())
 
-The hub knows the sha256 of its large files (Git LFS). Of a small one it knows git's blob id, a
-sha1 over its length and content: such a file is fetched, compared with that, and hashed here.
-HF_ENDPOINT names another place that speaks the hub's language, as for the hub's own library.
+The hub states the sha256 of its large files (Git LFS). For a small file it states git's blob id, a
+sha1 of length and content: the file is fetched, compared with that, and hashed here. HF_ENDPOINT
+names another server with the hub's API, as for huggingface_hub.
+
+huggingface_hub itself is not used. Its `model_info` is one request: no retry after 429 or 503, no
+limit on the answer's size, HF_HUB_OFFLINE read once at import, a saved token sent, and other
+certificates and proxies than those of our downloads. What it would save is the parsing of one JSON
+answer.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from tlcourse.cards import Asset, Card, File, Hub
-from tlcourse.cards.hubcard import COMMIT, INDEX, WEIGHTS, address, endpoint, shards, to_toml
+from tlcourse.cards.card import COMMIT, INDEX, WEIGHTS, address, endpoint, shards
 from tlcourse.errors import CardError, FetchError, IntegrityError
 from tlcourse.files import write_atomically
 from tlcourse.spoken import command as spoken
-from tlcourse.supply.answer import TRY_AGAIN
+from tlcourse.supply.download import http
 from tlcourse.supply.settings import Settings
 from tlcourse.supply.store import disk_errors
 
-LARGEST_TEXT = 30_000_000  # bytes; what the hub does not keep in LFS is small
-USEFUL = (  # of a repository that has no card here: what loading may need, if it is there
+LARGEST_TEXT = 30_000_000  # bytes; files outside LFS are small
+USEFUL = (  # files that loading may need, of a repository without a card
     "config.json preprocessor_config.json tokenizer.json tokenizer_config.json "
     "special_tokens_map.json added_tokens.json vocab.txt vocab.json merges.txt spiece.model "
     "tokenizer.model generation_config.json"
@@ -37,7 +41,7 @@ USEFUL = (  # of a repository that has no card here: what loading may need, if i
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the hub says of a revision: its commit, and (bytes, blob id, LFS sha256) of each file."""
+    """A revision as the hub states it: its commit, and (bytes, blob id, LFS sha256) of each file."""
 
     commit: str
     files: dict[str, tuple[int | None, str, str | None]]
@@ -45,16 +49,16 @@ class Listing:
 
 
 def pin(card: Card, settings: Settings) -> Card:
-    """The card with its commit and every hash, as the hub tells them now. Writes nothing.
+    """The card with its commit and every hash, as the hub states them now. Writes nothing.
 
-    Raises FetchError if the hub cannot be asked, CardError if it has not got what the card wants,
-    IntegrityError if it answers with another commit or file than it says.
+    Raises FetchError if the hub cannot be asked, CardError if it lacks a file that the card wants,
+    IntegrityError if it sends another commit or file than it states.
     """
     hub = card.hub
     seen = listing(hub.repo, hub.revision, settings)
-    if lost := [path for path in hub.files if path not in seen.files]:
+    if missing := [path for path in hub.files if path not in seen.files]:
         raise CardError(
-            f"{hub.repo} has no {', '.join(lost)} at {seen.commit}. It has: "
+            f"{hub.repo} has no {', '.join(missing)} at {seen.commit}. It has: "
             f"{', '.join(sorted(seen.files))}. Correct the files in the card {card.name!r}."
         )
     found = [_file(hub.repo, seen, path, settings) for path in hub.files]
@@ -62,42 +66,62 @@ def pin(card: Card, settings: Settings) -> Card:
     return replace(card, hub=replace(hub, revision=seen.commit), assets=assets)
 
 
-def draft(asked: str, settings: Settings) -> Card:
+def draft(name: str, settings: Settings) -> Card:
     """An unpinned card for a repository that has none here: "timm/ARCH.TAG" or "hf/OWNER/NAME"."""
-    family, _, rest = asked.partition("/")
-    repo = asked if family == "timm" else rest
+    family, _, rest = name.partition("/")
+    repo = name if family == "timm" else rest
     if family not in ("timm", "hf") or repo.count("/") != 1:
-        raise CardError(f"No card {asked!r}. Give a card's name, timm/ARCH.TAG, or hf/OWNER/NAME.")
+        raise CardError(f"No card {name!r}. Give a card's name, timm/ARCH.TAG, or hf/OWNER/NAME.")
     seen = listing(repo, "main", settings)
     weights = _weights(repo, seen, settings)
     wanted = (*(path for path in USEFUL if path in seen.files), *weights)
     held = sum(seen.files[path][0] or 0 for path in weights if path != INDEX)
-    name = "".join(c if c.isalnum() else "-" for c in asked.lower()).strip("-")
     where = f"https://huggingface.co/{repo}"
     return Card(
-        name=name,
+        name="".join(c if c.isalnum() else "-" for c in name.lower()).strip("-"),
         title=repo,
         kind="model",
         licence=seen.licence or "not stated by the repository",
         source_url=where,
         citation=f"See {where}",
-        description="A repository of the hub that somebody pinned on this machine.",
+        description="A repository of the hub, pinned on this machine.",
         assets=(),
-        # Weights are float32 or shorter: so many at least, and the need for memory follows.
-        hub=Hub(repo, seen.commit, wanted, max(1, held // 4), asked),
+        # Weights are float32 or shorter, so there are at least this many.
+        hub=Hub(repo, seen.commit, wanted, max(1, held // 4), name),
     )
 
 
 def save(card: Card, folder: Path) -> Path:
-    """Write the card as FOLDER/NAME.toml, whole or not at all."""
+    """Write the card as FOLDER/NAME.toml. Returns that path."""
     target = folder / f"{card.name}.toml"
     with disk_errors(folder):
         write_atomically(target, to_toml(card))
     return target
 
 
+def to_toml(card: Card) -> str:
+    """A hub card as TOML; `cards.card.parse` reads the same card from it."""
+    hub = card.hub
+    keys = ("name", "title", "kind", "licence", "source_url", "citation", "description")
+    lines = [f"{key} = {_quoted(getattr(card, key))}" for key in keys]
+    lines += ["", "[hub]"]
+    lines += [f"{key} = {_quoted(getattr(hub, key))}" for key in ("repo", "revision")]
+    lines += [f"loads = {_quoted(hub.loads)}"] if hub.loads else []
+    lines += [f"parameters = {hub.parameters}", f"files = {json.dumps(list(hub.files))}"]
+    for asset in card.assets:
+        (file,) = asset.files
+        lines += ["", "[[assets]]", f"path = {_quoted(file.path)}", f"bytes = {file.bytes}"]
+        lines += [f"sha256 = {_quoted(file.sha256)}", f"urls = {json.dumps(list(asset.urls))}"]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string: the same escapes as JSON's, except for DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def changes(before: Card, after: Card) -> list[str]:
-    """What another pin changed, in words; none if all is as it was."""
+    """What a new pin changed, in words; empty if nothing did."""
     old = {file.path: file.sha256 for file in before.files}
     words = [f"{f.path} changed" for f in after.files if old.get(f.path, f.sha256) != f.sha256]
     if before.hub.revision != after.hub.revision:
@@ -106,61 +130,62 @@ def changes(before: Card, after: Card) -> list[str]:
 
 
 def listing(repo: str, revision: str, settings: Settings) -> Listing:
-    """The hub's answer about a revision, not believed further than it can be checked."""
+    """The hub's answer about a revision, checked as far as possible."""
     if settings.offline:
         raise FetchError(
-            f"Pinning asks the hub about {repo}, and the web is not to be asked: unset "
+            f"Pinning asks the hub about {repo}, but the web is switched off: unset "
             f"TLCOURSE_OFFLINE and HF_HUB_OFFLINE. {elsewhere()}"
         )
     path = f"/api/models/{repo}/revision/{quote(revision, safe='')}?{urlencode({'blobs': True})}"
     body = _get(endpoint() + path, repo, revision, settings)
     try:
-        said: dict[str, Any] = json.loads(body)
-        files = {row["rfilename"]: _row(row) for row in said["siblings"]}
-        commit, licence = said["sha"], (said.get("cardData") or {}).get("license", "")
+        answer: dict[str, Any] = json.loads(body)
+        files = {row["rfilename"]: _row(row) for row in answer["siblings"]}
+        commit, licence = answer["sha"], (answer.get("cardData") or {}).get("license", "")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FetchError(
             f"{endpoint()} does not answer about {repo} as a hub does ({error!r}). Check HF_ENDPOINT."
         ) from error
     if not COMMIT.fullmatch(str(commit)):
-        raise FetchError(f"{endpoint()} calls {repo}'s revision {commit!r}, which is no commit.")
+        raise FetchError(f"{endpoint()} calls {repo}'s revision {commit!r}, which is not a commit.")
     if COMMIT.fullmatch(revision) and revision != commit:
-        raise IntegrityError(f"{endpoint()} has {commit} of {repo} where {revision} was asked for.")
+        raise IntegrityError(f"{endpoint()} sent {commit} of {repo} instead of {revision}.")
     return Listing(commit, files, licence if isinstance(licence, str) else "")
 
 
 def elsewhere() -> str:
-    """What to do where the hub cannot be asked."""
+    """What to do if the hub cannot be reached."""
     from tlcourse.cards import pins
 
     return (
         f"Where the hub can be reached, run `{spoken('cards pin NAME --into FOLDER')}` and bring "
-        f"FOLDER/NAME.toml to {pins()}; take what a mirror carries by "
-        f"`{spoken('cards pin NAME --from PLACE')}`; or set HF_ENDPOINT to a place that answers as the "
-        f"hub does."
+        f"FOLDER/NAME.toml to {pins()}; take a mirror's pin by "
+        f"`{spoken('cards pin NAME --from PLACE')}`; or set HF_ENDPOINT to a server with the hub's API."
     )
 
 
 def mirrored(name: str) -> str:
-    """What to do where the files of a pinned card cannot be had."""
+    """What to do if the files of a pinned card cannot be fetched."""
     return (
         f"Where the hub can be reached, `{spoken(f'mirror build DIR {name}')}` makes a mirror: bring DIR"
-        f" here and set TLCOURSE_MIRROR to it, or set HF_ENDPOINT to a place that has the hub's files."
+        f" here and set TLCOURSE_MIRROR to it, or set HF_ENDPOINT to a server with the hub's files."
     )
 
 
 def _weights(repo: str, seen: Listing, settings: Settings) -> tuple[str, ...]:
-    """The one file of weights, or the index and the shards it names. CardError where there are none."""
+    """The file of weights, or the index and its shards. Raises CardError if there are none."""
     if WEIGHTS in seen.files:
         return (WEIGHTS,)
     if INDEX not in seen.files:
         raise CardError(
-            f"{repo} has no {WEIGHTS}: pickles are not loaded here. Choose another repository, or "
-            f"convert it (safetensors' documentation says how)."
+            f"{repo} has no {WEIGHTS}, and pickles are not loaded. Choose another repository, or "
+            f"convert it (see the documentation of safetensors)."
         )
     parts = shards(_text(repo, seen, INDEX, settings))
-    if lost := [path for path in parts if path not in seen.files]:
-        raise CardError(f"{repo} lacks {', '.join(lost)}, which its {INDEX} names. Choose another.")
+    if missing := [path for path in parts if path not in seen.files]:
+        raise CardError(
+            f"{repo} lacks {', '.join(missing)}, which its {INDEX} names. Choose another."
+        )
     return (INDEX, *parts)
 
 
@@ -178,7 +203,7 @@ def _file(repo: str, seen: Listing, path: str, settings: Settings) -> File:
 
 
 def _text(repo: str, seen: Listing, path: str, settings: Settings) -> bytes:
-    """A small file, held against git's id of it. Raises IntegrityError if it is another."""
+    """A small file, compared with its git blob id. Raises IntegrityError if it differs."""
     blob = seen.files[path][1]
     body = _get(address(repo, seen.commit, path, endpoint()), repo, seen.commit, settings)
     git = hashlib.sha1(b"blob %d\0" % len(body) + body, usedforsecurity=False).hexdigest()
@@ -191,39 +216,17 @@ def _text(repo: str, seen: Listing, path: str, settings: Settings) -> bytes:
 
 
 def _get(url: str, repo: str, revision: str, settings: Settings) -> bytes:
-    """A small answer, with attempts. Raises FetchError with what to do."""
-    import requests
-    import urllib3
-
-    from tlcourse import __version__
-
-    reason = ""
-    for attempt in range(1, settings.attempts + 1):
-        wait_s = settings.backoff_s * 2 ** (attempt - 1)
-        try:
-            headers = {"User-Agent": f"tlcourse/{__version__}"}
-            timeout = (settings.connect_s, settings.stall_s)
-            with requests.get(url, headers=headers, timeout=timeout, stream=True) as answer:
-                if answer.status_code == 200:
-                    body = answer.raw.read(LARGEST_TEXT + 1, decode_content=True)
-                    if len(body) > LARGEST_TEXT:
-                        raise FetchError(f"{url} sends more than {LARGEST_TEXT:,} bytes of text.")
-                    return body
-                reason = f"HTTP {answer.status_code}"
-                if answer.status_code in (401, 403, 404):
-                    raise FetchError(
-                        f"{endpoint()} has no {repo} at {revision} for everyone ({reason}). Check "
-                        f"the name at https://huggingface.co/{repo}; what needs a licence clicked "
-                        f"or a token is not taken here."
-                    )
-                if answer.status_code not in TRY_AGAIN:
-                    break
-                if (asked_s := answer.headers.get("retry-after", "")).isdecimal():
-                    wait_s = float(asked_s)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            reason = f"no connection ({type(error).__name__})"
-        if attempt < settings.attempts and wait_s <= settings.patience_s:
-            time.sleep(wait_s)
-        else:
-            break
+    """A small answer. Raises FetchError that says what to do."""
+    try:
+        return http.read(url, settings, LARGEST_TEXT)
+    except http.RefusedError as error:
+        if error.status in (401, 403, 404):
+            raise FetchError(
+                f"{endpoint()} has no {repo} at {revision} for everyone ({error}). Check the name at "
+                f"https://huggingface.co/{repo}. Models that need a token or an accepted licence "
+                f"cannot be pinned."
+            ) from error
+        reason = str(error)
+    except (FetchError, IntegrityError) as error:
+        reason = str(error)
     raise FetchError(f"The hub cannot be asked about {repo}: {endpoint()}: {reason}. {elsewhere()}")
