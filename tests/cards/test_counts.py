@@ -6,7 +6,7 @@ import pytest
 
 from tests.cards.test_cards import script
 from tlcourse import cards
-from tlcourse.cards.counts import told
+from tlcourse.cards.counts import in_words
 from tlcourse.data import domains
 from tlcourse.data.load import names
 
@@ -33,7 +33,9 @@ def test_every_data_set_has_its_numbers_and_nothing_else_has():
 
 def test_a_card_says_both_what_its_source_holds_and_what_is_given():
     assert "13,083 questions" in cards.get("banking77").description
-    assert told("banking77").startswith("12,893 examples of 77 classes (9,431 train")
-    assert told("omniglot").endswith("; 8 domains beside it") and told("mobilenetv2") == ""
+    assert in_words("banking77").startswith("12,893 examples of 77 classes (9,431 train")
+    assert (
+        in_words("omniglot").endswith("; also 8 single domains") and in_words("mobilenetv2") == ""
+    )
     for name in REPEATING:
         assert re.search("left out|leaves out", cards.get(name).description), name

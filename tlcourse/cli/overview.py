@@ -1,4 +1,4 @@
-"""`tlcourse lessons`: what there is to learn, and in which tiers it can run here."""
+"""`tlcourse lessons`: the lessons, and the tiers that can run here."""
 
 import os
 
