@@ -13,11 +13,19 @@ from tlcourse.data.load import names
 REPEATING = (
     "amazon-reviews banking77 bccd magnetic-tile movie-reviews sentence-polarity sms-spam subjectivity"
 ).split()
+SLOW = ("glyphs", "surfaces")  # seconds each; before a release
 
 
 # The other public ones are loaded, and held against their cards, by tests/data/test_public_data.py.
 @pytest.mark.parametrize(
-    "name", [*cards.names("embedded"), pytest.param("caltech24", marks=pytest.mark.public)]
+    "name",
+    [
+        *(
+            pytest.param(name, marks=pytest.mark.release) if name in SLOW else name
+            for name in cards.names("embedded")
+        ),
+        pytest.param("caltech24", marks=[pytest.mark.public, pytest.mark.release]),
+    ],
 )
 def test_what_was_measured_once_is_still_true(name):
     """If this fails: python datasets/measure_counts.py, and python datasets/make_readme.py."""

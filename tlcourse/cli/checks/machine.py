@@ -95,11 +95,10 @@ def data_needed(home: Path) -> int:
 def mirror() -> Finding:
     """Whether TLCOURSE_MIRROR names folders that exist; else a lesson fails when it fetches."""
     from tlcourse import supply
+    from tlcourse.supply.settings import missing_mirrors
 
     settings = supply.read_settings()
-    missing = [
-        one for one in settings.mirrors if "://" not in one and not Path(one).expanduser().is_dir()
-    ]
+    missing = missing_mirrors(settings)
     seen = ", ".join(settings.mirrors) or "none set: public data are fetched from the web"
     if missing:
         cure = f"no folder {', '.join(missing)}; set TLCOURSE_MIRROR to a folder or an address"
