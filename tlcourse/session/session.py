@@ -199,7 +199,8 @@ class Session:
                     for event in events_of(t, self._inbox):
                         tell(event)
                         pause()
-                    if not (self._inbox.alone and self._inbox.planned):
+                    planned = self._inbox.planned if self._inbox.alone else ()
+                    if not planned or planned[0][0] > t.tick:  # none is due, nor ever will be
                         break
                     self._inbox.reopen()  # a replay of a run that was gone on with after its end
                     t.ending = None
