@@ -161,13 +161,16 @@ def test_an_interrupt_leaves_a_look_that_waits(pictures):
     until(lambda: not run._inbox.asked and run._looking._holder)
     threading.Timer(0.3, _thread.interrupt_main).start()
     asked = []
-    with pytest.raises(KeyboardInterrupt):
-        run.look(asked.append)
-    slow.set()
-    behind.join()
-    assert run.look(lambda m: 1) == 1 and not asked  # it was withdrawn
-    run.send(tl.Stop())
-    run.run()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run.look(asked.append)
+        slow.set()
+        behind.join()
+        assert run.look(lambda m: 1) == 1 and not asked  # it was withdrawn
+    finally:  # a run that trained on would draw the random numbers of other tests
+        slow.set()
+        run.send(tl.Stop())
+        run.run()
 
 
 def test_a_command_is_in_force_when_the_look_after_it_is_answered(long):

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs fork and kill")
 
 SCRIPT = """
-import json, os, random, signal, sys, time
+import json, os, random, signal, sys, time, traceback
 from pathlib import Path
 import peft, torch
 import tlcourse as tl
@@ -34,7 +34,7 @@ options, folder, seed = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 
 def child(pipe):
     terms = {"l2": lambda model, batch: sum(p.square().sum() for p in model.parameters())}
-    if folder and tl.session.disk.saves(Path(folder)):
+    if folder and tl.session.autosave.folder.saves(Path(folder)):
         run = tl.resume(folder, model=Net(), data=make_pictures(), terms=terms)
         run.pace = 100
     else:
@@ -52,6 +52,8 @@ while True:
     if pid == 0:
         try:
             child(write)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
     os.close(write)
