@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 from tlcourse.course.execute import fetch_cards
-from tlcourse.course.hands import VARIABLE as HAND
+from tlcourse.course.recorded_hands import VARIABLE as HAND
 from tlcourse.course.syllabus import lesson
 from tlcourse.course.tiers import VARIABLE as TIER
 from tlcourse.course.tiers import has_cuda

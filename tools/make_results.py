@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tlcourse.cli.claims import asked, claims_of, measured, on
+from tlcourse.course.headless import claims_of, measured_on
+from tlcourse.measure.claims import evidence_in_words, threshold_in_words
 
 ROOT = Path(__file__).resolve().parent.parent
 STORE = ROOT / "docs" / "results"
@@ -92,11 +93,10 @@ def claims_page(found: list[dict[str, Any]]) -> str:
                         f", {one['hardware']['gpu']}" if one["hardware"]["gpu"] else ""
                     )
                     sign = "holds" if claim["holds"] else "**fails**"
-                    rows.append(
-                        f"| {name} | {asked(claim)} | {where} | {measured(claim)} | {sign} |"
-                    )
+                    threshold, evidence = threshold_in_words(claim), evidence_in_words(claim)
+                    rows.append(f"| {name} | {threshold} | {where} | {evidence} | {sign} |")
                     shown = sentence
-    rows += ["", *sorted({on(one) for one in found})]
+    rows += ["", *sorted({measured_on(one) for one in found})]
     return "\n".join(rows) + "\n"
 
 

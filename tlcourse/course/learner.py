@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any, TypeVar
 
-from tlcourse.course.hands import headless
+from tlcourse.course.recorded_hands import headless
 
 Notes = dict[str, Any]  # {"format": 1, "predictions": {id: …}, "exercises": …, "claims": …}
 T = TypeVar("T")

@@ -132,7 +132,7 @@ class Prediction:
 
         values: an Interval or a number for each item, or for some, in the question's unit.
         """
-        from tlcourse.course.outcomes import sentence
+        from tlcourse.course.guess_feedback import sentence
         from tlcourse.plots.outcomes import outcomes
 
         came = self._measured(values)

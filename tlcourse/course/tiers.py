@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlcourse.course import hands
+from tlcourse.course import recorded_hands
 from tlcourse.course.syllabus import TIERS, Lesson, lesson, lessons
 from tlcourse.errors import TierError
 from tlcourse.spoken import command
@@ -46,7 +46,7 @@ class Tier:
     def live(self, steps: int, *, headless: int) -> int:
         """How many steps a run for somebody's hand has: `steps`, or `headless` where nobody is there to
         look and a recorded hand steers."""
-        return headless if hands.headless() else steps
+        return headless if recorded_hands.headless() else steps
 
     def __repr__(self) -> str:
         return f"Tier {self.name}⟨{self._because}⟩"
