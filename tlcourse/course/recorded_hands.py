@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlcourse.course.syllabus import LESSONS
 from tlcourse.errors import CommandError, CourseError
+from tlcourse.spoken import command as spoken
 
 if TYPE_CHECKING:
     from tlcourse.session import Command, Session
@@ -84,7 +85,7 @@ def _check_header(row: Any) -> None:
     if isinstance(row, dict) and "tlcourse_record" in row:
         raise ValueError(
             "this is the record of a run, whose ticks are steps, and not a recorded hand. "
-            "`tlcourse replay` runs it again."
+            f"`{spoken('replay')}` runs it again."
         )
     if not isinstance(row, dict) or "tlcourse_hand" not in row:
         raise ValueError(f'a recorded hand begins with {{"tlcourse_hand": {FORMAT}}}.')
