@@ -8,7 +8,7 @@ from .conftest import control
 pytestmark = pytest.mark.browser
 
 PLAY = """
-from tlcourse.session.recording import Recording
+from tlcourse.session import Recording
 made = digits_run(600)
 made.at(100, tl.Unfreeze("stage2"))
 made.at(200, tl.SetLR("head", 1e-3))

@@ -33,7 +33,7 @@ from tlcourse.models import groups_of
 from tlcourse.models.classifier import fold, seeded
 from tlcourse.seeds import whole
 from tlcourse.session import AddLoRA
-from tlcourse.session.edits import plan_lora
+from tlcourse.session.model.edits import plan_lora
 
 NAME = "adapter"
 

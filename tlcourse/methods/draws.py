@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.features import check_features, holds_tokens, padding, trimmed
 from tlcourse.seeds import whole
-from tlcourse.session.batches import Batches, to_float
+from tlcourse.session.engine.batches import Batches, to_float
 from tlcourse.session.keys import fold_in
 
 if TYPE_CHECKING:

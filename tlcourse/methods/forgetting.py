@@ -24,8 +24,8 @@ from torch.func import functional_call
 from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.models import groups_of
 from tlcourse.seeds import whole
-from tlcourse.session.batches import to_float
 from tlcourse.session.commands import members
+from tlcourse.session.engine.batches import to_float
 from tlcourse.session.keys import fold_in, permutation, uniforms
 
 if TYPE_CHECKING:

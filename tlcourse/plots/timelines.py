@@ -1,13 +1,15 @@
 """Which points of a run belong to which line: the timeline that trained last with its past, the others,
-the twin, and what was given up. For figures; the cockpit's `lines.js` says the same of a live run."""
+the twin, and what was given up, after the rule of time in `session/timelines/paths.py`. For figures; the
+cockpit's `lines.js` says the same of a live run."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tlcourse.session.commands import Rewind
 from tlcourse.session.events import Applied, Branched, Evaluated, Event, Metered, Saved, StepDone
+from tlcourse.session.timelines.paths import Paths, Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,7 @@ class Course:
 def course_of(events: Sequence[Event], limit: float = np.inf) -> Course:
     """Sort the events of one run. limit: a loss above it counts as that in the smoothed curve, so that
     one explosion does not lift all that follows."""
-    told = _Told(limit)
-    for event in events:
-        told.take(event)
-    return told.course()
+    return _Sorted(events, limit).course()
 
 
 def keep_of(steps: int) -> float:
@@ -67,267 +66,137 @@ def keep_of(steps: int) -> float:
     return 1 - 1 / min(max(steps / 80, 4), 100)
 
 
-@dataclass(slots=True)
-class _Stream:
-    """Losses in order of arrival. A cut (index, step): what came before `index` after `step` is gone.
-    order: when it began, among all events."""
+class _Sorted:
+    """The stretches of a run, each with its points, and which of them belong to what."""
 
-    parent: str | None = None
-    start: int = 0
-    control: bool = False
-    order: int = 0
-    steps: list[int] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    cuts: list[tuple[int, int]] = field(default_factory=list)
-
-    def pieces(self) -> list[tuple[int, int, bool]]:
-        """(from, to, gone) in which steps rise, in order of arrival."""
-        steps = np.asarray(self.steps)
-        edges = [0, *(index for index, _ in self.cuts), len(steps)]
-        found = []
-        for k, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
-            limit = min((step for _, step in self.cuts[k:]), default=np.inf)
-            live = low + int(np.searchsorted(steps[low:high], limit, side="right"))
-            found += [
-                (a, b, gone) for a, b, gone in ((low, live, False), (live, high, True)) if a < b
-            ]
-        return found
-
-    def before(self, step: float, end: int) -> int:
-        """Index of the last point at `step` or earlier among those before `end`, in the latest piece
-        that has one; -1 if there is none."""
-        edges = [0, *(index for index, _ in self.cuts if index < end), end]
-        for low, high in reversed(list(zip(edges[:-1], edges[1:], strict=True))):
-            if low < high and self.steps[low] <= step:
-                return low + int(np.searchsorted(self.steps[low:high], step, side="right")) - 1
-        return -1
-
-
-def _apart(
-    measured: Sequence[Evaluated | Metered],
-) -> tuple[tuple[Evaluated, ...], tuple[Metered, ...]]:
-    return (
-        tuple(e for e in measured if isinstance(e, Evaluated)),
-        tuple(e for e in measured if isinstance(e, Metered)),
-    )
-
-
-class _Told:
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
-        self.streams: dict[str, _Stream] = {}
-        self.now: str | None = None
-        self.step = 0
-        self.measured: list[tuple[int, Evaluated | Metered]] = []  # with the order of arrival
-        self.hands: list[tuple[int, Applied]] = []
-        self.back: list[tuple[int, Applied, int]] = []  # and when its bookmark was set
-        self.rewinds: list[tuple[int, int, str]] = []
-        self.bookmarks: list[Saved] = []
-        self.named: dict[str, int] = {}
-        self.order = 0
-
-    def take(self, event: Event) -> None:
-        self.order += 1
-        if isinstance(event, StepDone):
-            stream = self.streams.setdefault(event.branch, _Stream())
-            stream.steps.append(event.step)
-            stream.losses.append(event.loss)
-            if not stream.control:
-                self.now, self.step = event.branch, event.step
-        elif isinstance(event, Evaluated | Metered):
-            self.measured.append((self.order, event))
-        elif isinstance(event, Branched):
-            self.streams[event.branch] = _Stream(
-                event.parent, event.step, event.control, self.order
-            )
-            if not event.control:
-                self.now, self.step = event.branch, event.step
-        elif isinstance(event, Saved):
-            self.bookmarks.append(event)
-            self.named[event.name] = self.order
-        elif isinstance(event, Applied):
-            self.hands.append((self.order, event))
-            if isinstance(event.command, Rewind):
-                self._rewind(event)
-
-    def _rewind(self, event: Applied) -> None:
-        self.back.append((self.order, event, self.named.get(event.command.to, 0)))
-        self.rewinds.append((self.step, event.step, event.branch))
-        stream = self.streams.setdefault(event.branch, _Stream())
-        if stream.steps and stream.steps[-1] > event.step:
-            stream.cuts.append((len(stream.steps), event.step))
-        self.now, self.step = event.branch, event.step
-
-    # -- sorting -------------------------------------------------------------------------------
+    def __init__(self, events: Sequence[Event], limit: float) -> None:
+        self.events, self.limit = events, limit
+        first = next((e.branch for e in events if isinstance(e, StepDone | Evaluated)), "main")
+        self.paths = Paths(events, first)
+        self.points = {
+            s: [k for k, at in enumerate(s.at) if isinstance(events[at], StepDone)]
+            for s in self.paths.stretches
+        }
+        self.smooth = self._smooth()
 
     def course(self) -> Course:
-        now = self.now or "main"
-        reach = self._reach(now)
-        twin = self._twin(reach)
-        smooth = self._smooth()
-        role = self._roles(reach, twin)
-        path: list[tuple[str, int, int]] = []
-        rest: list[Line] = []
-        evaluated = [(order, e, role(order, e)) for order, e in self.measured]
+        paths = self.paths
+        present = dict(paths.line(paths.now))
+        twin = self._twin(present)
+        lines: list[tuple[int, Line]] = []  # each with the index of its first event
 
-        def line(name: str, kind: str, at: list[int], hangs: bool) -> Line:
-            stream, steps = self.streams[name], np.asarray(self.streams[name].steps)[at]
-            mine = tuple(
-                e
-                for _, e, r in evaluated
-                if r == kind
-                and e.branch == name
-                and (kind != "gone" or steps[0] <= e.step <= steps[-1])
-            )
-            start = self._start(name, at[0], smooth) if hangs else None
-            losses, calm = np.asarray(stream.losses)[at], smooth[name][at]
-            return Line(name, kind, steps, losses, calm, *_apart(mine), start)
+        def add(name: str, role: str, parts: list[tuple[Stretch, int, int]]) -> None:
+            if begun := [s.at[own[0]] for s, *ends in parts if (own := self._between(s, *ends))]:
+                lines.append((begun[0], self._part(name, role, parts)))
 
-        for name, stream in self.streams.items():
-            left: list[int] = []
-            until = reach.get(name, -np.inf)
-            for low, high, gone in stream.pieces():
-                if gone or (stream.control and name != twin):
-                    rest.append(line(name, "gone", list(range(low, high)), True))
-                    continue
-                steps = np.asarray(stream.steps[low:high])
-                shared = low + int(np.searchsorted(steps, until, side="right"))
-                if shared > low:
-                    path.append((name, low, shared))
-                left += range(shared, high)
-            if left:
-                rest.append(line(name, "twin" if stream.control else "other", left, True))
-        path.sort(key=lambda part: self.streams[part[0]].steps[part[1]])
-        lines = [self._path(now, path, smooth, evaluated), *rest]
-        tip = max((max(s.steps, default=s.start) for s in self.streams.values()), default=0)
-        hands = tuple((e, role(order, e, arriving=True)) for order, e in self.hands)
-        return Course(
-            now,
-            tuple(lines),
-            hands,
-            tuple(self.rewinds),
-            tuple(self.bookmarks),
-            max(tip, self.step),
-        )
+        covered, others = dict(present), set()
+        for name, tip in paths.tips.items():
+            if tip.control:
+                continue
+            parts = [(s, covered.get(s, 0), count) for s, count in paths.line(name)]
+            add(name, "other", parts)
+            for stretch, low, high in parts:
+                others.update(stretch.at[low:high])
+                covered[stretch] = max(low, high)
+        for stretch in paths.stretches:
+            low = 0 if stretch.control else covered.get(stretch, 0)
+            part = (stretch, low, len(stretch.at))
+            add(stretch.branch, "twin" if stretch is twin else "gone", [part])
+        now = {at for stretch, count in present.items() for at in stretch.at[:count]}
 
-    def _path(self, now: str, path: list, smooth: dict, evaluated: list) -> Line:
-        """The present timeline from the first step on."""
+        def role(at: int, event: Applied) -> str:
+            if at in now or isinstance(event.command, Rewind):
+                return "now"
+            return "other" if at in others else "gone"
 
-        def joined(values: Callable[[str], Sequence[float]]) -> np.ndarray:
-            parts = [np.asarray(values(name)[low:high], float) for name, low, high in path]
-            return np.concatenate(parts) if parts else np.zeros(0)
+        events = self.events
+        hands = [(e, role(at, e)) for at, e in enumerate(events) if isinstance(e, Applied)]
+        rewinds, step = [], 0
+        for event in events:
+            if isinstance(event, Applied) and isinstance(event.command, Rewind):
+                rewinds.append((step, event.step, event.branch))
+            control = event.branch in paths.tips and paths.tips[event.branch].control
+            if isinstance(event, StepDone | Applied | Branched) and not control:
+                step = event.step
+        tip = max((e.step for e in events), default=0)
+        bookmarks = tuple(e for e in events if isinstance(e, Saved))
+        first = self._line(paths.now, "now", list(present.items()))
+        rest = [line for _, line in sorted(lines, key=lambda one: one[0])]
+        return Course(paths.now, (first, *rest), tuple(hands), tuple(rewinds), bookmarks, tip)
 
-        made, readings = _apart([e for _, e, r in evaluated if r == "now"])
-        mine = {e.step: e for e in made if e.split == "valid"}
-        others = [e for e in made if e.split != "valid"]
-        read = {(e.name, e.step): e for e in readings}
-        return Line(
-            now,
-            "now",
-            joined(lambda n: self.streams[n].steps),
-            joined(lambda n: self.streams[n].losses),
-            joined(lambda n: smooth[n]),
-            tuple(sorted((*mine.values(), *others), key=lambda e: e.step)),
-            tuple(sorted(read.values(), key=lambda e: e.step)),
-        )
-
-    def _twin(self, reach: dict[str, float]) -> str | None:
+    def _twin(self, present: dict[Stretch, int]) -> Stretch | None:
         """The last control, if what it goes without is still part of the present timeline."""
-        controls = [(name, stream) for name, stream in self.streams.items() if stream.control]
+        controls = [s for s in self.paths.stretches if s.control]
         if not controls:
             return None
-        name, twin = controls[-1]
-        undone = any(
-            order > twin.order
-            and back.branch in reach
-            # A bookmark may be of the same step, and of a moment after it.
-            and (back.step < twin.start or (back.step == twin.start and bookmarked < twin.order))
-            for order, back, bookmarked in self.back
+        last = controls[-1]
+        return last if present.get(last.parent, 0) > last.root else None
+
+    def _between(self, stretch: Stretch, low: int, high: int) -> list[int]:
+        return [k for k in self.points[stretch] if low <= k < high]
+
+    def _line(self, name: str, role: str, way: list[tuple[Stretch, int]]) -> Line:
+        line = self._part(name, role, [(stretch, 0, count) for stretch, count in way])
+        mine = {e.step: e for e in line.evaluations if e.split == "valid"}
+        others = [e for e in line.evaluations if e.split != "valid"]
+        read = {(e.name, e.step): e for e in line.readings}
+        return replace(
+            line,
+            start=None,
+            evaluations=tuple(sorted((*mine.values(), *others), key=lambda e: e.step)),
+            readings=tuple(sorted(read.values(), key=lambda e: e.step)),
         )
-        return name if not undone and reach.get(twin.parent, -np.inf) > twin.start else None
 
-    def _reach(self, now: str) -> dict[str, float]:
-        """How far each timeline is part of the present one's past."""
-        reach, limit, stream = {now: np.inf}, np.inf, self.streams.get(now)
-        while stream and stream.parent is not None and stream.parent not in reach:
-            limit = min(limit, stream.start)
-            reach[stream.parent] = limit
-            stream = self.streams.get(stream.parent)
-        return reach
-
-    def _roles(self, reach: dict[str, float], twin: str | None) -> Callable[..., str]:
-        def role(order: int, event: Event, arriving: bool = False) -> str:
-            """arriving: what was done at a step is given up by a rewind to that very step."""
-            stream = self.streams.get(event.branch)
-            rewound = any(
-                at > order
-                and back.branch == event.branch
-                and (back.step < event.step or (arriving and back.step == event.step))
-                for at, back, _ in self.back
-            )
-            if isinstance(getattr(event, "command", None), Rewind):
-                return "now"
-            if rewound:
-                return "gone"
-            if stream and stream.control:
-                return "twin" if event.branch == twin else "gone"
-            limit = reach.get(event.branch, -np.inf)
-            own = limit == np.inf
-            return (
-                "now"
-                if own or event.step < limit or (not arriving and event.step == limit)
-                else "other"
-            )
-
-        return role
+    def _part(self, name: str, role: str, parts: list[tuple[Stretch, int, int]]) -> Line:
+        """A line of what lies between two places of each stretch."""
+        at = [
+            (stretch, k) for stretch, low, high in parts for k in self._between(stretch, low, high)
+        ]
+        made = [self.events[i] for stretch, low, high in parts for i in stretch.at[low:high]]
+        steps = [self.events[stretch.at[k]] for stretch, k in at]
+        return Line(
+            name,
+            role,
+            np.asarray([e.step for e in steps], float),
+            np.asarray([e.loss for e in steps], float),
+            np.asarray([self.smooth[stretch.at[k]][0] for stretch, k in at], float),
+            tuple(e for e in made if isinstance(e, Evaluated)),
+            tuple(e for e in made if isinstance(e, Metered)),
+            self._start(*at[0]) if at else None,
+        )
 
     # -- smoothing -----------------------------------------------------------------------------
 
-    def _smooth(self) -> dict[str, np.ndarray]:
-        """Exponential means, looking back only: a centred one would show an intervention's effect
-        before the intervention. After a rewind, and at the start of a branch, they go on from what they
-        were there."""
-        keep = keep_of(max((max(s.steps, default=0) for s in self.streams.values()), default=0))
-        means: dict[str, np.ndarray] = {}
-        weights: dict[str, np.ndarray] = {}
-        for name, stream in self.streams.items():
-            mean, weight = np.full(len(stream.steps), np.nan), np.zeros(len(stream.steps))
-            means[name], weights[name] = mean, weight
-            begins = {0, *(index for index, _ in stream.cuts)}
-            total = held = 0.0
-            for i, loss in enumerate(stream.losses):
-                if i in begins:
-                    owner, at = self._previous(name, i)
-                    held = weights[owner][at] if owner else 0.0
-                    total = held * np.nan_to_num(means[owner][at]) if owner else 0.0
+    def _smooth(self) -> dict[int, tuple[float, float]]:
+        """Index of each step → its exponential mean, and the mean's weight. It looks back only: a
+        centred one would show an intervention's effect before the intervention. A stretch goes on
+        from what the mean was where it begins."""
+        keep = keep_of(max((e.step for e in self.events if isinstance(e, StepDone)), default=0))
+        smooth: dict[int, tuple[float, float]] = {}
+        for stretch in self.paths.stretches:
+            before = self._before(stretch, 0)
+            mean, weight = (0.0, 0.0) if before is None else smooth[before]
+            total = weight * np.nan_to_num(mean)
+            for k in self.points[stretch]:
+                loss, mean = self.events[stretch.at[k]].loss, np.nan
                 if np.isfinite(loss):
                     counted = min(loss, self.limit)
-                    total, held = keep * total + (1 - keep) * counted, keep * held + (1 - keep)
-                    mean[i] = total / held
-                weight[i] = held
-        return means
+                    total, weight = keep * total + (1 - keep) * counted, keep * weight + (1 - keep)
+                    mean = total / weight
+                smooth[stretch.at[k]] = (mean, weight)
+        return smooth
 
-    def _previous(self, name: str | None, index: int) -> tuple[str | None, int]:
-        """The point that comes before the one at `index`, which begins a piece."""
-        stream = self.streams[name]
-        step = stream.steps[index] - 1
-        while name is not None:
-            at = stream.before(step, index)
-            if at >= 0:
-                return name, at
-            step, name = min(step, stream.start), stream.parent
-            if name not in self.streams:
-                return None, -1
-            stream = self.streams[name]
-            index = len(stream.steps)
-        return None, -1
+    def _before(self, stretch: Stretch, count: int) -> int | None:
+        """Index of the last step on the way to a place, among all events."""
+        while True:
+            if own := self._between(stretch, 0, count):
+                return stretch.at[own[-1]]
+            if stretch.parent is None:
+                return None
+            stretch, count = stretch.parent, stretch.root
 
-    def _start(self, name: str, index: int, smooth: dict) -> tuple[float, float] | None:
-        stream = self.streams[name]
-        if index and stream.steps[index - 1] == stream.steps[index] - 1:
-            owner, at = name, index - 1
-        else:
-            owner, at = self._previous(name, index)
-        if owner is None or not np.isfinite(smooth[owner][at]):
+    def _start(self, stretch: Stretch, k: int) -> tuple[float, float] | None:
+        before = self._before(stretch, k)
+        if before is None or not np.isfinite(self.smooth[before][0]):
             return None
-        return float(self.streams[owner].steps[at]), float(smooth[owner][at])
+        return float(self.events[before].step), float(self.smooth[before][0])

@@ -10,7 +10,7 @@ from tlcourse.data import Data
 from tlcourse.errors import CommandError
 from tlcourse.seeds import whole
 
-from .loader import holds_pictures
+from .engine.loader import holds_pictures
 from .recipe import (
     LAYOUTS,
     OPTIMIZERS,

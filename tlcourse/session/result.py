@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .commands import Rewind
-from .events import Applied, Branched, Evaluated, Event, Finished, Metered, StepDone
+from .events import Evaluated, Event, Finished, Metered, StepDone
+from .timelines.paths import Paths
 
 Series = list[tuple[int, float]]
 
@@ -75,32 +75,17 @@ class Result:
 
 def courses(events: list[Event], first: str = "main") -> dict[str, Course]:
     """Every timeline by name, without what was given up by rewinds."""
-    losses: dict[str, list[float]] = {first: []}
-    measured: dict[str, list[Evaluated | Metered]] = {first: []}
-    controls = set()
-    for event in events:
-        line = event.branch
-        if isinstance(event, StepDone):
-            losses[line].append(event.loss)
-        elif isinstance(event, Applied) and isinstance(event.command, Rewind):
-            del losses[line][event.step :]
-            measured[line] = [e for e in measured[line] if e.step <= event.step]
-        elif isinstance(event, Evaluated | Metered):
-            measured[line].append(event)
-        elif isinstance(event, Branched):
-            losses[line] = losses[event.parent][: event.step]
-            measured[line] = [e for e in measured[event.parent] if e.step <= event.step]
-            if event.control:
-                controls.add(line)
-    return {
-        line: Course(
-            np.asarray(values, dtype=float),
-            tuple(e for e in measured[line] if isinstance(e, Evaluated)),
-            line in controls,
-            _series(e for e in measured[line] if isinstance(e, Metered)),
+    paths = Paths(events, first)
+    made = {}
+    for name, tip in paths.tips.items():
+        line = list(paths.events(name))
+        made[name] = Course(
+            np.asarray([e.loss for e in line if isinstance(e, StepDone)], dtype=float),
+            tuple(e for e in line if isinstance(e, Evaluated)),
+            tip.control,
+            _series(e for e in line if isinstance(e, Metered)),
         )
-        for line, values in losses.items()
-    }
+    return made
 
 
 def _series(read: Iterable[Metered]) -> dict[str, Series]:
