@@ -25,11 +25,11 @@ from pathlib import Path
 from tlcourse.cards import Asset, Card, File
 from tlcourse.supply.archive import unpack
 from tlcourse.supply.bring import bring
-from tlcourse.supply.part import Part
+from tlcourse.supply.download.http import Wanted, download
+from tlcourse.supply.download.part import Part
 from tlcourse.supply.progress import silent
 from tlcourse.supply.settings import Settings
 from tlcourse.supply.store import Place, verify
-from tlcourse.supply.transport import Wanted, download
 
 SERVE = """
 import sys

@@ -7,7 +7,7 @@ from pathlib import Path
 from tlcourse import cards
 from tlcourse.cards import Card
 from tlcourse.cards.counts import told
-from tlcourse.supply.show import size
+from tlcourse.supply.readable import size
 
 HEAD = """\
 # Data and weights

@@ -73,7 +73,7 @@ def hub_card(repo: str, files: tuple[str, ...], *, loads: str = "", revision: st
 
 def on_shelf(card: Card) -> Card:
     """Put the card on the user's shelf."""
-    from tlcourse.supply.pin import save
+    from tlcourse.supply.hub import save
 
     save(card, cards.pins())
     return card

@@ -13,11 +13,10 @@ from tests.cards.local_hub import hub_card, on_shelf
 from tests.supply.server import status
 from tests.supply.things import noise
 from tlcourse import cards, supply
-from tlcourse.cards.card import parse
-from tlcourse.cards.hubcard import COMMIT, to_toml
+from tlcourse.cards.card import COMMIT, parse
 from tlcourse.cli.cards import command
 from tlcourse.errors import CardError, FetchError, IntegrityError
-from tlcourse.supply.pin import draft, listing, pin, save
+from tlcourse.supply.hub import draft, listing, pin, save, to_toml
 
 FILES = {
     "config.json": b'{"model_type": "bert"}',
@@ -81,7 +80,7 @@ def test_a_hub_that_answers_with_another_commit_is_not_believed(local_hub):
     commit = local_hub.publish("some/tiny", FILES)
     asked = "0" * 40
     local_hub.say("some/tiny", asked, json.dumps({"sha": commit, "siblings": []}).encode())
-    with pytest.raises(IntegrityError, match=f"has {commit} of some/tiny where {asked} was asked"):
+    with pytest.raises(IntegrityError, match=f"sent {commit} of some/tiny instead of {asked}"):
         pin(hub_card("some/tiny", WANTED, revision=asked), settings())
 
 
@@ -173,7 +172,7 @@ def test_any_repository_with_safetensors_can_be_pinned_by_its_address(local_hub)
 
 def test_a_repository_of_pickles_is_refused(local_hub):
     local_hub.publish("some/old", {"config.json": b"{}", "pytorch_model.bin": b"x"})
-    with pytest.raises(CardError, match="has no model.safetensors: pickles are not loaded"):
+    with pytest.raises(CardError, match="has no model.safetensors, and pickles are not loaded"):
         draft("hf/some/old", settings())
 
 
@@ -267,7 +266,7 @@ def test_a_pin_that_names_another_repository_is_refused(local_hub):
     ):
         with pytest.raises(CardError, match="its assets are not the files of"):
             parse(tomllib.loads(other), {})
-    with pytest.raises(CardError, match="has hashes, but its revision 'main' is no commit"):
+    with pytest.raises(CardError, match="has hashes, but its revision 'main' is not a commit"):
         parse(
             tomllib.loads(
                 text.replace(

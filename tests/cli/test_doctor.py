@@ -17,7 +17,7 @@ import pytest
 from tests.cli.installed import by_id, module
 from tlcourse.cli import doctor, lab, main
 from tlcourse.cli.checks import machine
-from tlcourse.supply.memory import memory_free
+from tlcourse.memory import memory_free
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs scripts that can be run")
 

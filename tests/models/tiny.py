@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from tests.cards.local_hub import contents, hub_card, on_shelf
 from tlcourse.supply import read_settings
-from tlcourse.supply.pin import pin
+from tlcourse.supply.hub import pin
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] a the card was lost cake bread my".split()
 SMALL = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)

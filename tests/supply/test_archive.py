@@ -63,7 +63,7 @@ def test_members_arrive_without_the_leading_folder(tmp_path, kind):
     "name", ["/etc/evil", "top/../../evil", "../evil", "top\\..\\evil", "./../evil"]
 )
 def test_a_path_that_leaves_is_refused_even_if_nobody_wants_it(tmp_path, name, kind):
-    with pytest.raises(UnsafePathError, match="wants to leave its folder"):
+    with pytest.raises(UnsafePathError, match="leads out of its folder"):
         run(tmp_path, [(name, b"!"), *good()], kind=kind)
     assert not list(tmp_path.rglob("*evil*"))
 
@@ -77,7 +77,7 @@ def test_a_zip_is_refused_before_anything_of_it_is_written(tmp_path):
 def test_a_name_with_a_nul_is_refused(tmp_path):
     """zipfile would read `top/x` of it; another program the whole."""
     body = zipball([("top/x#../evil", b"!"), *good()]).replace(b"x#", b"x\0")
-    with pytest.raises(UnsafePathError, match="wants to leave"):
+    with pytest.raises(UnsafePathError, match="leads out of"):
         run(tmp_path, body, kind="zip")
 
 
@@ -178,7 +178,7 @@ def test_what_a_card_does_not_need_is_not_tried(tmp_path, how):
         body = bytearray(zipball([("top/d/a.txt", b"aaa")]))
         for signature, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
             body[body.index(signature) + at] |= 1
-    with pytest.raises(IntegrityError, match="encrypted|packed by an uncommon method"):
+    with pytest.raises(IntegrityError, match="encrypted|compressed by an unsupported method"):
         run(tmp_path, bytes(body), kind="zip")
 
 

@@ -137,7 +137,7 @@ def test_a_disk_that_fills_up_on_the_way_loses_nothing(server, settings, small_d
             with open(thief, "wb", buffering=0) as file:
                 file.write(bytes(600_000))
 
-    with pytest.raises(NoSpaceError, match="too full for 'thing'.*the next call goes on"):
+    with pytest.raises(NoSpaceError, match="too full for 'thing'.*the next call resumes"):
         bring(one(url, body), settings, steal)
     kept = (small_disk / "parts" / "thing" / "0.part").stat().st_size
     thief.unlink()

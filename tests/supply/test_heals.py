@@ -140,7 +140,7 @@ def test_a_disk_that_fills_up_while_unpacking_loses_nothing(server, settings, sm
             with open(thief, "wb", buffering=0) as file:
                 file.write(bytes(400_000))
 
-    with pytest.raises(NoSpaceError, match="the next call goes on"):
+    with pytest.raises(NoSpaceError, match="the next call resumes"):
         bring(card, settings, steal)
     there = content(small_disk / "files" / "thing")
     assert there and all(files[path] == body for path, body in there.items())

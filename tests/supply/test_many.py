@@ -11,10 +11,10 @@ from tests.supply import server as bad
 from tests.supply.things import PHOTOS, archive, card_of, content, file_of, noise, one, packed
 from tlcourse.cards import Asset
 from tlcourse.errors import FetchError, IntegrityError
-from tlcourse.supply.board import _Rows
 from tlcourse.supply.bring import bring
 from tlcourse.supply.estimate import needs
 from tlcourse.supply.many import CONNECTIONS, bring_all
+from tlcourse.supply.show import _Rows
 
 
 def ignore(*_):

@@ -15,10 +15,8 @@ from tlcourse.errors import SupplyError
 from tlcourse.supply.mirror.build import put
 from tlcourse.supply.mirror.check import faults
 from tlcourse.supply.mirror.index import write_index
-from tlcourse.supply.mirror.own import repacked
 from tlcourse.supply.mirror.pages import write_pages
-from tlcourse.supply.mirror.target import Target
-from tlcourse.supply.mirror.wheels import LOCK, collect, installed, read_lock
+from tlcourse.supply.mirror.wheels import LOCK, Target, collect, installed, read_lock, repacked
 
 ROOM = Path(__file__).with_name("offline_room.py")
 LIGHT = ("click", "filelock", "platformdirs", "requests", "rich")
@@ -114,7 +112,7 @@ def test_a_wheel_that_the_lock_does_not_vouch_for_is_refused(own_registry, tmp_p
     """The registry's wheels were packed again, so their hashes are not the lock's."""
     pins = read_lock("mdurl==0.1.2 --hash=sha256:" + "0" * 64)
     assert str(installed()["mdurl"][0].requirement) == "mdurl==0.1.2"
-    with pytest.raises(SupplyError, match="pip could not bring the wheels.*"):
+    with pytest.raises(SupplyError, match="pip could not download the wheels.*"):
         collect(tmp_path, [Target()], print, roots=["mdurl"], pins=pins)
     assert not list((tmp_path / "wheels").glob("mdurl*"))
 

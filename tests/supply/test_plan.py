@@ -12,17 +12,24 @@ from tlcourse import supply
 from tlcourse.cards import Asset
 from tlcourse.errors import SupplyError
 from tlcourse.supply import read_settings
-from tlcourse.supply.answer import Again, Ask, GiveUp, Take, judge, validator
-from tlcourse.supply.plan import (
+from tlcourse.supply.download.judge import (
+    Again,
+    Ask,
+    GiveUp,
     Partial,
+    Start,
+    Take,
+    judge,
+    start,
+    validator,
+)
+from tlcourse.supply.plan import (
     Proof,
     Seen,
     Source,
-    Start,
     check,
     sources,
     space_needed,
-    start,
     todo,
 )
 

@@ -43,9 +43,8 @@ A card with `[hub]` and no assets is *unpinned*: `get` refuses it, so nothing ca
 `tlcourse cards pin NAME` asks the hub for the commit and every hash, and writes the assets.
 """
 
-from tlcourse.cards.card import Asset, Card, File
+from tlcourse.cards.card import Asset, Card, File, Hub
 from tlcourse.cards.counts import Gives, gives
-from tlcourse.cards.hubcard import Hub
 from tlcourse.cards.shelf import get, hub, hub_card, hub_names, names, pins, shipped
 
 __all__ = [

@@ -16,8 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tlcourse.cards.card import KINDS, Asset, Card, File, parse
-from tlcourse.cards.hubcard import HUB, address, endpoint
+from tlcourse.cards.card import HUB, KINDS, Asset, Card, File, address, endpoint, parse
 from tlcourse.errors import CardError
 from tlcourse.spoken import command as spoken
 

@@ -93,9 +93,9 @@ def pin(names: tuple[str, ...], into: Path | None, place: str | None) -> None:
     """
     from tlcourse import cards, supply
     from tlcourse.spoken import command as spoken
-    from tlcourse.supply import pin as pinning
+    from tlcourse.supply import hub
     from tlcourse.supply.mirror.pins import take
-    from tlcourse.supply.show import summary
+    from tlcourse.supply.readable import summary
 
     settings = supply.read_settings()
     for name in names:
@@ -104,15 +104,15 @@ def pin(names: tuple[str, ...], into: Path | None, place: str | None) -> None:
         if place:
             after = take(name, place, settings)
         else:
-            asked = _to_ask(before, settings) if before else pinning.draft(name, settings)
-            after = pinning.pin(asked, settings)
+            asked = _to_ask(before, settings) if before else hub.draft(name, settings)
+            after = hub.pin(asked, settings)
         again = before if into is None and before and before.pinned else None
-        where = pinning.save(after, into or cards.pins())
+        where = hub.save(after, into or cards.pins())
         click.echo(f"{after.name}: {after.hub.repo} at {after.hub.revision}, {summary(after)}")
         for file in after.files:
             click.echo(f"  {file.sha256}  {file.path}")
         if again:
-            moved = pinning.changes(again, after)
+            moved = hub.changes(again, after)
             click.echo(
                 "  Since it was last pinned, " + (", ".join(moved) or "nothing changed") + "."
             )
@@ -122,7 +122,7 @@ def pin(names: tuple[str, ...], into: Path | None, place: str | None) -> None:
 def _to_ask(card: Card, settings: Settings) -> Card:
     """What to ask when a pinned card is pinned anew: where its branch is now, if it came from one."""
     from tlcourse import cards
-    from tlcourse.supply.pin import draft
+    from tlcourse.supply.hub import draft
 
     if not card.pinned:
         return card
@@ -174,7 +174,7 @@ def _show_table(rows: list[dict[str, Any]], of_hubs: list[dict[str, Any]]) -> No
     from rich.console import Console
 
     from tlcourse.spoken import command as spoken
-    from tlcourse.supply.show import size
+    from tlcourse.supply.readable import size
 
     console = Console(highlight=False)
     wide = console.width >= WIDE
@@ -219,7 +219,7 @@ def _show_card(card: Card, row: dict[str, Any]) -> None:
     from rich.text import Text
 
     from tlcourse.cards.counts import told
-    from tlcourse.supply.show import summary
+    from tlcourse.supply.readable import summary
 
     facts = {
         "state": f"{row['state']}. {card.embedded}" if card.embedded else row["state"],
@@ -259,7 +259,7 @@ def _lacking(card: Card) -> str:
 
 
 def _memory(card: Card) -> str:
-    from tlcourse.supply.show import size
+    from tlcourse.supply.readable import size
 
     return f"{size(FLOAT * card.hub.parameters)} for {card.hub.parameters:,} parameters as float32"
 

@@ -47,10 +47,10 @@ def bring_here(
     cards: Sequence[Card], settings: Settings, *, say_present: bool
 ) -> tuple[dict[str, Path], list[str]]:
     """Fetch what is lacking, showing it; where each card lies, and the names that failed."""
-    from tlcourse.supply.board import announcement, board
     from tlcourse.supply.estimate import check_room, needs
     from tlcourse.supply.many import bring_all
     from tlcourse.supply.settings import check_mirrors
+    from tlcourse.supply.show import announcement, board
     from tlcourse.supply.store import free_bytes
 
     check_mirrors(settings)
@@ -83,7 +83,7 @@ def bring_here(
 def _stopped(cards: Sequence[Card], whole: set[str], settings: Settings) -> str:
     """What Ctrl-C left here, and that it is not in vain."""
     from tlcourse.supply.estimate import kept
-    from tlcourse.supply.show import size
+    from tlcourse.supply.readable import size
 
     came = size(sum(kept(card, settings) for card in cards if card.name not in whole))
     if len(cards) > 1:

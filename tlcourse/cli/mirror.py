@@ -63,7 +63,7 @@ def build(
     from tlcourse.supply.mirror.index import WHEELS, read_index, write_index
     from tlcourse.supply.mirror.pages import write_pages
     from tlcourse.supply.mirror.pins import pinned_in, put_pins
-    from tlcourse.supply.show import size
+    from tlcourse.supply.readable import size
 
     asked = chosen(names, numbers, tier, every)
     targets = () if no_wheels else _targets(pythons, platforms)
@@ -179,7 +179,7 @@ def _targets(pythons: tuple[str, ...], platforms: tuple[str, ...]):
     """Every Python on every platform that was named."""
     import re
 
-    from tlcourse.supply.mirror.target import Target
+    from tlcourse.supply.mirror.wheels import Target
 
     for python in pythons:
         if not re.fullmatch(r"3\.\d+", python):
@@ -193,7 +193,7 @@ def _comes_in_a_wheel(card) -> bool:
     """Whether a package that the course requires has the card's files."""
     from packaging.utils import canonicalize_name
 
-    from tlcourse.supply.mirror.own import required
+    from tlcourse.supply.mirror.wheels import required
 
     return card.package is not None and canonicalize_name(card.package.name) in required()
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tlcourse import cards, supply
 from tlcourse.cards import Card
-from tlcourse.cards.hubcard import INDEX, WEIGHTS, shards
+from tlcourse.cards.card import INDEX, WEIGHTS, shards
 from tlcourse.errors import FetchError, ModelError
+from tlcourse.memory import memory_free
 from tlcourse.spoken import command as spoken
-from tlcourse.supply.memory import memory_free
 
 FLOAT = 4  # bytes of a float32
 LOADING = 2  # times the weights while they are loaded: the new model's, and the file's
@@ -38,7 +38,7 @@ def folder_of(asked: str) -> Path:
     try:
         return supply.fetch(name)
     except FetchError as error:
-        from tlcourse.supply.pin import mirrored
+        from tlcourse.supply.hub import mirrored
 
         raise FetchError(f"{error} {mirrored(name)}") from error
 

@@ -1,10 +1,10 @@
-"""Bytes from the network and the disk, none of them believed before its hash was computed.
+"""Fetching files and verifying them: nothing is used before its hash was checked.
 
-    fetch("caltech24")       # bring what is missing; the folder, every byte verified
-    path("caltech24")        # the folder if it is there, else None; never asks the network
-    available("caltech24")   # there, or a mirror has it; never asks the web
+    fetch("caltech24")       # downloads what is missing; the folder, every byte verified
+    path("caltech24")        # the folder if it is present, else None; no network
+    available("caltech24")   # whether it is present, or a mirror has it; never asks the web
 
-What a learner can set (a cache folder, mirrors, offline) is in `settings`.
+`settings` has what a learner can set: the cache folder, mirrors, offline.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["Progress", "Settings", "Tell", "available", "fetch", "path", "read_s
 
 
 def fetch(name: str, *, progress: Tell | bool | None = None) -> Path:
-    """The folder that holds the card's files, fetched if need be, every byte verified.
+    """The folder with the card's files, fetched if need be, every byte verified.
 
-    progress: None shows a bar on a terminal and one line elsewhere, only if there is something to
-    fetch; False shows nothing; a function hears every `Progress`. Raises CardError for an unknown
-    card, else a SupplyError; after any of them a second call goes on where this one stopped.
+    progress: None shows a bar on a terminal and one line elsewhere, if there is something to fetch;
+    False shows nothing; a function is called with every `Progress`. Raises CardError for an unknown
+    card, or a SupplyError; after either, a second call resumes where this one stopped.
     """
     from tlcourse.supply.bring import bring, present
     from tlcourse.supply.show import shown
@@ -42,19 +42,20 @@ def fetch(name: str, *, progress: Tell | bool | None = None) -> Path:
 
 
 def path(name: str) -> Path | None:
-    """Where the card's files lie, verified; None if any is missing or wrong."""
+    """The folder with the card's files, verified; None if any is missing or wrong."""
     from tlcourse.supply.bring import present
 
     return present(cards.get(name), read_settings())
 
 
 def available(name: str) -> bool:
-    """Whether `fetch` can do without the web: it is there, or the mirrors have all of it.
+    """Whether `fetch` needs no web: the files are present, or the mirrors have all of them.
 
-    A mirror's bytes are not read, only its listing: `fetch` may still refuse them.
+    It asks mirrors only whether they have the files; `fetch` may still reject the bytes.
     """
-    from tlcourse.supply import plan, transport
+    from tlcourse.supply import plan
     from tlcourse.supply.bring import present
+    from tlcourse.supply.download import http
 
     card, settings = cards.get(name), read_settings()
     if present(card, settings):
@@ -64,7 +65,7 @@ def available(name: str) -> bool:
     def has(source: plan.Source) -> bool:
         if source.kind == "folder":
             return Path(source.place).expanduser().is_file()
-        return transport.has(source.place, settings)
+        return http.has(source.place, settings)
 
     return all(
         any(has(source) for source in plan.sources(asset.urls, settings.mirrors, offline=True))

@@ -1,4 +1,4 @@
-"""The main act: a card in, a folder out in which every byte is right."""
+"""Fetching one card: plan, download, unpack, verify. `bring` is what `supply.fetch` calls."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 
 from tlcourse.cards import Asset, Card, File
 from tlcourse.errors import FetchError, IntegrityError, SupplyError, UnsafePathError
-from tlcourse.supply import plan, transport
+from tlcourse.supply import plan
 from tlcourse.supply.archive import make_folder, unpack
-from tlcourse.supply.part import Part
+from tlcourse.supply.download import http
+from tlcourse.supply.download.http import Wanted
+from tlcourse.supply.download.part import Part
 from tlcourse.supply.plan import Source
 from tlcourse.supply.progress import Progress, Tell, silent
+from tlcourse.supply.readable import brief
 from tlcourse.supply.settings import Settings
-from tlcourse.supply.show import brief
 from tlcourse.supply.store import (
     Bad,
     Place,
@@ -28,11 +30,10 @@ from tlcourse.supply.store import (
     require_room,
     verify,
 )
-from tlcourse.supply.transport import Wanted
 
 
 def present(card: Card, settings: Settings, tell: Tell = silent) -> Path | None:
-    """The folder in which the card lies whole: a package's, in place, or the store's."""
+    """The folder that has the whole card, an installed package's or the store's, else None."""
     for where in (package_place(card, settings.home), place(card, settings.home)):
         if where and os.path.isdir(where.folder) and not verify(card.files, where, tell):
             return where.folder
@@ -40,7 +41,7 @@ def present(card: Card, settings: Settings, tell: Tell = silent) -> Path | None:
 
 
 def bring(card: Card, settings: Settings, tell: Tell = silent) -> Path:
-    """Fetch what the card lacks; the folder. Raises a SupplyError with one sentence of advice."""
+    """Fetch what the card lacks. Returns its folder. Raises a SupplyError that says what to do."""
     if folder := present(card, settings, tell):
         return folder
     if card.embedded:
@@ -49,19 +50,19 @@ def bring(card: Card, settings: Settings, tell: Tell = silent) -> Path:
     with locked(card, settings.home, settings.lock_s, tell), disk_errors(settings.home, card.name):
         lacking = verify(card.files, where, tell)
         for asset, files in plan.todo(card, [bad.file for bad in lacking]):
-            _Errand(card, asset, files, where, settings, tell).run(lacking)
-        # Also what was just written is read again, once: disks and memory can lie as well.
+            _Fetch(card, asset, files, where, settings, tell).run(lacking)
+        # Read again what was just written: disk and memory may be faulty as well.
         if bad := verify(card.files, where, tell):
             raise IntegrityError(
-                f"{bad[0].file.path} of {card.name!r} was written to {where.folder}, but then "
-                f"{bad[0].found} was read (expected {brief(bad[0].file.sha256)}). Check that disk."
+                f"{bad[0].file.path} of {card.name!r} was written to {where.folder}, but reads back "
+                f"as {bad[0].found} (expected {brief(bad[0].file.sha256)}). Check that disk."
             )
     return where.folder
 
 
 @dataclass(frozen=True, slots=True)
-class _Errand:
-    """One asset on its way from the first source that really has it."""
+class _Fetch:
+    """One asset, from the first source that has it."""
 
     card: Card
     asset: Asset
@@ -81,10 +82,10 @@ class _Errand:
         return Wanted(self.asset.files[0].bytes, self.asset.files[0].bytes)
 
     def run(self, lacking: Sequence[Bad]) -> None:
-        choices = plan.sources(self.asset.urls, self.settings.mirrors, self.settings.offline)
+        found = plan.sources(self.asset.urls, self.settings.mirrors, self.settings.offline)
         self.room(plan.space_needed(self.asset, self.files, self.part.read().bytes))
-        troubles: list[tuple[Source, SupplyError]] = []
-        for source in choices:
+        failures: list[tuple[Source, SupplyError]] = []
+        for source in found:
             try:
                 return self.from_source(source)
             except UnsafePathError as error:
@@ -93,11 +94,11 @@ class _Errand:
                     f"runs that source, or unset TLCOURSE_MIRROR."
                 ) from error
             except (FetchError, IntegrityError) as error:
-                troubles.append((source, error))
-        raise _failed(self.card, self.asset, troubles, lacking)
+                failures.append((source, error))
+        raise _failed(self.card, self.asset, failures, lacking)
 
     def from_source(self, source: Source) -> None:
-        """Download and accept; a resumed download that turns out wrong is begun afresh, once."""
+        """Download and accept. A resumed download that turns out wrong is started afresh, once."""
         while True:
             resumed = self.part.read().bytes > 0
             try:
@@ -106,18 +107,20 @@ class _Errand:
                 self.part.discard()
                 if not resumed or isinstance(error, UnsafePathError) or source.kind == "folder":
                     raise
-                self.tell(Progress("note", f"what was left of {self.asset.title} was wrong"))
+                self.tell(
+                    Progress("note", f"the unfinished download of {self.asset.title} was wrong")
+                )
 
     def obtain(self, source: Source) -> Path:
-        """The whole download as a file: a mirror folder's archive is read where it lies."""
+        """The downloaded file. An archive in a mirror folder is used in place."""
         if source.kind == "folder" and self.asset.archive:
-            transport.size_of(Path(source.place).expanduser())
+            http.size_of(Path(source.place).expanduser())
             return Path(source.place).expanduser()
         if source.kind == "folder":
             folder_file = Path(source.place).expanduser()
-            transport.copy(folder_file, self.part, self.wanted, self.tick)
+            http.copy(folder_file, self.part, self.wanted, self.tick)
         else:
-            transport.download(
+            http.download(
                 source.place,
                 self.part,
                 self.wanted,
@@ -129,7 +132,7 @@ class _Errand:
         return self.part.path
 
     def accept(self, path: Path) -> None:
-        """Move what is right to its place; raise if it is not what the card says."""
+        """Move verified files to their place. Raises if they are not what the card promises."""
         if self.asset.archive:
             total = sum(file.bytes for file in self.files)
             unpack(
@@ -147,7 +150,7 @@ class _Errand:
                 raise IntegrityError(f"expected sha256 {brief(file.sha256)}, got {brief(got)}")
             make_folder((self.where.folder / file.path).parent, self.where.folder)
             with open(path, "rb") as whole:
-                os.fsync(whole.fileno())  # its bytes before its name: the power may fail
+                os.fsync(whole.fileno())  # its bytes before its name, in case the power fails
             os.replace(path, self.where.folder / file.path)
         self.part.discard()
 
@@ -155,38 +158,37 @@ class _Errand:
         self.tell(Progress("download", self.asset.title, done, total))
 
     def room(self, needed: int) -> None:
-        """Refuse to begin what the disk cannot hold."""
+        """Raises NoSpaceError if the disk cannot hold it."""
         require_room(self.settings.home, needed, self.card.name)
 
 
 def _failed(
     card: Card,
     asset: Asset,
-    troubles: Sequence[tuple[Source, SupplyError]],
+    failures: Sequence[tuple[Source, SupplyError]],
     lacking: Sequence[Bad],
 ) -> SupplyError:
-    """Everything that was tried, in one sentence, and what to do."""
+    """What was tried, and what to do."""
     altered = next(
         (bad for bad in lacking if bad.file in asset.files and bad.found != "no file"), None
     )
     start = f"Could not fetch {asset.title} of {card.name!r}"
     if altered:
         start += f" again ({altered.file.path} was altered: {altered.found})"
-    if not troubles:
+    if not failures:
         return FetchError(
-            f"{start}: no mirror is set and the web is not to be asked. Unset TLCOURSE_OFFLINE "
+            f"{start}: no mirror is set, and the web is switched off. Unset TLCOURSE_OFFLINE "
             f"(and HF_HUB_OFFLINE), or set TLCOURSE_MIRROR to a folder or URL that has it."
         )
-    tried = "; ".join(f"{source.place}: {error}" for source, error in troubles)
-    if any(isinstance(error, IntegrityError) for _, error in troubles):
+    tried = "; ".join(f"{source.place}: {error}" for source, error in failures)
+    if any(isinstance(error, IntegrityError) for _, error in failures):
         advice = (
-            "The wrong bytes were thrown away: try again, or set TLCOURSE_MIRROR to another source."
+            "The wrong bytes were deleted: try again, or set TLCOURSE_MIRROR to another source."
         )
         return IntegrityError(f"{start}: {tried}. {advice}")
-    if any(source.kind == "web" for source, _ in troubles):
+    if any(source.kind == "web" for source, _ in failures):
         advice = (
-            "Check the connection and try again (it goes on where it stopped), "
-            "or set TLCOURSE_MIRROR."
+            "Check the connection and try again (the download resumes), or set TLCOURSE_MIRROR."
         )
     else:
         advice = "Check TLCOURSE_MIRROR, or unset TLCOURSE_OFFLINE to ask the web."
@@ -197,12 +199,12 @@ def _broken_package(card: Card, settings: Settings) -> SupplyError:
     where = package_place(card, settings.home)
     if where is None:
         return SupplyError(
-            f"{card.name!r} lies in the package {card.package.name!r}, which is not installed. "
+            f"{card.name!r} is in the package {card.package.name!r}, which is not installed. "
             f"Install the course's packages again."
         )
     bad = verify(card.files, where, silent)[0]
     expected = f"{bad.file.bytes:,} bytes with sha256 {brief(bad.file.sha256)}"
     return IntegrityError(
-        f"{where.folder / bad.file.path} of {card.name!r} is not as it was shipped: expected "
+        f"{where.folder / bad.file.path} of {card.name!r} was altered: expected "
         f"{expected}, got {bad.found}. Install the package {card.package.name!r} again."
     )

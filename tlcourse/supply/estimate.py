@@ -1,4 +1,4 @@
-"""How much is to come, and whether there is room, before a byte is asked for."""
+"""How many bytes a fetch will take, and whether they fit on the disk, before it begins."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlcourse.cards import Asset, Card, File
-from tlcourse.supply import plan, transport
+from tlcourse.supply import plan
 from tlcourse.supply.bring import present
+from tlcourse.supply.download import http
 from tlcourse.supply.progress import silent
 from tlcourse.supply.settings import Settings
 from tlcourse.supply.store import part_of, place, require_room, verify
@@ -17,9 +18,9 @@ from tlcourse.supply.store import part_of, place, require_room, verify
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one card still takes. `folder` if it is here; else bytes to come and to be written.
+    """What one card still needs: nothing if it is in `folder`; else bytes to receive and to write.
 
-    `exact` is false where an archive's length was not to be had: then its members are counted.
+    exact: False if an archive's length is unknown; then the bytes of its members count.
     """
 
     card: Card
@@ -30,7 +31,7 @@ class Need:
 
 
 def needs(cards: Sequence[Card], settings: Settings) -> list[Need]:
-    """One for each card, in order. Servers are asked, briefly, how long their archives are."""
+    """One for each card, in order. Asks servers for the length of their archives."""
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(lambda card: _need(card, settings), cards))
 
@@ -57,24 +58,26 @@ def _need(card: Card, settings: Settings) -> Need:
 
 
 def _download(asset: Asset, files: Sequence[File], settings: Settings) -> tuple[int | None, bool]:
-    """Bytes that this asset's download has, and whether that is known. None: nothing is downloaded,
-    the archive is read where it lies, and what comes is what is taken out of it."""
+    """Bytes of this asset's download, and whether they are known.
+
+    None: nothing is downloaded. The archive is in a mirror folder and is unpacked from there.
+    """
     if asset.archive is None:
         return files[0].bytes, True
     for source in plan.sources(asset.urls, settings.mirrors, settings.offline):
         if source.kind == "folder":
             if Path(source.place).expanduser().is_file():
                 return None, True
-        elif (length := transport.length(source.place, settings)) is not None:
+        elif (length := http.length(source.place, settings)) is not None:
             return length, True
     return sum(file.bytes for file in files), False
 
 
 def kept(card: Card, settings: Settings) -> int:
-    """Bytes of an unfinished card that the next call need not bring again.
+    """Bytes of an unfinished card that the next call need not fetch again.
 
-    A part of an archive counts only if its server named the version, for nothing else tells that the
-    rest, asked for later, belongs to it.
+    A part of an archive counts only if its server named the version; otherwise the rest, fetched
+    later, may belong to another version.
     """
     folder, count = place(card, settings.home).folder, 0
     for number, asset in enumerate(card.assets):
@@ -86,6 +89,6 @@ def kept(card: Card, settings: Settings) -> int:
 
 
 def check_room(lacking: Sequence[Need], settings: Settings) -> None:
-    """Raises NoSpaceError if all of it together does not fit."""
+    """Raises NoSpaceError if they do not fit on the disk together."""
     names = ", ".join(need.card.name for need in lacking)
     require_room(settings.home, sum(need.to_write for need in lacking), names)

@@ -1,4 +1,4 @@
-"""Bringing many cards at once: few connections, and no card's trouble stops another."""
+"""Fetching many cards at once: few connections, and a card that fails stops no other."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tlcourse.supply.bring import bring
 from tlcourse.supply.progress import Progress
 from tlcourse.supply.settings import Settings
 
-CONNECTIONS = 4  # a classroom of thirty is 120 of them at one server
+CONNECTIONS = 4  # thirty learners make 120 at one server
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The folder in which every byte is right, or the sentence that says why there is none."""
+    """The folder with every byte verified, or the error that says why there is none."""
 
     card: Card
     folder: Path | None
@@ -28,7 +28,7 @@ class Outcome:
 
 
 class _Stopped(Exception):
-    """Nobody waits for this any more."""
+    """Ends a thread that nobody waits for any more."""
 
 
 def bring_all(
@@ -39,10 +39,10 @@ def bring_all(
     *,
     connections: int = CONNECTIONS,
 ) -> list[Outcome]:
-    """Bring every card, `connections` at a time; the outcomes in the order of `cards`.
+    """Fetch every card, `connections` at a time. Returns the outcomes in the order of `cards`.
 
-    `tell` hears a card's name and its progress, in whichever thread brings it; `done` hears each
-    outcome in this one. Ctrl-C ends the wait at once: what was begun is resumed by the next call.
+    `tell` gets a card's name and progress, in the thread that fetches it; `done` gets each outcome,
+    in the calling thread. Ctrl-C ends the wait at once; the next call resumes.
     """
     waiting = deque(cards)
     ended: queue.Queue[Outcome | BaseException] = queue.Queue()
@@ -54,16 +54,16 @@ def bring_all(
                 card = waiting.popleft()
             except IndexError:
                 return
-            ended.put(_brought(card, settings, tell, stop))
+            ended.put(_outcome(card, settings, tell, stop))
 
     for _ in range(min(connections, len(waiting))):
-        # Daemons: a retry that sleeps must not hold up somebody who has given up.
+        # Daemons: a retry that sleeps must not delay the exit.
         threading.Thread(target=work, daemon=True, name="tlcourse-fetch").start()
     outcomes: dict[str, Outcome] = {}
     try:
         while len(outcomes) < len(cards):
             try:
-                outcome = ended.get(timeout=0.5)  # Windows hears no Ctrl-C in a wait without end
+                outcome = ended.get(timeout=0.5)  # Windows: no Ctrl-C in a wait without one
             except queue.Empty:
                 continue
             if isinstance(outcome, BaseException):
@@ -75,7 +75,7 @@ def bring_all(
     return [outcomes[card.name] for card in cards]
 
 
-def _brought(
+def _outcome(
     card: Card,
     settings: Settings,
     tell: Callable[[str, Progress], None],
@@ -90,5 +90,5 @@ def _brought(
         return Outcome(card, bring(card, settings, relay))
     except TLCourseError as error:
         return Outcome(card, None, error)
-    except BaseException as error:  # a mistake of ours: raised where the wait is
+    except BaseException as error:  # a bug: raised in the calling thread
         return error

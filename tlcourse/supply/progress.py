@@ -1,4 +1,4 @@
-"""What a fetch tells while it works."""
+"""What a fetch reports while it works."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done` of `total` bytes (None: nobody knows) of `what`; "note" has only its text in `what`."""
+    """`done` of `total` bytes (None: unknown) of `what`. A "note" has only its text, in `what`."""
 
     step: Literal["verify", "download", "unpack", "note"]
     what: str
@@ -21,4 +21,4 @@ Tell = Callable[[Progress], None]
 
 
 def silent(progress: Progress) -> None:
-    """Tell nobody."""
+    """Report nothing."""

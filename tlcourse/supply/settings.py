@@ -1,10 +1,10 @@
-"""What a learner or a classroom can set about fetching, by environment variables.
+"""Settings for fetching, from environment variables.
 
-TLCOURSE_HOME      folder for what is fetched (default: the user's cache folder)
-TLCOURSE_MIRROR    a folder or http(s) URL in which the file of https://HOST/PATH lies at
-                   HOST/PATH; several are separated by commas or newlines; tried before the web
-TLCOURSE_OFFLINE   1: never ask the web (mirrors are asked); HF_HUB_OFFLINE=1 says the same
-TLCOURSE_TIMEOUT   seconds without bytes after which a connection counts as stalled (30)
+TLCOURSE_HOME      folder for fetched files (default: the user's cache folder)
+TLCOURSE_MIRROR    a folder or http(s) URL that has the file of https://HOST/PATH at HOST/PATH;
+                   several are separated by commas or newlines; tried before the web
+TLCOURSE_OFFLINE   1: never ask the web, only mirrors; HF_HUB_OFFLINE=1 means the same
+TLCOURSE_TIMEOUT   seconds without data after which a connection counts as stalled (30)
 TLCOURSE_RETRIES   attempts in a row without progress, for each source (5)
 """
 
@@ -23,7 +23,7 @@ YES = {"1", "on", "yes", "true"}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Times in seconds. `patience_s` is the longest Retry-After that is waited for."""
+    """Times are in seconds. patience_s: the longest Retry-After that a fetch waits for."""
 
     home: Path
     mirrors: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings as they are now. Raises SupplyError naming the variable that is wrong."""
+    """The current settings. Raises SupplyError that names the variable that is wrong."""
     environ = os.environ if environ is None else environ
     stall_s = _number(environ, "TLCOURSE_TIMEOUT", 30.0)
     return Settings(
@@ -73,7 +73,7 @@ def _mirrors(text: str) -> tuple[str, ...]:
 
 
 def check_mirrors(settings: Settings) -> None:
-    """SupplyError if a mirror is a folder that is not there: the web would silently step in."""
+    """Raises SupplyError if a mirror folder does not exist; else the web would silently replace it."""
     for mirror in settings.mirrors:
         if "://" not in mirror and not Path(mirror).expanduser().is_dir():
             raise SupplyError(

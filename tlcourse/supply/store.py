@@ -1,9 +1,9 @@
-"""Where fetched files lie, and how it is known that they are right.
+"""Where fetched files are stored, and how they are verified.
 
 HOME/files/NAME/…       whole files only, each moved here after its hash was checked
-HOME/parts/NAME/…       downloads under way
-HOME/proofs/NAME.json   size, time and hash of each file when it was last read through
-HOME/locks/NAME.lock    held by the one process that brings NAME
+HOME/parts/NAME/…       unfinished downloads
+HOME/proofs/NAME.json   size, time and hash of each file when it was last hashed
+HOME/locks/NAME.lock    held by the one process that fetches NAME
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from threading import get_ident
 
 from tlcourse.cards import Card, File
 from tlcourse.cards.card import Package
 from tlcourse.errors import FetchError, NoSpaceError, SupplyError
-from tlcourse.supply.part import Part
+from tlcourse.files import write_atomically
+from tlcourse.supply.download.part import Part
 from tlcourse.supply.plan import Proof, Seen, check
 from tlcourse.supply.progress import Progress, Tell
-from tlcourse.supply.show import brief
+from tlcourse.supply.readable import brief
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -34,19 +34,19 @@ FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder that may hold a card's files, and the file that remembers what was proved there."""
+    """A folder that may hold a card's files, and the file of proofs about it."""
 
     folder: Path
     proofs: Path
 
 
 def place(card: Card, home: Path) -> Place:
-    """Where a card's fetched files lie or would lie."""
+    """Where a card's fetched files are, or would be."""
     return Place(home / "files" / card.name, home / "proofs" / f"{card.name}.json")
 
 
 def package_place(card: Card, home: Path) -> Place | None:
-    """Where an installed package has the card's files, if it is installed; nothing is imported."""
+    """Where an installed package has the card's files, else None. Imports nothing."""
     if card.package is None or (folder := package_folder(card.package)) is None:
         return None
     return Place(folder, home / "proofs" / f"{card.name}-package.json")
@@ -59,7 +59,7 @@ def package_folder(package: Package) -> Path | None:
 
 
 def part_of(card: Card, number: int, home: Path) -> Part:
-    """The download of the card's asset number `number`."""
+    """The unfinished download of asset `number` of the card."""
     return Part(home / "parts" / card.name / f"{number}.part")
 
 
@@ -72,7 +72,7 @@ class Bad:
 
 
 def verify(files: Sequence[File], where: Place, tell: Tell) -> tuple[Bad, ...]:
-    """What is missing or wrong in `where`. Reads only files that changed since they were proved."""
+    """What is missing or wrong in `where`. Hashes only files that changed since their proof."""
     proofs = _read_proofs(where)
     seen = _listing(files, where.folder)
     result = check(files, seen, proofs)
@@ -119,7 +119,7 @@ def _listing(files: Sequence[File], folder: Path) -> dict[str, Seen]:
 
 
 def _read_proofs(where: Place) -> dict[str, Proof]:
-    """What was proved about this folder; an unreadable note counts as none."""
+    """The proofs about this folder; an unreadable file counts as none."""
     try:
         note = json.loads(where.proofs.read_text("utf-8"))
         if note["folder"] != str(where.folder):
@@ -130,21 +130,15 @@ def _read_proofs(where: Place) -> dict[str, Proof]:
 
 
 def _write_proofs(where: Place, proofs: dict[str, Proof]) -> None:
-    """Remember; if that is impossible (a read-only home) the next load reads the files again."""
+    """Keep the proofs; where that fails (a read-only home), the next load hashes the files again."""
     rows = {path: list(asdict(proof).values()) for path, proof in proofs.items()}
-    temporary = where.proofs.with_suffix(f".{os.getpid()}-{get_ident()}.tmp")
-    try:
-        where.proofs.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"folder": str(where.folder), "files": rows}), "utf-8")
-        os.replace(temporary, where.proofs)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with suppress(OSError):
+        write_atomically(where.proofs, json.dumps({"folder": str(where.folder), "files": rows}))
 
 
 @contextmanager
 def locked(card: Card, home: Path, timeout_s: float, tell: Tell) -> Iterator[None]:
-    """Hold the card's lock; another process that fetches the same is waited for."""
+    """Hold the card's lock, after any other process that fetches the same card."""
     from filelock import FileLock, Timeout
 
     file = home / "locks" / f"{card.name}.lock"
@@ -169,28 +163,28 @@ def locked(card: Card, home: Path, timeout_s: float, tell: Tell) -> Iterator[Non
 
 
 def require_room(home: Path, needed: int, name: str) -> None:
-    """Raises NoSpaceError if `needed` more bytes do not fit where `home` is (or would be)."""
+    """Raises NoSpaceError if `needed` more bytes do not fit on the disk of `home`."""
     if needed > (free := free_bytes(home)):
         raise no_space(home, name, needed, free)
 
 
 def free_bytes(folder: Path) -> int:
-    """The room where `folder` is, or would be."""
-    there = next(one for one in (folder, *folder.parents) if one.exists())
-    return shutil.disk_usage(there).free
+    """Free bytes on the disk where `folder` is, or would be."""
+    existing = next(one for one in (folder, *folder.parents) if one.exists())
+    return shutil.disk_usage(existing).free
 
 
 def no_space(home: Path, name: str, needed: int | None, free: int) -> NoSpaceError:
     wants = f"{needed:,} bytes are needed, " if needed else ""
     return NoSpaceError(
         f"The disk is too full for {name!r}: {wants}{free:,} are free in {home}. Make room, or set "
-        f"TLCOURSE_HOME to a folder on another disk; nothing is lost, the next call goes on."
+        f"TLCOURSE_HOME to a folder on another disk. Nothing is lost: the next call resumes."
     )
 
 
 @contextmanager
 def disk_errors(home: Path, name: str = "") -> Iterator[None]:
-    """Turn what the disk refuses into one sentence that says what to do."""
+    """Turn an OSError of the disk into a SupplyError that says what to do."""
     try:
         yield
     except OSError as error:

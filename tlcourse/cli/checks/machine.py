@@ -30,7 +30,7 @@ def memory(enough: int = ENOUGH_MEMORY) -> Finding:
     """enough: bytes that the largest lesson of the public tier takes, with something to spare."""
     import psutil
 
-    from tlcourse.supply.memory import memory_free
+    from tlcourse.memory import memory_free
 
     free, total = memory_free(), psutil.virtual_memory().total
     seen = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB free"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import shutil
 import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -19,10 +18,11 @@ from typing import BinaryIO
 from tlcourse import cards
 from tlcourse.cards import Asset, Card, File
 from tlcourse.errors import CardError, IntegrityError, SupplyError
+from tlcourse.files import replacing
 from tlcourse.supply import plan
 from tlcourse.supply.archive import make_folder, why_wrong
 from tlcourse.supply.mirror.index import NAME, Row, read_index
-from tlcourse.supply.show import brief
+from tlcourse.supply.readable import brief
 from tlcourse.supply.store import disk_errors, hash_file, require_room
 
 LEAD = "subset"  # stands for the leading folders that a card strips
@@ -77,7 +77,7 @@ def put(
                 needed = sum(asset_bytes(asset) for _, asset in job.assets)
                 require_room(folder, needed, job.path)
                 make_folder(target.parent, folder)
-                with _beside(target) as sink:
+                with replacing(target, sync=True, sole_writer=True) as sink:
                     _write(job, folders, sink)
                 if why := why_not(job, target):
                     raise IntegrityError(f"{target} was written, but then {why}. Check that disk.")
@@ -159,17 +159,3 @@ def _read(folder: Path, file: File) -> bytes:
     if hashlib.sha256(body).hexdigest() != file.sha256:
         raise IntegrityError(f"{folder / file.path} has changed since it was verified. Try again.")
     return body
-
-
-@contextmanager
-def _beside(target: Path) -> Iterator[BinaryIO]:
-    """A file that takes its place when it is whole. No server shows a name with a dot before it."""
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
-        with open(temporary, "wb") as sink:
-            yield sink
-            sink.flush()
-            os.fsync(sink.fileno())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from tlcourse.spoken import command as spoken
 from tlcourse.supply.mirror.build import plan_jobs, why_not
 from tlcourse.supply.mirror.index import NAME, WHEELS, Row, read_index
 from tlcourse.supply.mirror.pins import pinned_in
-from tlcourse.supply.show import brief
+from tlcourse.supply.readable import brief
 from tlcourse.supply.store import hash_file
 
 

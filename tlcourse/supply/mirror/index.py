@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tlcourse.cards.card import why_unsafe
 from tlcourse.errors import SupplyError
+from tlcourse.files import write_atomically
 
 NAME = "INDEX.tsv"
 HEADER = "name\tpath\tbytes\tsha256"
@@ -59,12 +59,5 @@ def leaves(path: str) -> str | None:
 
 def write_index(folder: Path, rows: Iterable[Row]) -> None:
     lines = [f"{row.name}\t{row.path}\t{row.bytes}\t{row.sha256}" for row in sorted(set(rows))]
-    write_text(folder / NAME, "\n".join([HEADER, *lines, ""]))
-
-
-def write_text(path: Path, text: str) -> None:
-    """The whole text or the old one: students may be reading while a mirror is built."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)
+    # Whole or not at all, as are all pages of a mirror: learners may read while it is built.
+    write_atomically(folder / NAME, "\n".join([HEADER, *lines, ""]))

@@ -1,19 +1,19 @@
-"""The pages of a mirror: an index of wheels for pip and uv (PEP 503), and a README for people."""
+"""The pages of a mirror: an index of wheels for pip and uv (PEP 503), and a README."""
 
 from __future__ import annotations
 
 import html
 import re
 import shutil
-import zipfile
 from collections.abc import Iterable, Sequence
-from email.parser import HeaderParser
 from pathlib import Path
 from urllib.parse import quote
 
-from tlcourse.supply.mirror.index import WHEELS, Row, write_text
+from tlcourse.files import write_atomically
+from tlcourse.supply.mirror.index import WHEELS, Row
 from tlcourse.supply.mirror.pins import pinned_in
-from tlcourse.supply.show import size
+from tlcourse.supply.mirror.wheels import metadata_of
+from tlcourse.supply.readable import size
 
 PAGE = "<!DOCTYPE html>\n<html><head><meta charset='utf-8'><title>{title}</title></head><body>\n"
 
@@ -31,10 +31,10 @@ def write_pages(folder: Path, rows: Sequence[Row]) -> None:
             if old.name not in links:
                 shutil.rmtree(old)
         for name, found in links.items():
-            write_text(folder / "simple" / name / "index.html", _page(name, found))
+            write_atomically(folder / "simple" / name / "index.html", _page(name, found))
         names = [f'<a href="{name}/">{name}</a>' for name in links]
-        write_text(folder / "simple" / "index.html", _page("wheels", names))
-    write_text(folder / "README.txt", readme(rows))
+        write_atomically(folder / "simple" / "index.html", _page("wheels", names))
+    write_atomically(folder / "README.txt", readme(rows))
 
 
 def _page(title: str, links: Iterable[str]) -> str:
@@ -44,15 +44,13 @@ def _page(title: str, links: Iterable[str]) -> str:
 
 
 def _link(folder: Path, row: Row, file: str) -> str:
-    with zipfile.ZipFile(folder / row.path) as wheel:
-        (name,) = [n for n in wheel.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", n)]
-        needs = HeaderParser().parsestr(wheel.read(name).decode("utf-8")).get("Requires-Python", "")
+    needs = metadata_of(folder / row.path).get("Requires-Python", "")
     python = f' data-requires-python="{html.escape(needs)}"' if needs else ""
     return f'<a href="../../wheels/{quote(file)}#sha256={row.sha256}"{python}>{file}</a>'
 
 
 def install_commands(address: str) -> list[str]:
-    """What a learner types, with a mirror that is served at `address` (http://HOST:PORT)."""
+    """What learners type to use a mirror that is served at `address` (http://HOST:PORT)."""
     host = address.split("://")[1].split(":")[0]
     return [
         f"pip install --index-url {address}/simple/ --trusted-host {host} tlcourse",
@@ -61,7 +59,7 @@ def install_commands(address: str) -> list[str]:
 
 
 def readme(rows: Sequence[Row]) -> str:
-    """The two commands, and what is here."""
+    """The two commands, and what the mirror holds."""
     cards = sorted({row.name for row in rows if row.name != WHEELS})
     wheels = [row for row in rows if row.name == WHEELS]
     files = {row.path: row.bytes for row in rows}

@@ -1,7 +1,7 @@
-"""The pins that a mirror carries: cards/NAME.toml, for hub models that were pinned where it was built.
+"""The pins in a mirror: cards/NAME.toml, for hub models pinned on the machine that built it.
 
-A learner takes one with `tlcourse cards pin NAME --from PLACE`. Nothing does so by itself: whoever
-gives the hashes decides what is believed, so that has to be somebody's own choice.
+A learner takes one with `tlcourse cards pin NAME --from PLACE`. It is never automatic: whoever
+supplies the hashes decides which bytes are accepted, so the learner has to choose to trust them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from pathlib import Path
 from tlcourse import cards
 from tlcourse.cards import Card
 from tlcourse.cards.card import parse
-from tlcourse.cards.hubcard import to_toml
-from tlcourse.errors import CardError, FetchError
-from tlcourse.supply.mirror.index import Row, write_text
+from tlcourse.errors import CardError, FetchError, SupplyError
+from tlcourse.files import write_atomically
+from tlcourse.supply.download import http
+from tlcourse.supply.hub import to_toml
+from tlcourse.supply.mirror.index import Row
 from tlcourse.supply.settings import Settings
 
 FOLDER = "cards"
@@ -25,30 +27,32 @@ LARGEST = 1_000_000  # bytes; a card of a thousand files is shorter
 
 
 def put_pins(folder: Path, chosen: Sequence[Card]) -> list[Row]:
-    """Put beside their files the cards that another installation would not have; their rows."""
+    """Write the cards that other installations do not have pinned. Returns their rows."""
     rows = []
     for card in chosen:
         if card.hub is None or (own := cards.hub(card.name)) == cards.shipped(card.name):
             continue
         path, text = f"{FOLDER}/{card.name}.toml", to_toml(own)
-        write_text(folder / path, text)
+        write_atomically(folder / path, text)
         body = (folder / path).read_bytes()
         rows.append(Row(card.name, path, len(body), hashlib.sha256(body).hexdigest()))
     return rows
 
 
 def pinned_in(rows: Iterable[Row]) -> list[str]:
-    """The names of the cards that a mirror with this index carries."""
+    """The names of the cards whose pins are in a mirror with this index."""
     return sorted({row.name for row in rows if row.path == f"{FOLDER}/{row.name}.toml"})
 
 
 def take(name: str, place: str, settings: Settings) -> Card:
     """The pinned card of that name in the mirror at `place`, a folder or an address. Writes nothing.
 
-    Raises FetchError if it is not there, CardError if it is none or not a pinned hub model's.
+    Raises FetchError if there is none, CardError if it is not the card of a pinned hub model.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) or name in cards.names():
-        raise CardError(f"{name!r} is no name of a hub model's card. Give it as its mirror has it.")
+        raise CardError(
+            f"{name!r} is not the name of a hub model's card. Give it as the mirror has it."
+        )
     text = _read(place, f"{FOLDER}/{name}.toml", settings)
     try:
         card = parse(tomllib.loads(text), {})
@@ -62,26 +66,10 @@ def take(name: str, place: str, settings: Settings) -> Card:
 def _read(place: str, path: str, settings: Settings) -> str:
     try:
         if place.lower().startswith(("http://", "https://")):
-            body = _get(f"{place.rstrip('/')}/{path}", settings)
-        else:
-            body = (Path(place).expanduser() / path).read_bytes()
-        return body[:LARGEST].decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:  # requests' errors are OSErrors
+            return http.read(f"{place.rstrip('/')}/{path}", settings, LARGEST).decode("utf-8")
+        return (Path(place).expanduser() / path).read_text("utf-8")
+    except (SupplyError, OSError, UnicodeDecodeError) as error:
         raise FetchError(
-            f"{place} gives no {path} ({type(error).__name__}). Check the place, and whether the model "
-            f"was pinned on the machine that built this mirror."
+            f"{place} has no {path} ({error}). Check the place, and whether the model was pinned on "
+            f"the machine that built this mirror."
         ) from error
-
-
-def _get(url: str, settings: Settings) -> bytes:
-    import requests
-
-    timeout = (settings.connect_s, settings.stall_s)
-    with requests.get(url, timeout=timeout, stream=True) as answer:
-        answer.raise_for_status()
-        body = b""
-        for block in answer.iter_content(1 << 16):
-            body += block
-            if len(body) > LARGEST:
-                break
-        return body

@@ -1,172 +1,154 @@
-"""Serving a mirror to a classroom: read-only, this folder and nothing else, many at once."""
+"""Serving a mirror to a classroom: read-only, this folder and nothing else, many at once.
+
+Tornado's static file handler answers ranges and conditions; it comes with JupyterLab. Here is only
+what it does not do: hidden names, links in every version of tornado, If-Range (without which a
+download could be resumed from another version of a file), and an ETag that does not read the file.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import re
 import socket
-from email.utils import formatdate
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import threading
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, HTTPError, StaticFileHandler
 
 from tlcourse.errors import SupplyError
 from tlcourse.supply.mirror.index import leaves
 
-TYPES = {".html": "text/html; charset=utf-8", ".txt": "text/plain; charset=utf-8"}
+BACKLOG = 128  # a class begins in the same second
+IDLE_S = 60  # pip requests a hundred files over one connection, then leaves it
 
 
-class Server(ThreadingHTTPServer):
-    """Serves `folder` at `url` as long as `serve_forever` runs."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128  # a class begins in the same second
+class Server:
+    """Serves `folder` at `url` while `serve_forever` runs; it listens from the beginning."""
 
     def __init__(self, folder: Path, host: str, port: int):
-        self.folder = folder.resolve()
-        super().__init__((host, port), Handler)
-
-    def server_bind(self) -> None:
-        # Not HTTPServer's, which asks the name service who we are and may wait for it.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-
-    def handle_error(self, request, client_address) -> None:
-        """A learner who closes the lid is no event."""
+        self._sockets = bind_sockets(port, host, family=socket.AF_INET, backlog=BACKLOG)
+        self.server_address: tuple[str, int] = self._sockets[0].getsockname()
+        handler = (r"/(.*)", Handler, {"path": str(folder.resolve())})
+        self._application = Application([handler], log_function=lambda handler: None)
+        self._end = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
 
     @property
     def url(self) -> str:
         """What learners type."""
-        host, port = self.server_address[:2]
+        host, port = self.server_address
         return f"http://{lan_address() if host == '0.0.0.0' else host}:{port}"
 
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # pip asks for a hundred files: one connection will do
-    timeout = 60
-    server_version, sys_version = "tlcourse", ""
-    server: Server
-
-    def do_GET(self) -> None:
-        self.answer(body=True)
-
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
-
-    def answer(self, *, body: bool) -> None:
-        target = find(self.server.folder, self.path)
-        if isinstance(target, str):
-            self.status(HTTPStatus.MOVED_PERMANENTLY, {"Location": target})
-            return
+    def serve_forever(self) -> None:
+        """Serve until `shutdown` or Ctrl-C."""
         try:
-            file = open(target, "rb") if target else None
-        except OSError:
-            file = None
-        if file is None:
-            self.status(HTTPStatus.NOT_FOUND)
+            asyncio.run(self._serve())
+        finally:
+            self._ended.set()
+
+    async def _serve(self) -> None:
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+        if self._end.is_set():
             return
-        with file:
-            stat = os.fstat(file.fileno())
-            etag = f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"'
-            asked = self.headers.get("Range", "")
-            if self.headers.get("If-Range", etag) != etag:
-                asked = ""
-            span = span_of(asked, stat.st_size)
-            if span is None:
-                self.status(
-                    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-                    {"Content-Range": f"bytes */{stat.st_size}"},
-                )
+        server = HTTPServer(
+            self._application,
+            idle_connection_timeout=IDLE_S,
+            max_body_size=0,
+            max_buffer_size=1 << 20,
+        )
+        server.add_sockets(self._sockets)
+        try:
+            await self._end.wait()
+        finally:
+            server.stop()
+
+    def shutdown(self) -> None:
+        """End `serve_forever` from another thread, and wait until it has ended."""
+        with self._lock:
+            if self._loop is None:
+                self._end.set()  # it will end as it begins
                 return
-            begin, end = span
-            part = end - begin < stat.st_size
-            self.send_response(HTTPStatus.PARTIAL_CONTENT if part else HTTPStatus.OK)
-            self.send_header("Content-Length", str(end - begin))
-            self.send_header(
-                "Content-Type", TYPES.get(target.suffix.lower(), "application/octet-stream")
-            )
-            self.send_header("ETag", etag)
-            self.send_header("Last-Modified", formatdate(stat.st_mtime, usegmt=True))
-            self.send_header("Accept-Ranges", "bytes")
-            if part:
-                self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{stat.st_size}")
-            self.end_headers()
-            if body and end > begin:
-                self.wfile.flush()
-                if self.connection.sendfile(file, begin, end - begin) < end - begin:
-                    self.close_connection = True  # the file shrank: only that can say so
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end.set)
+        self._ended.wait()
 
-    def status(self, code: HTTPStatus, headers: dict[str, str] | None = None) -> None:
-        self.send_response(code)
-        for key, value in ({"Content-Length": "0"} | (headers or {})).items():
-            self.send_header(key, value)
-        self.end_headers()
+    def __enter__(self) -> Server:
+        return self
 
-    def log_message(self, *_) -> None:
-        """Thirty learners write no log."""
+    def __exit__(self, *_: object) -> None:
+        for one in self._sockets:
+            one.close()
 
 
-def find(folder: Path, asked: str) -> Path | str | None:
-    """The file that a request's path names; a path to ask instead; None if there is nothing to see.
+class Handler(StaticFileHandler):
+    """GET and HEAD of the mirror's files; anything else is 404 or 405, with an empty body."""
 
-    Nothing above `folder`, no name with a dot before it, no link that leads out, no listing.
+    def initialize(self, path: str) -> None:
+        super().initialize(path, "index.html")
+
+    def set_default_headers(self) -> None:
+        self.set_header("Server", "tlcourse")
+
+    def parse_url_path(self, url_path: str) -> str:
+        path = unquote(self.request.path).removeprefix("/")
+        return allowed(Path(self.root), path or "README.txt")
+
+    def compute_etag(self) -> str:
+        stat = os.stat(self.absolute_path)
+        return f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"'
+
+    def set_headers(self) -> None:
+        super().set_headers()
+        if self.request.headers.get("If-Range", etag := self.compute_etag()) != etag:
+            self.request.headers.pop("Range", None)
+
+    def write_error(self, status_code: int, **_) -> None:
+        self.set_status(404 if status_code == 403 else status_code)
+        self.finish()
+
+
+def allowed(folder: Path, path: str) -> str:
+    """A request's path below the mirror `folder`. Raises HTTPError 404 for what is not served.
+
+    Not served: anything outside `folder`, also by a link; names that begin with a dot; listings.
     """
-    path = unquote(urlsplit(asked).path).removeprefix("/")
-    if path == "":
-        path = "README.txt"
     plain = path.removesuffix("/")
     if any(part.startswith(".") for part in plain.split("/")) or leaves(plain):
-        return None
+        raise HTTPError(404)
     target = folder / plain
     try:
-        if not target.resolve().is_relative_to(folder):
-            return None
-        if target.is_dir():
-            if not (target / "index.html").is_file():
-                return None
-            return target / "index.html" if path.endswith("/") else f"/{plain}/"
-        return target if target.is_file() and not path.endswith("/") else None
+        inside = target.resolve().is_relative_to(folder)
+        listing = target.is_dir() and not (target / "index.html").is_file()
+        slashed = path.endswith("/") and not target.is_dir()
     except (OSError, ValueError):
-        return None
-
-
-def span_of(asked: str, size: int) -> tuple[int, int] | None:
-    """Begin and end of what a Range asks for; None if there is no such part.
-
-    >>> span_of("bytes=2-", 10), span_of("bytes=-3", 10), span_of("", 10), span_of("bytes=10-", 10)
-    ((2, 10), (7, 10), (0, 10), None)
-    """
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", asked.strip())
-    if not match or match[0] == "bytes=-":
-        return 0, size  # as servers do with what they do not understand
-    first, last = match[1], match[2]
-    if not first:
-        return (max(0, size - int(last)), size) if int(last) and size else None
-    begin, end = int(first), min(size, int(last) + 1) if last else size
-    if last and int(last) < begin:
-        return 0, size
-    return (begin, end) if begin < size else None
+        raise HTTPError(404) from None
+    if not inside or listing or slashed:
+        raise HTTPError(404)
+    return plain
 
 
 def lan_address() -> str:
     """This machine's address on the network, as far as it can be known without sending anything."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # an address for documents; connecting sends no packet
+            probe.connect(("192.0.2.1", 9))  # reserved for documentation; connect sends no packet
             return probe.getsockname()[0]
         except OSError:
             return "127.0.0.1"
 
 
 def open_server(folder: Path, host: str, port: int) -> Server:
-    """A server that listens already. Raises SupplyError if the address is not to be had."""
+    """A server that is listening. Raises SupplyError if it cannot listen at that address."""
     try:
         return Server(folder, host, port)
     except OSError as error:
         raise SupplyError(
-            f"Cannot listen at {host}:{port} ({error.strerror}). Another --port (0: any that is "
-            f"free) or --host (127.0.0.1: this machine alone; 0.0.0.0: the network) may do."
+            f"Cannot listen at {host}:{port} ({error.strerror}). Try another --port (0: any that is "
+            f"free) or --host (127.0.0.1: this machine alone; 0.0.0.0: the network)."
         ) from error

@@ -1,41 +1,140 @@
-"""Collecting the wheels that `pip install tlcourse` needs, at the lock's versions.
+"""Collecting the wheels that `pip install tlcourse` needs, for any Python and platform.
 
-From tlcourse's own wheel on, each wheel says what it requires; the lock says which version, and
-what its bytes must be; pip, as it is set up here, brings it. So the wheels are complete for a
-machine that is not this one, too, and nothing is in a mirror that the lock does not vouch for.
+Each wheel names its requirements, beginning with tlcourse's own; the lock names their versions and
+hashes; pip, as it is set up here, downloads them. So a mirror holds only wheels that the lock names.
+
+Why pip does not resolve the requirements: `pip download --platform … --python-version …` chooses
+files for another machine, but evaluates markers (`sys_platform == "win32"`, `python_version <
+"3.12"`) for the machine it runs on. A mirror built on Linux for Windows would lack colorama and
+contain CUDA. The lock alone is no answer either: it includes the tests' and the docs' packages.
 """
 
 from __future__ import annotations
 
+import base64
+import csv
+import hashlib
 import importlib.metadata
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from email.parser import HeaderParser
 from importlib.util import find_spec
 from pathlib import Path
 
+from packaging.markers import default_environment
 from packaging.requirements import Requirement
+from packaging.tags import Tag, compatible_tags, cpython_tags, sys_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 import tlcourse
 from tlcourse.errors import SupplyError
 from tlcourse.supply.mirror.index import WHEELS, Row
-from tlcourse.supply.mirror.own import own_wheel
-from tlcourse.supply.mirror.target import Target
 from tlcourse.supply.store import hash_file
 
-LOCK = Path(tlcourse.__file__).parents[1] / "requirements.lock"  # in a clone
+ROOT = Path(tlcourse.__file__).parents[1]
+LOCK = ROOT / "requirements.lock"  # in a clone
+OF_INSTALLERS = (
+    "RECORD",
+    "INSTALLER",
+    "REQUESTED",
+    "direct_url.json",
+    "uv_cache.json",
+    "uv_build.json",
+)
+BUILD = "import sys, hatchling.build as b; print(b.build_wheel(sys.argv[1]))"
+
+# Platform tags that pip and uv accept there. glibc 2.28 is that of RHEL 8, older than Ubuntu 20.04's.
+TAGS = {
+    "linux": [f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1)]
+    + ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64", "linux_x86_64"],
+    "macos": [
+        f"macosx_{major}_0_{machine}"
+        for major in (14, 13, 12, 11)
+        for machine in ("arm64", "universal2")
+    ]
+    + [f"macosx_10_{minor}_universal2" for minor in range(16, 8, -1)],
+    "windows": ["win_amd64"],
+}
+MARKERS = {
+    "linux": ("linux", "Linux", "x86_64", "posix"),
+    "macos": ("darwin", "Darwin", "arm64", "posix"),
+    "windows": ("win32", "Windows", "AMD64", "nt"),
+}
+PLATFORMS = tuple(TAGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A machine to install on: python "3.12", platform one of PLATFORMS; None means as here."""
+
+    python: str | None = None
+    platform: str | None = None
+
+    @property
+    def version(self) -> str:
+        return self.python or "{}.{}".format(*sys.version_info[:2])
+
+    @property
+    def title(self) -> str:
+        return f"Python {self.version}, {self.platform or 'this platform'}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which requirements' markers are evaluated."""
+        values = dict(default_environment())
+        if self.python:
+            values |= {"python_version": self.python, "python_full_version": f"{self.python}.0"}
+        if self.platform:
+            keys = ("sys_platform", "platform_system", "platform_machine", "os_name")
+            values |= dict(zip(keys, MARKERS[self.platform], strict=True))
+            values |= {"platform_release": "", "platform_version": ""}
+        return values
+
+    def tags(self) -> list[Tag]:
+        """The tags of wheels that can be installed there."""
+        if self.python is None and self.platform is None:
+            return list(sys_tags())
+        version = tuple(map(int, self.version.split(".")))
+        platforms = TAGS[self.platform or _ours()]
+        interpreter = "cp{}{}".format(*version)
+        return [
+            *cpython_tags(version, platforms=platforms),
+            *compatible_tags(version, interpreter, platforms),
+        ]
+
+    def pip_options(self) -> list[str]:
+        """The options of `pip download` for it."""
+        if self.python is None and self.platform is None:
+            return []
+        options = ["--python-version", self.version, "--implementation", "cp"]
+        for abi in ("cp" + self.version.replace(".", ""), "abi3", "none"):
+            options += ["--abi", abi]
+        for platform in TAGS[self.platform or _ours()]:
+            options += ["--platform", platform]
+        return options
+
+
+def _ours() -> str:
+    """The platform here, as one of PLATFORMS."""
+    for name, (sys_platform, _, machine, _) in MARKERS.items():
+        if default_environment()["sys_platform"] == sys_platform:
+            if default_environment()["platform_machine"] == machine:
+                return name
+    raise SupplyError(f"Name the --platform with --python: {', '.join(PLATFORMS)}.")
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One version of a package, where its marker holds; no hashes if nobody wrote them down."""
+    """A version of a package where its marker holds. No hashes: unknown."""
 
     requirement: Requirement
     hashes: tuple[str, ...] = ()
@@ -59,7 +158,7 @@ def read_lock(text: str) -> dict[str, list[Pin]]:
 
 
 def installed() -> dict[str, list[Pin]]:
-    """Where there is no lock (outside a clone): the versions that are installed here."""
+    """The installed versions, used where there is no lock (outside a clone)."""
     return {
         canonicalize_name(one.metadata["Name"]): [
             Pin(Requirement(f"{one.metadata['Name']}=={one.version}"))
@@ -76,10 +175,10 @@ def collect(
     roots: Sequence[str] | None = None,
     pins: dict[str, list[Pin]] | None = None,
 ) -> list[Row]:
-    """Have every wheel below `folder`/wheels that these machines need; their rows.
+    """Put every wheel that these machines need into `folder`/wheels. Returns their rows.
 
-    roots: requirements to begin with instead of what tlcourse's wheel says. Wheels that are there
-    and right are not fetched again. Raises SupplyError with what pip said.
+    roots: requirements to begin with, instead of those of tlcourse's wheel. Wheels that are present
+    and right are not fetched again. Raises SupplyError with pip's message.
     """
     wheels = folder / "wheels"
     wheels.mkdir(parents=True, exist_ok=True)
@@ -87,10 +186,10 @@ def collect(
         pins = read_lock(LOCK.read_text("utf-8")) if LOCK.is_file() else installed()
     own = own_wheel(wheels)
     tell(own.name)
-    kept = {own}
+    wanted = {own}
     for target in targets:
-        kept |= _closure(wheels, own, target, pins, tell, roots)
-    return [row_of(folder, wheel) for wheel in sorted(kept)]
+        wanted |= _closure(wheels, own, target, pins, tell, roots)
+    return [row_of(folder, wheel) for wheel in sorted(wanted)]
 
 
 def row_of(folder: Path, wheel: Path) -> Row:
@@ -106,9 +205,9 @@ def _closure(
     tell: Callable[[str], None],
     roots: Sequence[str] | None,
 ) -> set[Path]:
-    """Round by round: what is required, where it is, what that requires."""
+    """Round by round: find or fetch what is required, then read what that requires."""
     have: dict[str, Path] = {canonicalize_name("tlcourse"): own}
-    asked: dict[str, set[str]] = {}  # extras that were followed
+    followed: dict[str, set[str]] = {}  # extras by name
     wanted = [Requirement(text) for text in roots] if roots else _requires(own, set(), target)
     while wanted:
         missing = {}
@@ -121,16 +220,16 @@ def _closure(
             tell(f"{target.title}: {', '.join(sorted(rest))}")
             _download(wheels, target, rest.values())
             found |= _present(wheels, target, rest)
-        if lost := [name for name in missing if name not in found]:
-            raise SupplyError(f"pip brought no wheel of {', '.join(lost)} for {target.title}.")
+        if rest := [name for name in missing if name not in found]:
+            raise SupplyError(f"pip downloaded no wheel of {', '.join(rest)} for {target.title}.")
         have |= found
         following = []
         for requirement in wanted:
             name = canonicalize_name(requirement.name)
             extras = set(requirement.extras)
-            if name not in asked or extras - asked[name]:
-                asked[name] = asked.get(name, set()) | extras
-                following += _requires(have[name], asked[name], target)
+            if name not in followed or extras - followed[name]:
+                followed[name] = followed.get(name, set()) | extras
+                following += _requires(have[name], followed[name], target)
         wanted = following
     return set(have.values())
 
@@ -140,17 +239,14 @@ def _pin(name: str, target: Target, pins: dict[str, list[Pin]]) -> Pin:
         marker = pin.requirement.marker
         if marker is None or marker.evaluate(target.environment):
             return pin
-    source = "requirements.lock has" if LOCK.is_file() else "there is installed here"
-    raise SupplyError(f"A wheel requires {name} for {target.title}, of which {source} no version.")
+    where = "in requirements.lock" if LOCK.is_file() else "installed here"
+    raise SupplyError(f"A wheel requires {name} for {target.title}, but no version is {where}.")
 
 
 def _requires(wheel: Path, extras: set[str], target: Target) -> list[Requirement]:
-    """What a wheel says that it requires on that machine."""
-    with zipfile.ZipFile(wheel) as file:
-        (name,) = [n for n in file.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", n)]
-        metadata = HeaderParser().parsestr(file.read(name).decode("utf-8"))
+    """The requirements of a wheel on that machine."""
     found = []
-    for text in metadata.get_all("Requires-Dist", []):
+    for text in metadata_of(wheel).get_all("Requires-Dist", []):
         requirement = Requirement(text)
         environments = [target.environment | {"extra": extra} for extra in ("", *sorted(extras))]
         marker = requirement.marker
@@ -159,8 +255,15 @@ def _requires(wheel: Path, extras: set[str], target: Target) -> list[Requirement
     return found
 
 
+def metadata_of(wheel: Path) -> Message:
+    """The METADATA of a wheel."""
+    with zipfile.ZipFile(wheel) as file:
+        (name,) = [n for n in file.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", n)]
+        return HeaderParser().parsestr(file.read(name).decode("utf-8"))
+
+
 def _present(wheels: Path, target: Target, pins: dict[str, Pin]) -> dict[str, Path]:
-    """The wheels of these pins that are here, right, and of use to that machine."""
+    """The wheels of these pins that are present, right, and installable on that machine."""
     tags, found = set(target.tags()), {}
     for wheel in wheels.glob("*.whl"):
         try:
@@ -183,27 +286,34 @@ def _whole(wheel: Path) -> bool:
 
 
 def _download(wheels: Path, target: Target, pins: Iterable[Pin]) -> None:
-    """Let pip bring these, apart, and move whole files to their place."""
-    apart = wheels / ".coming"
-    shutil.rmtree(apart, ignore_errors=True)
-    apart.mkdir()
+    """Let pip download these into a folder of their own, then move them to their place."""
     lines = [
         f"{pin.requirement.name}=={pin.version}"
         + "".join(f" --hash=sha256:{h}" for h in pin.hashes)
         for pin in pins
     ]
-    (apart / "wanted.txt").write_text("\n".join(lines), "utf-8")
-    options = ["--no-deps", "--only-binary", ":all:", "--dest", str(apart), "-q"]
-    try:
-        run_pip(["download", *options, *target.pip_options(), "-r", str(apart / "wanted.txt")])
-        for wheel in apart.glob("*.whl"):
+    with _scratch(wheels) as folder:
+        (folder / "wanted.txt").write_text("\n".join(lines), "utf-8")
+        options = ["--no-deps", "--only-binary", ":all:", "--dest", str(folder), "-q"]
+        run_pip(["download", *options, *target.pip_options(), "-r", str(folder / "wanted.txt")])
+        for wheel in folder.glob("*.whl"):
             os.replace(wheel, wheels / wheel.name)
+
+
+@contextmanager
+def _scratch(wheels: Path) -> Iterator[Path]:
+    """A hidden folder beside the wheels, which no server shows; removed at the end."""
+    folder = wheels / ".coming"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
     finally:
-        shutil.rmtree(apart, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_pip(arguments: Sequence[str]) -> None:
-    """Run the pip of this Python, or the one that Python carries in itself."""
+    """Run the pip of this Python, or the one bundled with Python. Raises SupplyError."""
     command = [sys.executable, "-m", "pip"]
     if find_spec("pip") is None:
         import ensurepip
@@ -214,5 +324,68 @@ def run_pip(arguments: Sequence[str]) -> None:
         command = [sys.executable, str(bundled[-1] / "pip")]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True)
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()][-4:]
-        raise SupplyError(f"pip could not bring the wheels: {' '.join(said)}")
+        lines = [line for line in done.stderr.splitlines() if line.strip()][-4:]
+        raise SupplyError(f"pip could not download the wheels: {' '.join(lines)}")
+
+
+def required() -> set[str]:
+    """The canonical names of the packages that tlcourse requires on every machine."""
+    texts = importlib.metadata.requires("tlcourse") or []
+    plain = [one for one in map(Requirement, texts) if one.marker is None]
+    return {canonicalize_name(one.name) for one in plain}
+
+
+def own_wheel(wheels: Path) -> Path:
+    """Put tlcourse's wheel into `wheels`, in place of an older one: built in a clone, else repacked."""
+    with _scratch(wheels) as folder:
+        in_clone = (ROOT / "pyproject.toml").is_file()
+        wheel = _built(folder) if in_clone else repacked("tlcourse", folder)
+        for old in wheels.glob("tlcourse-*.whl"):
+            if old.name != wheel.name:
+                old.unlink()
+        return wheel.replace(wheels / wheel.name)
+
+
+def _built(folder: Path) -> Path:
+    if find_spec("hatchling") is None:
+        run_pip(["wheel", "--no-deps", "-q", "--wheel-dir", str(folder), str(ROOT)])
+    else:
+        command = [sys.executable, "-c", BUILD, str(folder)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            raise SupplyError(f"tlcourse's own wheel could not be built: {done.stderr[-500:]}")
+    (wheel,) = folder.glob("tlcourse-*.whl")
+    return wheel
+
+
+def repacked(name: str, folder: Path) -> Path:
+    """The wheel of an installed distribution, made from its files. Returns its path in `folder`.
+
+    What an installer added is left out (it makes scripts from the entry points).
+    """
+    found = importlib.metadata.distribution(name)
+    info = next(str(file.parent) for file in found.files or () if file.name == "METADATA")
+    left_out = {f"{info}/{each}" for each in OF_INSTALLERS}
+    paths = sorted(
+        file.as_posix()
+        for file in found.files or ()
+        if ".." not in file.parts
+        and "__pycache__" not in file.parts
+        and file.as_posix() not in left_out
+    )
+    tags = [line[5:] for line in found.read_text("WHEEL").splitlines() if line.startswith("Tag: ")]
+    parts = (
+        ".".join(dict.fromkeys(part)) for part in zip(*(t.split("-") for t in tags), strict=True)
+    )
+    wheel = folder / f"{info.removesuffix('.dist-info')}-{'-'.join(parts)}.whl"
+    record = io.StringIO()
+    rows = csv.writer(record, lineterminator="\n")
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in paths:
+            body = Path(found.locate_file(path)).read_bytes()
+            digest = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=").decode()
+            rows.writerow([path, f"sha256={digest}", len(body)])
+            packed.writestr(path, body)
+        rows.writerow([f"{info}/RECORD", "", ""])
+        packed.writestr(f"{info}/RECORD", record.getvalue())
+    return wheel

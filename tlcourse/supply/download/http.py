@@ -1,6 +1,12 @@
-"""Bringing bytes into a `Part`: from the web or an HTTP mirror, or out of a mirror folder.
+"""Sending requests, and copying from a mirror that is a folder.
 
-Errors are FetchError or IntegrityError with the bare reason; `bring` says which file and what to do.
+    download(url, part, …)    into a `Part`, resumed and retried
+    read(url, settings, …)    a small text, such as a hub's answer
+    copy(path, part, …)       a file of a mirror folder
+    has(url), length(url)     one short HEAD request
+
+Errors are FetchError or IntegrityError with the bare reason; callers say which file it was and what
+to do. Proxies and certificates are those of requests (HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE).
 """
 
 from __future__ import annotations
@@ -11,12 +17,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tlcourse.errors import FetchError, IntegrityError
-from tlcourse.supply.answer import Again, Ask, GiveUp, judge, validator
-from tlcourse.supply.part import Part, write_all
-from tlcourse.supply.plan import start
+from tlcourse.supply.download.judge import (
+    TRY_AGAIN,
+    Again,
+    Ask,
+    GiveUp,
+    judge,
+    retry_after,
+    start,
+    validator,
+)
+from tlcourse.supply.download.part import Part, write_all
 from tlcourse.supply.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,21 +38,30 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 16
 REDIRECTS = 8
-SLOWEST = 1024  # bytes in `stall_s`: less is a connection that is held open, not a slow one
-MOST_ATTEMPTS = 100  # even with a little progress each time
+SLOWEST = 1024  # bytes per `stall_s`; below that, the connection is stalled, not slow
+MOST_ATTEMPTS = 100  # even if each brings a little
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a transport has to know: `expected` bytes if the card has them, and `limit` in any case."""
+    """Length of a file: `expected` bytes if the card names them, and at most `limit` in any case."""
 
     expected: int | None
     limit: int
 
 
+T = TypeVar("T")
 Tick = Callable[[int, "int | None"], None]  # bytes so far, of how many
 Room = Callable[[int], None]  # raises NoSpaceError if that many more bytes do not fit
 Note = Callable[[str], None]
+
+
+class RefusedError(FetchError):
+    """The server answered, but with a status that is not worth a retry."""
+
+    def __init__(self, status: int):
+        super().__init__(f"HTTP {status}")
+        self.status = status
 
 
 class _Retry(Exception):
@@ -50,7 +73,37 @@ class _Retry(Exception):
 def download(
     url: str, part: Part, wanted: Wanted, settings: Settings, tick: Tick, room: Room, note: Note
 ) -> None:
-    """Bring `url` into `part`, resuming, with attempts until there is no progress any more."""
+    """Download `url` into `part`, resuming, with retries for as long as there is progress."""
+
+    def attempt(session: requests.Session) -> None:
+        _attempt(session, url, part, wanted, settings, tick, room)
+
+    _retried(attempt, settings, note)
+
+
+def read(url: str, settings: Settings, limit: int) -> bytes:
+    """The body at `url`, with retries. Raises IntegrityError if it is longer than `limit` bytes."""
+
+    def attempt(session: requests.Session) -> bytes:
+        with _get(session, url, {}, settings) as response:
+            status = response.status_code
+            if status in TRY_AGAIN:
+                wait_s = retry_after(response.headers.get("retry-after", ""), datetime.now(UTC))
+                raise _Retry(f"HTTP {status}", wait_s)
+            if status != 200:
+                raise RefusedError(status)
+            body = b""
+            for block in _body(response, settings.stall_s, decode=True):
+                body += block
+                if len(body) > limit:
+                    raise IntegrityError(f"it sends more than {limit:,} bytes")
+            return body
+
+    return _retried(attempt, settings, lambda text: None)
+
+
+def _retried(attempt: Callable[[requests.Session], T], settings: Settings, note: Note) -> T:
+    """What `attempt` returns, repeated after each _Retry. Raises FetchError with the last reason."""
     import requests
 
     fails = attempts = 0
@@ -58,7 +111,7 @@ def download(
         session.max_redirects = REDIRECTS
         while True:
             try:
-                return _attempt(session, url, part, wanted, settings, tick, room)
+                return attempt(session)
             except _Retry as retry:
                 attempts += 1
                 fails = 1 if retry.gained >= BLOCK else fails + 1
@@ -70,7 +123,7 @@ def download(
 
 
 def _wait_s(asked_s: float | None, fails: int, settings: Settings, reason: str) -> float:
-    """Back off by doubling, with jitter: a whole class must not come back in the same moment."""
+    """Back off by doubling, with jitter: a class must not return in the same moment."""
     if asked_s is not None and asked_s > settings.patience_s:
         raise FetchError(f"{reason}, the server asks to wait {asked_s:,.0f} s")
     if asked_s is not None:
@@ -90,7 +143,12 @@ def _attempt(
     begin = start(part.read(), url, wanted.expected)
     if begin.done:
         return
-    with _get(session, url, begin.offset, begin.if_range, settings) as response:
+    headers = {"Accept-Encoding": "identity"}
+    if begin.offset:
+        headers["Range"] = f"bytes={begin.offset}-"
+        if begin.if_range:
+            headers["If-Range"] = begin.if_range
+    with _get(session, url, headers, settings) as response:
         headers = {key.lower(): value for key, value in response.headers.items()}
         ask = Ask(begin.offset, wanted.expected, wanted.limit)
         verdict = judge(ask, response.status_code, headers, datetime.now(UTC))
@@ -132,17 +190,13 @@ def _refuse_more(part: Part, total: int | None, limit: int) -> None:
 
 
 def _get(
-    session: requests.Session, url: str, offset: int, if_range: str, settings: Settings
+    session: requests.Session, url: str, headers: Mapping[str, str], settings: Settings
 ) -> requests.Response:
     import requests
 
     from tlcourse import __version__
 
-    headers = {"Accept-Encoding": "identity", "User-Agent": f"tlcourse/{__version__}"}
-    if offset:
-        headers["Range"] = f"bytes={offset}-"
-        if if_range:
-            headers["If-Range"] = if_range
+    headers = {"User-Agent": f"tlcourse/{__version__}", **headers}
     timeout = (settings.connect_s, settings.stall_s)
     try:
         return session.get(url, headers=headers, stream=True, timeout=timeout)
@@ -158,12 +212,12 @@ def _get(
         raise _Retry(f"no connection ({_short(error)})") from error
     except requests.RequestException as error:
         raise FetchError(_short(error)) from error
-    except ValueError as error:  # urllib's word about a redirect to what is no address
-        raise FetchError(f"it leads to an address that is none ({error})") from error
+    except ValueError as error:  # from urllib, for a redirect
+        raise FetchError(f"it redirects to an invalid address ({error})") from error
 
 
-def _body(response: requests.Response, stall_s: float) -> Iterator[bytes]:
-    """The body in blocks as they come. Raises _Retry when it breaks off or trickles."""
+def _body(response: requests.Response, stall_s: float, *, decode: bool = False) -> Iterator[bytes]:
+    """The body in blocks as they arrive. Raises _Retry if it breaks off or stalls."""
     import http.client
 
     import urllib3
@@ -171,8 +225,8 @@ def _body(response: requests.Response, stall_s: float) -> Iterator[bytes]:
     window, since = 0, time.monotonic()
     while True:
         try:
-            # read1, not read: a block that comes slowly must be seen to come slowly.
-            block = response.raw.read1(BLOCK, decode_content=False)
+            # read1 returns what has arrived; read would wait for a whole block.
+            block = response.raw.read1(BLOCK, decode_content=decode)
         except urllib3.exceptions.ReadTimeoutError:
             raise _Retry(f"it stalled for {stall_s:g} s") from None
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
@@ -188,7 +242,7 @@ def _body(response: requests.Response, stall_s: float) -> Iterator[bytes]:
 
 
 def copy(source: Path, part: Part, wanted: Wanted, tick: Tick) -> None:
-    """Bring a mirror folder's file into `part`, from the start: a copy is quick."""
+    """Copy a mirror folder's file into `part`, from its start: a copy is quick."""
     got, size = 0, size_of(source)
     if wanted.expected is not None and size != wanted.expected:
         raise IntegrityError(f"expected {wanted.expected:,} bytes, got {size:,}")
@@ -201,7 +255,7 @@ def copy(source: Path, part: Part, wanted: Wanted, tick: Tick) -> None:
 
 
 def size_of(source: Path) -> int:
-    """Bytes of a mirror folder's file. Raises FetchError if it has no such file."""
+    """Bytes of a mirror folder's file. Raises FetchError if there is none."""
     try:
         if source.is_file():
             return source.stat().st_size
@@ -211,7 +265,7 @@ def size_of(source: Path) -> int:
 
 
 def _blocks(source: Path) -> Iterator[bytes]:
-    """Apart from the writing, so that a broken mirror is not taken for a broken disk."""
+    """A function of its own, so that a mirror's read error is not reported as a full disk."""
     try:
         with open(source, "rb") as file:
             while block := file.read(1 << 20):
@@ -221,14 +275,14 @@ def _blocks(source: Path) -> Iterator[bytes]:
 
 
 def has(url: str, settings: Settings) -> bool:
-    """Whether an HTTP mirror answers that it has this file, asked once and briefly."""
+    """Whether an HTTP mirror says that it has this file."""
     return _head(url, settings) is not None
 
 
 def length(url: str, settings: Settings) -> int | None:
-    """How many bytes a server says this file has; None if it is silent about it."""
-    told = (_head(url, settings) or {}).get("content-length", "")
-    return int(told) if told.isdecimal() and int(told) else None
+    """The file's length in bytes as the server states it; None if it does not."""
+    text = (_head(url, settings) or {}).get("content-length", "")
+    return int(text) if text.isdecimal() and int(text) else None
 
 
 def _head(url: str, settings: Settings) -> Mapping[str, str] | None:

@@ -1,18 +1,18 @@
-"""A download that is under way: `NAME.part` and, beside it, `NAME.json` saying whence it comes.
+"""An unfinished download: `NAME.part`, and beside it `NAME.json` with its URL and version.
 
-The body is written unbuffered, so after any death the file is a true prefix of what came; the
-note beside it is written before the first byte.
+The body is written unbuffered, so the file is a true prefix of what arrived, however the process
+ends. The note is written before the first byte.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from io import RawIOBase
 from pathlib import Path
 
-from tlcourse.supply.plan import Partial
+from tlcourse.files import write_atomically
+from tlcourse.supply.download.judge import Partial
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,6 @@ class Part:
 
     def open(self, offset: int, url: str, validator: str) -> RawIOBase:
         """The file, cut to `offset` bytes and positioned at its end, ready for raw writes."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._write(Partial(offset, url, validator))
         file = open(self.path, "r+b" if self.path.exists() else "w+b", buffering=0)
         file.truncate(offset)
@@ -45,7 +44,7 @@ class Part:
         return file
 
     def finish(self) -> None:
-        """Remember that the whole of it is here."""
+        """Note that the download is complete."""
         before = self.read()
         self._write(Partial(before.bytes, before.url, before.validator, done=True))
 
@@ -54,9 +53,8 @@ class Part:
         self.note.unlink(missing_ok=True)
 
     def _write(self, partial: Partial) -> None:
-        temporary = self.note.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(partial)), "utf-8")
-        os.replace(temporary, self.note)
+        # The card's lock is held (`store.locked`).
+        write_atomically(self.note, json.dumps(asdict(partial)), sole_writer=True)
 
 
 def write_all(file: RawIOBase, block: bytes) -> None:

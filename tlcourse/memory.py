@@ -1,4 +1,4 @@
-"""How much memory is free, found without torch."""
+"""How much memory is free, found without torch: `tlcourse doctor` asks before it trusts torch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ GROUP = Path("/sys/fs/cgroup")
 
 
 def memory_free(group: Path = GROUP) -> int:
-    """Bytes that this process may still take: the machine's, or what its container leaves it.
+    """Bytes that this process may still allocate, within the limit of its container if it has one.
 
-    group: the control group (version 2) of the process, as a container sees it.
+    group: the folder of the process's control group (version 2), as a container sees it.
     """
     import psutil
 
@@ -18,7 +18,7 @@ def memory_free(group: Path = GROUP) -> int:
     try:
         limit = (group / "memory.max").read_text().strip()
         used = int((group / "memory.current").read_text())
-        # What of it only caches files is given back when it is needed.
+        # Cached files count as used, but are dropped when memory is needed.
         rows = (group / "memory.stat").read_text().splitlines()
         cached = sum(int(row.split()[1]) for row in rows if row.startswith("inactive_file "))
         return free if limit == "max" else max(0, min(free, int(limit) - used + cached))

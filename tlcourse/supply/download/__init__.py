@@ -1,0 +1,1 @@
+"""One URL in, one file out: resumed, judged by its headers, never longer than expected."""
