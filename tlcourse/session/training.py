@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlcourse.data import Data, Split
+from tlcourse.rng import fold_in
 
 from .batches import Batches
-from .keys import fold_in
 from .levers import Levers
 from .meters import Meters
 from .optimizers import OwnOptimizer
