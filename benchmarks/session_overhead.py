@@ -2,8 +2,9 @@
 
     python benchmarks/session_overhead.py [--rounds 31] [--threads 2] [--only mlp resnet head lora busy]
 
-Measured where it is used: in a Jupyter kernel whose cells have used torch (see `session/threads.py`; in
-a fresh script a background thread looks cheaper than it is). Each round runs, in rotating order,
+Measured where it is used: in a Jupyter kernel whose cells have used torch (see
+`session/threads/cores.py`; in a fresh script a background thread looks cheaper than it is). Each
+round runs, in rotating order,
 
     bare       the loop in the cell's thread: same batches, same fused AdamW, same memory layout
     again      the very same once more: how far apart two equal things come out on this machine

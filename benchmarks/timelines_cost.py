@@ -24,9 +24,9 @@ from session_overhead import spread
 
 import tlcourse as tl
 from tlcourse.session.events import StepDone
-from tlcourse.session.snapshot import own_bytes, restore, take
-from tlcourse.session.timelines import _live
-from tlcourse.ui.story import Story
+from tlcourse.session.timelines.snapshot import own_bytes, restore, take
+from tlcourse.session.timelines.timelines import _live
+from tlcourse.ui.cockpit.story import Story
 
 T = TypeVar("T")
 KINDS = {"head": "head only", "lora": "LoRA, rank 8, and head", "full": "everything"}
@@ -38,7 +38,7 @@ def session(kind: str) -> tl.Session:
     freeze = None if kind == "full" else "backbone"
     run = tl.Session(model, data, steps=10**6, freeze=freeze, batch_size=works.BATCH, device="cpu")
     if kind == "lora":
-        from tlcourse.session.apply import apply
+        from tlcourse.session.engine.apply import apply
 
         apply(tl.AddLoRA("backbone"), run._training)
     return run

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 import tlcourse as tl
 from tlcourse.data import Data, Split
 from tlcourse.models import groups_of
-from tlcourse.session.batches import Batches, to_float
-from tlcourse.session.edits import plan_lora
+from tlcourse.session.engine.batches import Batches, to_float
+from tlcourse.session.model.edits import plan_lora
 from tlcourse.session.plan import layout_of
 
 BATCH = 32

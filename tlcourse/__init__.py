@@ -102,13 +102,13 @@ if TYPE_CHECKING:
         SwapHead,
         Twin,
         Unfreeze,
-        beside,
         replay,
         resume,
-        steer,
         steer_trainer,
         to_script,
     )
+    from tlcourse.session.guests import background as beside
+    from tlcourse.session.guests import loop as steer
     from tlcourse.ui import Cockpit, Lens
     from tlcourse.ui.describe import Descriptions
     from tlcourse.ui.predict import predict

@@ -352,7 +352,7 @@ def test_a_map_keeps_every_point_and_the_pca_is_a_projection(digits, flat):
 
 
 def test_names_on_a_map_do_not_lie_on_each_other():
-    from tlcourse.plots.maps import _apart
+    from tlcourse.plots.projections import _apart
 
     points = np.array([[0.0, 0.0], [620.0, 440.0]])  # one unit is one pixel
     places = np.array([[100.0, 50.0], [110.0, 52.0], [105.0, 55.0], [400.0, 51.0]])

@@ -21,8 +21,9 @@ from torch import nn  # noqa: E402
 
 import tlcourse as tl  # noqa: E402
 from tests.session import conftest as given  # noqa: E402
-from tlcourse.session import disk, ranks  # noqa: E402
-from tlcourse.session.record import weights_sha256  # noqa: E402
+from tlcourse.session.autosave import folder as disk
+from tlcourse.session.engine import processes as ranks  # noqa: E402
+from tlcourse.session.record.record import weights_sha256  # noqa: E402
 
 RANK = int(os.environ.get("RANK", 0))
 PICTURES = given.pictures._get_wrapped_function()

@@ -21,8 +21,8 @@ from tlcourse.session import (
     Twin,
 )
 from tlcourse.session.events import Applied, Branched, Evaluated, Finished, Norms, Saved, StepDone
-from tlcourse.session.recording import Recording
-from tlcourse.session.retelling import retell
+from tlcourse.session.record.recording import Recording
+from tlcourse.session.record.retelling import retell
 
 from .conftest import Net, mlp, of
 
@@ -46,7 +46,7 @@ HAND = [
 
 def by_hand(run, hand):
     """Commands at ticks, as a hand would: `at` would go by steps."""
-    from tlcourse.session.inbox import Envelope
+    from tlcourse.session.engine.inbox import Envelope
 
     for tick, command in hand:
         run._inbox.plan(tick, Envelope(command))
@@ -285,7 +285,7 @@ def test_a_record_without_losses_and_a_run_without_steps_are_refused(tmp_path, r
 
 
 def test_a_cockpit_takes_a_recording(saved):
-    from tlcourse.ui.story import Story
+    from tlcourse.ui.cockpit.story import Story
 
     recording = Recording.load(saved)
     story = Story(recording)

@@ -10,7 +10,7 @@ import pytest
 
 import tlcourse as tl
 from tlcourse.errors import RecordError
-from tlcourse.session.history import last_timeline
+from tlcourse.session.timelines.history import last_timeline
 
 from .conftest import Net, mlp
 

@@ -11,8 +11,8 @@ import time
 import pytest
 
 import tlcourse as tl
-from tlcourse.session import giveway
-from tlcourse.session.giveway import give_way
+from tlcourse.session.threads import yielding as giveway
+from tlcourse.session.threads.yielding import give_way
 
 from .conftest import mlp
 

@@ -13,7 +13,7 @@ import tlcourse as tl
 from tlcourse.errors import CommandError, SessionError
 from tlcourse.session import Applied, Evaluated, Finished, Moved, Norms, Refused, StepDone
 from tlcourse.session.commands import kinds
-from tlcourse.session.limits import CAN, CANNOT
+from tlcourse.session.guests.limits import CAN, CANNOT
 
 from .conftest import Net, of
 
@@ -419,7 +419,7 @@ def test_any_model_falls_into_groups():
 
 def test_a_schedule_shows_in_the_rates():
     """A schedule of the loop's own turns the rates without a command; a cockpit draws that, too."""
-    from tlcourse.ui.story import Story
+    from tlcourse.ui.cockpit.story import Story
 
     model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

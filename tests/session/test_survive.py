@@ -14,7 +14,8 @@ import torch
 
 import tlcourse as tl
 from tlcourse.errors import CommandError, RecordError, TrainingFailed
-from tlcourse.session import Applied, Evaluated, Norms, StepDone, Warned, disk
+from tlcourse.session import Applied, Evaluated, Norms, StepDone, Warned
+from tlcourse.session.autosave import folder as disk
 
 from .conftest import Net, mlp, of
 
@@ -434,7 +435,7 @@ def test_events_survive_with_their_order_and_terms(numbers, tmp_path):
 
 
 def test_many_norms_are_thinned_on_disk():
-    from tlcourse.session.eventlog import NORMS_KEPT, EventLog, read_events
+    from tlcourse.session.record.eventlog import NORMS_KEPT, EventLog, read_events
 
     log, n = EventLog(), 3 * NORMS_KEPT
     log.add(

@@ -17,8 +17,13 @@ from tlcourse.ui.bundle import STATIC, bundle, stylesheet
 REPO = Path(__file__).parents[2]
 VIEWS = [  # every widget with a module of its own says which files it is made of
     module
-    for path in sorted(Path(STATIC.parent).glob("*.py"))
-    if hasattr(module := import_module(f"tlcourse.ui.{path.stem}"), "MODULES")
+    for path in sorted(STATIC.parent.rglob("*.py"))
+    if hasattr(
+        module := import_module(
+            ".".join(["tlcourse.ui", *path.relative_to(STATIC.parent).with_suffix("").parts])
+        ),
+        "MODULES",
+    )
 ]
 needs_node = pytest.mark.skipif(not shutil.which("node"), reason="there is no node")
 

@@ -195,7 +195,7 @@ def test_nothing_is_sent_to_nobody_but_the_last_state_is_kept():
 
 
 def test_a_paused_run_gives_a_sign_of_life(monkeypatch):
-    monkeypatch.setattr("tlcourse.ui.messenger.HEARTBEAT_S", 0.2)
+    monkeypatch.setattr("tlcourse.ui.cockpit.messenger.HEARTBEAT_S", 0.2)
     run = make_run(steps=4000, slow_s=0.001)
     cockpit = tl.Cockpit(run)
     hello(cockpit)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 import tlcourse as tl
 from tlcourse.errors import CommandError, DataError
 from tlcourse.plots.style import Picture, sheet, styled
-from tlcourse.ui.images import image_of
-from tlcourse.ui.watcher import SHARE, Turns
+from tlcourse.ui.lens.images import image_of
+from tlcourse.ui.lens.watcher import SHARE, Turns
 
 from .conftest import eventually, make_run
 

@@ -7,7 +7,7 @@ import pytest
 import tlcourse as tl
 from tlcourse.plots.readings import COLOURS
 from tlcourse.plots.timelines import course_of
-from tlcourse.ui.story import Story
+from tlcourse.ui.cockpit.story import Story
 
 from .conftest import make_run
 from .test_still import drawn, lines, texts

@@ -9,8 +9,8 @@ import pytest
 import tlcourse as tl
 from tlcourse.session.commands import Branch, Rewind
 from tlcourse.session.events import Applied, Branched, Evaluated, Saved, StepDone
-from tlcourse.ui.still import LOSS, still
-from tlcourse.ui.story import Story
+from tlcourse.ui.cockpit.still import LOSS, still
+from tlcourse.ui.cockpit.story import Story
 
 from .conftest import make_run
 

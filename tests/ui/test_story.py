@@ -9,9 +9,9 @@ import pytest
 
 import tlcourse as tl
 from tlcourse.session import Applied, Evaluated, Moved, Refused, StepDone, kinds
-from tlcourse.ui.story import Story
-from tlcourse.ui.stream import thin
-from tlcourse.ui.words import asked, code, say, show
+from tlcourse.ui.cockpit.story import Story
+from tlcourse.ui.cockpit.stream import thin
+from tlcourse.ui.cockpit.words import asked, code, say, show
 
 from .conftest import make_run
 

@@ -9,10 +9,10 @@ import pytest
 import tlcourse as tl
 from tlcourse.plots.timelines import course_of
 from tlcourse.session.events import Applied, Branched, Norms, StepDone
-from tlcourse.ui.messenger import Messenger
-from tlcourse.ui.still import still
-from tlcourse.ui.story import Story
-from tlcourse.ui.stream import Stream
+from tlcourse.ui.cockpit.messenger import Messenger
+from tlcourse.ui.cockpit.still import still
+from tlcourse.ui.cockpit.story import Story
+from tlcourse.ui.cockpit.stream import Stream
 
 from .conftest import eventually, make_run
 from .test_story import events, in_pieces

@@ -32,7 +32,7 @@ from tlcourse.methods.wrapped import Wrapped
 from tlcourse.models import groups_of
 from tlcourse.rng import checked_seed, initial_seed, seeded
 from tlcourse.session import AddLoRA
-from tlcourse.session.edits import plan_lora
+from tlcourse.session.model.edits import plan_lora
 
 NAME = "adapter"
 

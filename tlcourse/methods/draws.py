@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.features import check_features, holds_tokens, padding, trimmed
 from tlcourse.rng import checked_seed, fold_in
-from tlcourse.session.batches import Batches, to_float
+from tlcourse.session.engine.batches import Batches, to_float
 
 if TYPE_CHECKING:
     from tlcourse.data import Split

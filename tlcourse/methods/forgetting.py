@@ -24,8 +24,8 @@ from torch.func import functional_call
 from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.models import groups_of
 from tlcourse.rng import checked_seed, fold_in, permutation, uniforms
-from tlcourse.session.batches import to_float
 from tlcourse.session.commands import members
+from tlcourse.session.engine.batches import to_float
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split

@@ -5,16 +5,17 @@ see it, and keeps its matplotlib figure as `.figure`. No pyplot, so nothing glob
 training thread or a widget's callback may run beside it.
 """
 
-from tlcourse.plots.balances import heat, movement, plane
 from tlcourse.plots.clouds import Projection, cloud
-from tlcourse.plots.comparisons import bars, confusion
 from tlcourse.plots.curves import curves
 from tlcourse.plots.examples import predictions, texts
-from tlcourse.plots.insides import activations, filters
 from tlcourse.plots.lines import label_efficiency, lines
-from tlcourse.plots.maps import feature_map
 from tlcourse.plots.pictures import mistakes, neighbours, photos
 from tlcourse.plots.style import Picture
+
+from .bars_and_confusion import bars, confusion
+from .networks import activations, filters
+from .projections import feature_map
+from .tradeoffs import heat, movement, plane
 
 __all__ = [
     "Picture",

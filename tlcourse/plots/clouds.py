@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 
 from tlcourse.errors import DataError
 from tlcourse.plots.labels import folded
-from tlcourse.plots.maps import principal, unit_length
 from tlcourse.plots.style import (
     INK,
     MARKERS,
@@ -22,6 +21,8 @@ from tlcourse.plots.style import (
     sheet,
     styled,
 )
+
+from .projections import principal, unit_length
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split

@@ -18,7 +18,6 @@ keys               randomness as an argument            thrift, memory  what loo
 looking            a question to the model, between two steps     meters  what else is measured
 """
 
-from .beside import beside
 from .commands import (
     STEERING,
     AddLoRA,
@@ -41,6 +40,8 @@ from .commands import (
     from_json,
     kinds,
 )
+from .engine.meters import Meter
+from .engine.training import Batch, Term
 from .events import (
     Applied,
     Branched,
@@ -57,20 +58,19 @@ from .events import (
     Warned,
     event_from_json,
 )
-from .meters import Meter
+from .guests.background import beside
+from .guests.loop import steer
+from .guests.trainers import steer_trainer
 from .recipe import Recipe
-from .record import Record
-from .recording import Recording
+from .record.record import Record
+from .record.recording import Recording
+from .record.to_script import to_script
 from .replay import Replay, replay
 from .result import Result
 from .resume import resume
-from .script import to_script
 from .session import Session
-from .steer import steer
 from .steerable import Bookmark, GroupState, Steerable, TimelineState
-from .threads import CORES
-from .trainers import steer_trainer
-from .training import Batch, Term
+from .threads.cores import CORES
 
 __all__ = [
     "AddLoRA",

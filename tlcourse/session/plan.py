@@ -10,7 +10,7 @@ from tlcourse.data import Data
 from tlcourse.errors import CommandError
 from tlcourse.rng import checked_seed
 
-from .loader import holds_pictures
+from .engine.loader import holds_pictures
 from .recipe import (
     LAYOUTS,
     OPTIMIZERS,

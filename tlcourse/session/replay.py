@@ -15,12 +15,12 @@ from tlcourse.errors import CommandError, RecordError, TLCourseError
 from tlcourse.models import load_model
 
 from .commands import Command
-from .inbox import Envelope
-from .meters import Meter
+from .engine.inbox import Envelope
+from .engine.meters import Meter
+from .engine.training import Term
 from .recipe import Recipe
-from .record import Record, commands_of, outcome_of
+from .record.record import Record, commands_of, outcome_of
 from .session import Session
-from .training import Term
 
 TOLERANCE = 0.02  # other hardware: relative difference of losses that still counts as agreement
 

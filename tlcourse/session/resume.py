@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from tlcourse.data import Data
 from tlcourse.errors import CommandError, RecordError
 
-from . import disk
-from .autosave import FORMAT, data_sha256, save_to
-from .checkpoint import Checkpoint, put_back
-from .eventlog import read_events
+from .autosave import folder as disk
+from .autosave.checkpoint import Checkpoint, put_back
+from .autosave.saver import FORMAT, data_sha256, save_to
+from .engine.meters import Meter
+from .engine.training import Term
 from .events import Event, Warned
-from .meters import Meter
-from .record import Record
+from .record.eventlog import read_events
+from .record.record import Record
 from .replay import session_of
 from .session import Session
-from .training import Term
 
 SAME = ("versions", "machine", "device")  # what equal bits hang on, with the number of threads
 

@@ -12,24 +12,24 @@ from tlcourse.data import Data
 from tlcourse.errors import CommandError, SessionError, TrainingFailed
 from tlcourse.models import groups_of
 
-from .answers import refused, warn_of_refusals
-from .autosave import check_folder, save_to
+from .autosave.saver import check_folder, save_to
 from .commands import Branch, Command, Rewind, kinds
-from .engine import events_of
+from .engine.boundary import refused, warn_of_refusals
+from .engine.inbox import Envelope, Inbox
+from .engine.loop import events_of
+from .engine.memory import memory_of
+from .engine.meters import Meter, Meters, plan_meters
+from .engine.processes import ranks_here
+from .engine.questions import Looking
+from .engine.training import Term, Training
 from .events import Event, Failed, Finished
-from .giveway import give_way
-from .inbox import Envelope, Inbox
-from .limits import check_itself
-from .looking import Looking
-from .memory import memory_of
-from .meters import Meter, Meters, plan_meters
+from .guests.limits import check_itself
 from .plan import check_kinds, check_step, device_of, plan
-from .ranks import ranks_here
-from .record import Record, header_of, record_of
+from .record.record import Record, header_of, record_of
 from .result import Result, result_of
-from .runner import Runner
 from .steerable import Bookmark, GroupState, TimelineState
-from .training import Term, Training
+from .threads.runner import Runner
+from .threads.yielding import give_way
 
 T = TypeVar("T")
 

@@ -1,0 +1,294 @@
+"""What one thing costs in another: gain against forgetting, tasks against tasks, group by group."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tlcourse.errors import DataError
+from tlcourse.measure import Interval
+from tlcourse.measure.units import Scale, scale
+from tlcourse.plots.labels import beside_points, folded, length, settle
+from tlcourse.plots.lines import Measurement, as_interval, common_unit
+from tlcourse.plots.style import (
+    BLUE,
+    GREEN,
+    GRID,
+    INK,
+    MARKERS,
+    MUTED,
+    ORANGE,
+    PALETTE,
+    PAPER,
+    Picture,
+    enumerated,
+    sheet,
+    styled,
+    unit_axis,
+)
+
+from .bars_and_confusion import shades
+
+
+def plane(
+    points: Mapping[str, tuple[Measurement, Measurement]],
+    *,
+    gain: str = "gained on the new task",
+    forgetting: str = "lost on the old task",
+    unit: str | None = None,
+    title: str | None = None,
+) -> Picture:
+    """Gain against forgetting: each method is a point with whiskers both ways, up and right is better.
+
+    points: name -> (gain, forgetting), each an Interval, a number, or the values over seeds; what is
+    forgotten counts downwards, so below zero is learnt rather than lost. gain, forgetting: the axes'
+    names. unit: of bare numbers ("points", differences of shares, unless Intervals say otherwise).
+    """
+    if not points or any(
+        not isinstance(pair, tuple | list) or len(pair) != 2 for pair in points.values()
+    ):
+        raise DataError("plane needs one point or more, each a pair: {'name': (gain, forgetting)}.")
+    given = {name: dict(enumerate(pair)) for name, pair in points.items()}
+    if unit is None and not any(hasattr(v, "unit") for pair in points.values() for v in pair):
+        unit = "points"
+    unit = common_unit(given, unit)
+    pairs = {
+        name: tuple(as_interval(value, unit) for value in pair) for name, pair in points.items()
+    }
+    with styled():
+        figure = sheet(4.6 + (0.36 if title else 0), width=7.4, title=title)
+        axes = figure.subplots()
+        for at, (across, down) in enumerate(pairs.values()):
+            axes.errorbar(
+                across.mean,
+                down.mean,
+                xerr=np.nan_to_num(across.half_width),
+                yerr=np.nan_to_num(down.half_width),
+                color=PALETTE[at % len(PALETTE)],
+                marker=MARKERS[at % len(MARKERS)],
+                markersize=8,
+                capsize=3,
+                elinewidth=1.3,
+            )
+        axes.axhline(0, color=MUTED, linewidth=1.2, linestyle=(0, (2, 2)))
+        axes.margins(0.16, 0.16)
+        axes.invert_yaxis()
+        behind = " (points)" if unit == "points" else ""
+        axes.set(xlabel=gain + behind, ylabel=forgetting + behind)
+        for axis, which in ((axes.xaxis, 0), (axes.yaxis, 1)):
+            unit_axis(axis, unit, max(abs(pair[which].mean) for pair in pairs.values()), sign="")
+        axes.set_title("better: learns more, forgets less ↗", loc="right", color=GREEN, pad=8)
+        settle(figure)
+        beside_points(
+            axes,
+            [folded(name, 150) for name in pairs],
+            [(across.mean, down.mean) for across, down in pairs.values()],
+            [box for pair in pairs.values() for box in _whiskers(axes, *pair)],
+            fontsize=9.5,
+            color=INK,
+        )
+    said = [f"{name}: {gain} ⟨{a.text}⟩, {forgetting} ⟨{d.text}⟩" for name, (a, d) in pairs.items()]
+    return Picture(figure, f"{title or 'Gain against forgetting'}: {'; '.join(said)}.")
+
+
+def heat(
+    matrix: Any,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    unit: str = "percent",
+    row: str = "",
+    column: str = "",
+    title: str | None = None,
+) -> Picture:
+    """A number in every cell, the darker the larger: accuracies of tasks after tasks, similarities.
+
+    matrix: (R, C) numbers or Intervals (their means are written); NaN leaves a cell empty. Below zero is
+    orange, above is blue. unit: see `tlcourse.measure.units`. row, column: what the names are of.
+    """
+    values = np.array([[getattr(v, "mean", v) if hasattr(v, "low") else v for v in line]
+                       for line in matrix], dtype=float)  # fmt: skip
+    if values.shape != (len(rows), len(columns)):
+        raise DataError(
+            f"{len(rows)} rows and {len(columns)} columns do not fit a matrix of {values.shape}."
+        )
+    finite = values[np.isfinite(values)]
+    top = float(np.abs(finite).max()) if len(finite) else 1.0
+    # Accuracies are seen on the whole way from 0 to 100 %; anything else from nothing to its largest.
+    top = 1.0 if unit == "percent" and top <= 1 else top or 1.0
+    how = scale(unit, top)
+    digits = how.spec if unit != "number" else ".2f" if top < 10 else ".0f"
+    with styled():
+        names = [folded(name, 190) for name in rows]
+        heads = [folded(name, 86, size=9.5) for name in columns]
+        wide = 0.3 + 0.075 * max(len(line) for name in names for line in name.split("\n"))
+        side = min(0.95, (7.6 - wide) / len(columns))
+        turned = max(_longest(head) for head in heads) > 100 * side - 8
+        high = 0.42 if len(rows) > 6 else 0.5
+        below = 1.3 if turned else 0.3 + 0.16 * max(head.count("\n") + 1 for head in heads)
+        figure = sheet(
+            high * len(rows) + below + (0.3 if column else 0) + (0.36 if title else 0) + 0.2,
+            width=max(wide + side * len(columns) + (0.3 if row else 0) + 0.4, 3.6),
+            title=title,
+        )
+        axes = figure.subplots()
+        for mask, colours in ((values >= 0, shades(BLUE)), (values < 0, shades(ORANGE))):
+            shown = np.where(mask, np.abs(values), np.nan)
+            axes.imshow(shown, cmap=colours, vmin=0, vmax=top, aspect="auto")
+        size = 9.5 if side >= 0.6 else 8 if side >= 0.45 else 6.5
+        for at, to in np.argwhere(np.isfinite(values)):
+            dark = abs(values[at, to]) > 0.55 * top
+            axes.text(to, at, _number(values[at, to], how, digits), ha="center", va="center",
+                      fontsize=size, color="white" if dark else INK)  # fmt: skip
+        words = {"rotation": 90} if turned else {}
+        axes.set_xticks(range(len(columns)), heads, color=INK, parse_math=False, **words)
+        axes.set_yticks(range(len(rows)), names, color=INK, parse_math=False)
+        suffix = {"points": "points", "percent": "%"}.get(unit, how.suffix.strip())
+        axes.set(xlabel=f"{column}{'   ' if column else ''}{f'(in {suffix})' if suffix else ''}",
+                 ylabel=row)  # fmt: skip
+        axes.tick_params(length=0)
+        axes.grid(False)
+        axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
+        axes.grid(True, which="minor", color=PAPER, linewidth=2)
+        axes.tick_params(which="minor", length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    return Picture(figure, f"{title or 'Matrix'}: {_cells(values, rows, columns, how)}.")
+
+
+def _number(value: float, how: Scale, digits: str) -> str:
+    written = how.bare(value, digits)
+    return written.lstrip("−+") if not written.strip("−+0.") else written  # no −0.00
+
+
+def _cells(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], how: Scale) -> str:
+    """A small matrix in words; of a large one the shape, its largest and its smallest cell."""
+    filled = np.argwhere(np.isfinite(values))
+    told = {(at, to): f"{columns[to]} {how.text(values[at, to])}" for at, to in filled}
+    if not told:
+        return "every cell is empty"
+    if values.size <= 25:
+        lines = [
+            f"{name}: {enumerated([told[at, to] for to in range(len(columns)) if (at, to) in told])}"
+            for at, name in enumerate(rows)
+        ]
+        return f"⟨{'; '.join(lines)}⟩"
+    ends = [filled[np.argmax([values[tuple(cell)] for cell in filled])],
+            filled[np.argmin([values[tuple(cell)] for cell in filled])]]  # fmt: skip
+    most, least = (f"{rows[at]}, {told[at, to]}" for at, to in ends)
+    return f"{len(rows)} × {len(columns)} cells; ⟨the largest is {most}, the smallest {least}⟩"
+
+
+def _longest(text: str) -> float:
+    """The pixels that the longest line of a tick's label takes."""
+    return max(length(line, 9.5) for line in text.split("\n"))
+
+
+def movement(
+    moved: Any,
+    *,
+    twin: Any = None,
+    title: str | None = None,
+) -> Picture:
+    """How far the weights of each group went, ‖w − w₀‖ / ‖w₀‖, as bars from the input down to the head.
+
+    moved: a session (as it was last measured, see the event `Norms`); or group -> share, a number or an
+    Interval; or several of those by name, to be compared. twin: the same of the run without the
+    intervention. What moved more than four times as far as everything else leaves the frame (») so that
+    the rest can be read; its number is written all the same.
+    """
+    named = _several(moved)
+    if twin is not None:
+        named |= {"without (twin)": _groups(twin, twin=True)}
+    depth = list(dict.fromkeys(group for groups in named.values() for group in groups))
+    measured = {
+        name: {group: as_interval(value) for group, value in groups.items()}
+        for name, groups in named.items()
+    }
+    means = sorted({group: max(m[group].mean for m in measured.values() if group in m)
+                    for group in depth}.values())  # fmt: skip
+    end = means[-1] or 1.0
+    if len(means) > 1 and 0 < means[-2] < means[-1] / 4:
+        end = 1.6 * means[-2]
+    many = len(measured)
+    thick = 0.3 if many == 1 else 0.22
+    step = thick * many + 0.14
+    with styled():
+        head = (0.36 if title else 0) + (0.3 if many > 1 else 0)
+        figure = sheet(step * len(depth) + 0.45 + head, width=7.4, title=title)
+        axes = figure.subplots()
+        for order, (name, groups) in enumerate(measured.items()):
+            colour = PALETTE[order % len(PALETTE)]
+            hollow = {"facecolor": PAPER, "hatch": "////"} if order % 2 else {"facecolor": colour}
+            places = [depth.index(group) * step + order * thick for group in groups]
+            shown = [min(value.mean, end) for value in groups.values()]
+            axes.barh(places, shown, height=thick * 0.82, edgecolor=colour,
+                      label=folded(name, 300), **hollow)  # fmt: skip
+            for place, value in zip(places, groups.values(), strict=True):
+                _whisker_and_number(axes, place, value, end)
+        axes.set_yticks(np.arange(len(depth)) * step + thick * (many - 1) / 2,
+                        [folded(group, 200) for group in depth], color=INK, fontsize=10)  # fmt: skip
+        axes.set_xlim(0, end * 1.42)
+        axes.set_ylim(len(depth) * step - 0.14 - thick / 2 + 0.05, -thick / 2 - 0.06)
+        axes.grid(False)
+        axes.spines["bottom"].set_visible(False)
+        axes.spines["left"].set_color(GRID)
+        axes.set_xticks([])
+        if many > 1:
+            axes.legend(
+                loc="lower left", bbox_to_anchor=(0, 1), ncols=min(many, 3), borderaxespad=0.2
+            )
+    said = [
+        (f"{name}: " if many > 1 else "")
+        + enumerated(
+            [f"{group} ⟨{value.text.split(' (')[0]}⟩" for group, value in groups.items()], 30
+        )
+        for name, groups in measured.items()
+    ]
+    return Picture(figure, f"{title or 'How far each group moved'}: {'; '.join(said)}.")
+
+
+def _whisker_and_number(axes: Any, place: float, value: Interval, end: float) -> None:
+    """Behind a bar its interval and its number; a bar that leaves the frame at `end` has »."""
+    half, cut = float(np.nan_to_num(value.half_width)), value.mean > end
+    if half and not cut:
+        axes.errorbar(value.mean, place, xerr=half, color=INK, capsize=3, linewidth=1.3)
+    told = "did not move" if value.mean == 0 else value.text.split(" (")[0]
+    reach = end if cut else value.mean + half
+    axes.annotate(f"» {told}" if cut else told, (reach, place), (7, 0), va="center",
+                  textcoords="offset points", fontsize=9.5)  # fmt: skip
+
+
+def _several(moved: Any) -> dict[str, dict[str, Measurement]]:
+    if isinstance(moved, Mapping) and moved and not any(_is_value(v) for v in moved.values()):
+        return {name: _groups(groups) for name, groups in moved.items()}
+    return {"with": _groups(moved)}
+
+
+def _is_value(value: Any) -> bool:
+    return not isinstance(value, Mapping) and not hasattr(value, "events")
+
+
+def _groups(moved: Any, *, twin: bool = False) -> dict[str, Measurement]:
+    """Group -> how far, of a mapping, or of a run as last measured."""
+    if isinstance(moved, Mapping) and moved:
+        return dict(moved)
+    told = [event for event in getattr(moved, "events", ()) if event.kind == "norms"]
+    if not told:
+        raise DataError(
+            "movement needs {group: share}, or a session that has measured its norms: run it longer."
+        )
+    return dict(told[-1].moved)
+
+
+def _whiskers(axes: Any, across: Any, down: Any) -> list[tuple[float, float, float, float]]:
+    """The pixels that a point's two whiskers take."""
+    to = axes.transData.transform
+    half_x, half_y = np.nan_to_num([across.half_width, down.half_width])
+    (left, y), (right, _) = to(
+        [(across.mean - half_x, down.mean), (across.mean + half_x, down.mean)]
+    )
+    (x, low), (_, high) = to([(across.mean, down.mean - half_y), (across.mean, down.mean + half_y)])
+    low, high = sorted((low, high))
+    return [(left - 1, y - 4, right + 1, y + 4), (x - 4, low - 1, x + 4, high + 1)]

@@ -1,0 +1,174 @@
+"""The whole state of a run as JSON and tensors, and back: what an autosave holds.
+
+Of the weights only what differs from the model that the run began with. Adapters and new heads are
+made again from the history, by the same draws, and then get their weights. Bookmarks and other
+branches are a step and a history, which determine a state: going there takes the steps again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from ..commands import AddLoRA, SwapHead, from_json
+from ..engine.apply import apply
+from ..engine.inbox import Envelope, Inbox
+from ..engine.training import Training
+from ..model.groups import Levers
+from ..timelines.snapshot import History, Moment, take
+from ..timelines.timelines import START, Timeline
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """state: JSON-able, except that commands are commands; tensors: as they are on the device."""
+
+    state: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def gather(t: Training, inbox: Inbox, seconds: float, ending: str | None = None) -> Checkpoint:
+    """As cheap as a snapshot. Between two steps, in the training thread."""
+    tensors: dict[str, Tensor] = {}
+    time, twin = t.time, t.time.twin
+    now = {t.branch: t.step} | ({twin.branch: twin.step} if twin else {})
+    state = {
+        "tick": t.tick,
+        "branch": t.branch,
+        "paused": t.paused,
+        "ending": ending,
+        "seconds": seconds,
+        "run": _pack(t, "run", tensors),
+        "twin": {"branch": twin.branch} | _pack(twin, "twin", tensors) if twin else None,
+        "armed": time.armed,
+        "timelines": [
+            {
+                "name": line.name,
+                "parent": line.parent,
+                "start": line.start,
+                "step": now.get(line.name, line.step),
+                "history": line.history,
+                "control": line.control,
+            }
+            for line in time.branches.values()
+        ],
+        "bookmarks": [
+            {
+                "name": name,
+                "branch": branch,
+                "step": moment.step,
+                "history": moment.history,
+                "mb": time.sizes[name],
+            }
+            for name, (branch, moment) in time.named.items()
+            if name != START
+        ],
+        "planned": [(step, e.command, e.id) for step, _, e in sorted(inbox.planned)],
+        "keep_mb": time.budget_mb,
+        "pace": t.pace,
+    }
+    return Checkpoint(state, tensors)
+
+
+def put_back(t: Training, inbox: Inbox, kept: Checkpoint) -> None:
+    """Put a run that has not begun into that state. Raises KeyError, TypeError or CommandError for a
+    state that does not fit its model."""
+    state, tensors = kept.state, kept.tensors
+    lines = [
+        Timeline(**line | {"history": _history(line["history"])}) for line in state["timelines"]
+    ]
+    time = t.time
+    time.branches = {line.name: line for line in lines}
+    t.branch = state["branch"]
+    history = time.history(t)
+    twin = state["twin"]
+    if twin:
+        untouched = time.branches[twin["branch"]].history
+        _restructure(t, untouched)
+        frozen, history = twin["frozen"], history[len(untouched) :]
+        t.levers.restore(frozen, twin["rates"], twin["scales"])
+        time.twin = t.fork(twin["branch"])
+        _unpack(time.twin, "twin", twin, tensors)
+    _restructure(t, history)
+    _unpack(t, "run", state["run"], tensors)
+    time.armed = state["armed"]
+    for mark in state["bookmarks"]:
+        moment = Moment(mark["step"], _history(mark["history"]))
+        time.named[mark["name"]] = (mark["branch"], moment)
+        time.sizes[mark["name"]] = mark["mb"]
+    for step, command, id in state["planned"]:
+        inbox.plan(step, Envelope(from_json(command), id))
+    t.tick, t.paused, t.seconds = state["tick"], state["paused"], state["seconds"]
+    time.keep(t)
+
+
+def _pack(t: Training, prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """What a snapshot holds; its tensors go to `tensors`, under names that begin with the prefix."""
+    moment, names = take(t, ()), _names(t.levers)
+    origin = t.levers.origin
+    for p, value in moment.parameters.items():
+        if value.data_ptr() != origin[p].data_ptr():  # else it has never been written to
+            tensors[f"{prefix}/weight/{names[p]}"] = value
+    for name, value in moment.buffers.items():
+        tensors[f"{prefix}/buffer/{name}"] = value
+    numbers: dict[str, dict[str, Any]] = {}
+    for p, state in moment.optimizer.items():
+        numbers[names[p]] = {k: v for k, v in state.items() if not isinstance(v, Tensor)}
+        for key, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"{prefix}/optimizer/{names[p]}/{key}"] = value
+    return {
+        "step": moment.step,
+        "frozen": moment.frozen,
+        "rates": moment.rates,
+        "scales": moment.scales,
+        "weights": moment.weights,
+        "augment": moment.augment,
+        "optimizer": numbers,
+    }
+
+
+def _unpack(
+    t: Training, prefix: str, state: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> None:
+    """Every tensor gets memory of its own, laid out as the model's: what is frozen may be shared with a
+    twin or with a snapshot."""
+    levers = t.levers
+    for p, name in _names(levers).items():
+        if (value := tensors.get(f"{prefix}/weight/{name}")) is not None:
+            p.data = _like(p, value)
+        if name in state["optimizer"]:
+            start = f"{prefix}/optimizer/{name}/"
+            mine = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+            levers.optimizer.state[p] = state["optimizer"][name] | {
+                key: _like(p, value) if value.shape == p.shape else value.to(p.device)
+                for key, value in mine.items()
+            }
+    for name, buffer in levers.model.named_buffers():
+        buffer.copy_(tensors[f"{prefix}/buffer/{name}"])
+    levers.restore(state["frozen"], state["rates"], state["scales"])
+    t.weights, t.step = dict(state["weights"]), state["step"]
+    t.batches.strength = state["augment"]
+
+
+def _restructure(t: Training, history: History) -> None:
+    """Make the adapters and heads of a history again; what else they did is put back afterwards."""
+    for _, command in history:
+        if isinstance(command, AddLoRA | SwapHead):
+            apply(command, t)
+
+
+def _names(levers: Levers) -> dict[Parameter, str]:
+    return {p: f"{group}/{n}" for group, ps in levers.groups.items() for n, p in enumerate(ps)}
+
+
+def _like(p: Tensor, value: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.empty_like(p, dtype=value.dtype, requires_grad=False).copy_(value)
+
+
+def _history(rows: list[Any]) -> History:
+    return tuple((step, from_json(command)) for step, command in rows)

@@ -1,0 +1,220 @@
+"""When a run is saved, and who writes it: a thread beside the training, one save at a time."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from tlcourse.data import Data
+from tlcourse.errors import CommandError, SessionError
+
+from ..command import Command
+from ..engine.inbox import Inbox
+from ..engine.training import Training
+from ..events import Event, Finished, Warned
+from ..record.eventlog import EventLog
+from ..record.record import Record, commands_of, outcome_of
+from . import folder as disk
+from .checkpoint import Checkpoint, gather
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    checkpoint: Checkpoint
+    header: dict[str, Any]
+    events: int  # how many there were
+    last: Finished | None
+
+
+@dataclass(slots=True)
+class Autosave:
+    """The training thread gathers (as cheap as a snapshot), another thread writes. If a save is still
+    being written when the next is due, the next waits; training never does.
+
+    header, events, inbox: the run's own, as they grow. good: saves known to be good, oldest first.
+    """
+
+    folder: Path
+    every_s: float
+    header: dict[str, Any]
+    events: list[Event]
+    data: Data
+    inbox: Inbox
+    good: list[Path] = field(default_factory=list)
+    _next: float = 0.0
+    _seen: int = -1  # events at the last gathering
+    _job: _Job | None = None
+    _writing: bool = False
+    _change: threading.Condition = field(default_factory=threading.Condition)
+    _log: EventLog = field(default_factory=EventLog)
+    _data_sha256: str = ""
+    _trouble: str | None = None
+    _told: bool = False
+
+    # -- in the training thread ----------------------------------------------------------------
+
+    def around(self, t: Training, events: Iterator[Event]) -> Iterator[Event]:
+        """The engine's events, while the folder is this run's. The last save is written before the last
+        event is told. Raises SessionError if another run saves itself there."""
+        try:
+            lock = _locked(self.folder)
+        except Timeout:
+            raise SessionError(_taken(self.folder)) from None
+        except OSError as error:
+            lock, self._trouble = None, _cannot(self.folder, error)
+        try:
+            for event in events:
+                if isinstance(event, Finished):
+                    self._put(t, event.seconds, event)
+                    self._drain()
+                    yield from self._news(t)
+                yield event
+        finally:
+            self._drain()
+            if lock:
+                lock.release()
+
+    def between(self, t: Training) -> Iterator[Warned]:
+        """Between two steps: gather if it is time."""
+        now = perf_counter()
+        held = t.paused and len(self.events) != self._seen  # nothing more may come for hours
+        if held or (now >= self._next and self._job is None):
+            self._put(t, t.seconds + now - t.began)
+            self._next = now + self.every_s
+        yield from self._news(t)
+
+    def _drain(self) -> None:
+        """Wait until nothing is being written."""
+        with self._change:
+            self._change.wait_for(lambda: not self._writing)
+
+    def _put(self, t: Training, seconds: float, last: Finished | None = None) -> None:
+        self._seen = len(self.events)
+        kept = gather(t, self.inbox, seconds, last and last.reason)
+        with self._change:
+            self._job = _Job(kept, dict(self.header), self._seen, last)
+            if not self._writing:
+                self._writing = True
+                threading.Thread(target=self._work, name="tlcourse-autosave", daemon=True).start()
+
+    def _news(self, t: Training) -> Iterator[Warned]:
+        """What goes wrong, told once for as long as it lasts."""
+        trouble, told = self._trouble, self._told
+        self._told = trouble is not None
+        if trouble and not told:
+            yield Warned(t.tick, t.step, t.branch, trouble)
+
+    # -- in the writing thread -----------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            with self._change:
+                job, self._job = self._job, None
+                if job is None:
+                    self._writing = False
+                    self._change.notify_all()
+                    return
+            try:
+                self._write(job)
+                self._trouble = None
+            except OSError as error:
+                self._trouble = _cannot(self.folder, error)
+            except Exception as error:  # a mistake of ours must not end the training
+                self._trouble = f"The run could not be saved to {self.folder}: {error!r}."
+
+    def _write(self, job: _Job) -> None:
+        self._data_sha256 = self._data_sha256 or data_sha256(self.data)
+        events = self.events[: job.events]
+        self._log.add(events[self._log.seen :])
+        record = Record(job.header, commands_of(events))
+        if job.last:
+            record.outcome = outcome_of([*events, job.last], job.last.reason)
+        state = {"tlcourse_autosave": FORMAT, "every_s": self.every_s} | job.checkpoint.state
+        texts = {
+            "state.json": [json.dumps(state | {"data_sha256": self._data_sha256}, default=_plain)],
+            "events.jsonl": self._log.lines([job.last] if job.last else []),
+            "record.jsonl": record.lines(),
+        }
+        tensors = job.checkpoint.tensors | self._log.tensors()
+        self.good = [*self.good[-1:], disk.write(self.folder, texts, tensors)]
+        disk.clean(self.folder, keep=self.good)
+
+
+def save_to(run: "Session", folder: Path, every_s: float, *good: Path) -> None:
+    """From its next step on. Of several processes the first saves; the others are in the same state."""
+    t = run._training
+    if t.ranks is None or t.ranks.leads:
+        mine = (run._header, run.events, run.data, run._inbox)
+        t.autosave = Autosave(folder, every_s, *mine, list(good))
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse to write over a run that is not over, or to write where another run writes now."""
+    with suppress(OSError):
+        try:
+            _locked(folder).release()
+        except Timeout:
+            raise CommandError(_taken(folder)) from None
+    for save in disk.saves(folder)[:1]:
+        try:
+            state = json.loads((save / "state.json").read_text(encoding="utf-8"))
+            ending, step = state["ending"], state["run"]["step"]
+        except (OSError, ValueError, KeyError, TypeError):
+            ending, step = None, "?"
+        if ending is None:
+            raise CommandError(
+                f"{folder} holds a run that was not over (at step {step}). To go on with it: "
+                f"tl.resume({str(folder)!r}). To begin anew, delete that folder or name another."
+            )
+
+
+def data_sha256(data: Data) -> str:
+    """Of the training split; of pictures that are read as they are needed, their names and labels."""
+    digest = hashlib.sha256("\n".join(data.train.ids).encode())
+    for tensor in (data.train.x, data.train.y):
+        if not isinstance(tensor, Tensor):
+            continue
+        digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(disk.raw(tensor.contiguous()))
+    return digest.hexdigest()
+
+
+def _locked(folder: Path) -> FileLock:
+    """The lock is let go by the system when its process dies, however it dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0, thread_local=False)
+    lock.acquire()
+    return lock
+
+
+def _taken(folder: Path) -> str:
+    return (
+        f"Another run is saving itself to {folder} right now. Stop that one first, or give this one "
+        "another folder."
+    )
+
+
+def _cannot(folder: Path, error: OSError) -> str:
+    return (
+        f"The run could not be saved to {folder}: {error.strerror or error}. The save before it is "
+        "as it was, the training goes on, and the next save is tried in time."
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Command):
+        return value.to_json()
+    raise TypeError(f"{value!r} is no JSON")

@@ -1,0 +1,211 @@
+"""What each command does to a run: checked in full first, then done; refused means nothing changed."""
+
+from functools import singledispatch
+
+from tlcourse.errors import CommandError
+
+from ..commands import (
+    AddLoRA,
+    Augment,
+    Branch,
+    Command,
+    Evaluate,
+    Freeze,
+    Pause,
+    Resume,
+    Rewind,
+    Save,
+    SetLR,
+    SetScale,
+    SetWeight,
+    Stop,
+    SwapHead,
+    Twin,
+    Unfreeze,
+    members,
+)
+from ..model.edits import plan_head, plan_lora
+from ..model.groups import Levers
+from .training import Training
+
+
+@singledispatch
+def apply(command: Command, t: Training) -> None:
+    """Do it, or raise CommandError with the reason before anything has changed."""
+    raise CommandError(f"This engine does not know {type(command).__name__}.")
+
+
+# -- rates and freezing ------------------------------------------------------------------------
+
+
+@apply.register
+def _(command: SetLR, t: Training) -> None:
+    levers = t.levers
+    training = [name for name in _members(command.group, levers) if name not in levers.frozen]
+    if not training:
+        raise CommandError(
+            f"{command.group} is frozen, so a rate would do nothing. "
+            f"Unfreeze it with one: Unfreeze({command.group!r}, lr={command.lr:g})."
+        )
+    for name in training:
+        levers.set_lr(name, command.lr)
+
+
+@apply.register
+def _(command: Freeze, t: Training) -> None:
+    levers = t.levers
+    asked = _members(command.group, levers)
+    changing = [name for name in asked if levers.frozen.get(name) != command.stats]
+    if not changing:
+        raise CommandError(f"{command.group} is frozen already.")
+    if set(levers.frozen) | set(asked) == set(levers.names):
+        last = [name for name in levers.names if name not in levers.frozen]
+        raise CommandError(
+            f"Everything would be frozen and nothing could learn: of {', '.join(levers.names)} only "
+            f"{', '.join(last)} {'trains' if len(last) == 1 else 'train'} now. "
+            "Unfreeze another group first, or Stop."
+        )
+    for name in changing:
+        levers.freeze(name, command.stats)
+
+
+@apply.register
+def _(command: Unfreeze, t: Training) -> None:
+    levers = t.levers
+    asked = _members(command.group, levers)
+    frozen = [name for name in asked if name in levers.frozen]
+    if not frozen:
+        rate = command.lr or levers.optimizer.rates[asked[0]]
+        raise CommandError(
+            f"{command.group} is training already. "
+            f"To change its rate: SetLR({command.group!r}, {rate:g})."
+        )
+    for name in frozen:
+        levers.unfreeze(name, command.lr)
+
+
+# -- what is trained ---------------------------------------------------------------------------
+
+
+@apply.register
+def _(command: AddLoRA, t: Training) -> None:
+    levers = t.levers
+    asked = _members(command.group, levers)
+    edit = plan_lora(
+        levers.model,
+        levers.groups,
+        asked,
+        rank=command.rank,
+        alpha=command.alpha,
+        layers=command.layers,
+        name=command.name,
+        seed=t.recipe.seed,
+    )
+    rate = max(levers.lrs().values()) if command.lr is None else command.lr
+    levers.edit(edit, {command.name: rate})
+    for name in asked:
+        if name not in levers.frozen:
+            levers.freeze(name, stats=True)
+
+
+@apply.register
+def _(command: SetScale, t: Training) -> None:
+    scales = t.levers.scales
+    if command.adapter not in scales:
+        there = f"There are: {', '.join(scales)}." if scales else "AddLoRA makes one."
+        raise CommandError(f"No adapter {command.adapter!r}. {there}")
+    t.levers.set_scale(command.adapter, float(command.value))
+
+
+@apply.register
+def _(command: SwapHead, t: Training) -> None:
+    levers = t.levers
+    turn = sum(edit.adapter is None for edit in levers.edits)
+    edit = plan_head(levers.model, levers.groups, kind=command.head, seed=t.recipe.seed, turn=turn)
+    levers.edit(edit, {} if command.lr is None else {levers.names[-1]: command.lr})
+
+
+# -- the loss, the data ------------------------------------------------------------------------
+
+
+@apply.register
+def _(command: SetWeight, t: Training) -> None:
+    if command.term not in t.terms:
+        there = f"There are: {', '.join(t.terms)}." if t.terms else "Give Session terms={…}."
+        raise CommandError(f"This loss has no further term {command.term!r}. {there}")
+    t.weights[command.term] = float(command.value)
+
+
+@apply.register
+def _(command: Augment, t: Training) -> None:
+    if not t.batches.pictures:
+        raise CommandError("These are numbers, not pictures: there is nothing to augment.")
+    t.batches.strength = float(command.strength)
+
+
+# -- time --------------------------------------------------------------------------------------
+
+
+@apply.register
+def _(command: Save, t: Training) -> None:
+    t.time.save(t, command.name)
+
+
+@apply.register
+def _(command: Rewind, t: Training) -> None:
+    t.time.rewind(t, command.to, command.branch)
+
+
+@apply.register
+def _(command: Branch, t: Training) -> None:
+    t.time.fork(t, command.name, command.at)
+
+
+@apply.register
+def _(command: Twin, t: Training) -> None:
+    if command.on:
+        if t.time.twin:
+            raise CommandError(f"{t.time.twin.branch} trains beside already; Twin(False) ends it.")
+        if t.time.armed:
+            raise CommandError("The next intervention gets a twin already.")
+        t.time.armed = True
+    else:
+        if not t.time.twin and not t.time.armed:
+            raise CommandError("There is no twin to end.")
+        t.time.armed = False
+        t.time.end_twin()
+
+
+# -- the run itself ----------------------------------------------------------------------------
+
+
+@apply.register
+def _(command: Evaluate, t: Training) -> None:
+    """Only checked here: the engine measures, and says so with `Evaluated`."""
+    split = getattr(t.data, command.split)
+    if split is None or len(split.y) == 0:
+        raise CommandError(f"This data has no {command.split} split to evaluate on.")
+
+
+@apply.register
+def _(command: Pause, t: Training) -> None:
+    if t.paused:
+        raise CommandError("The run is paused already; Resume goes on.")
+    t.paused = True
+
+
+@apply.register
+def _(command: Resume, t: Training) -> None:
+    if not t.paused:
+        raise CommandError("The run is not paused.")
+    t.paused = False
+
+
+@apply.register
+def _(command: Stop, t: Training) -> None:
+    t.paused = False
+    t.ending = "stopped"
+
+
+def _members(group: str, levers: Levers) -> list[str]:
+    return members(group, levers.names, levers.added)

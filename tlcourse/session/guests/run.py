@@ -1,0 +1,349 @@
+"""`Steering`: what a cockpit holds of a loop that is not ours.
+
+Whoever owns the loop says when a batch is done (`turned`) and when commands may act (`between`); see
+`steer.py`, `huggingface.py` and `lightning.py`.
+"""
+
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import nan
+from time import perf_counter
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from tlcourse.errors import CommandError, SessionError
+from tlcourse.models.partition import Groups, divide, inner_model
+
+from ..commands import STEERING, Command, Rewind
+from ..engine.boundary import Weights, moved, obey, refused
+from ..engine.inbox import Envelope, Inbox
+from ..engine.loop import BITE_STEPS
+from ..engine.memory import memory_of
+from ..engine.questions import Looking, answer
+from ..events import Applied, Evaluated, Event, Failed, Finished, Norms, StepDone
+from ..steerable import Bookmark, GroupState, TimelineState
+from ..threads.time_budget import Thrift
+from .limits import CAN, check, never_came, refuse_several, too_late, why_not
+from .optimizer import Awaited, GivenOptimizer, unwrapped
+from .optimizer_checkpoint import wanted
+from .state import GivenLevers, Loop
+from .underway import UNDER_WAY, take_over
+
+PATIENCE = 64  # batches without a step after which commands act all the same
+T = TypeVar("T")
+
+
+class Steering:
+    """A `Steerable` whose loop belongs to somebody else. optimizer: None if it comes with `attach`."""
+
+    can = CAN
+    steps: int | None = None  # planned, in optimizer steps
+    augment = twin = None
+    tells_loss = True  # until a step comes without: then a loss that is no number means nothing
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Any = None,
+        groups: Groups | None = None,
+        *,
+        seed: int = 0,
+        keep_mb: float = 512,
+    ):
+        refuse_several()
+        self.events: list[Event] = []
+        self.weights: dict[str, float] = {}
+        self._inbox = Inbox()
+        self._looking = Looking(self._inbox)
+        self._status = "ready"
+        self._seconds = 0.0
+        self._began: float | None = None
+        self._losses: list[Any] = []  # told since the last step
+        self._stepped = False  # a step was taken that has not been told yet
+        self._since = 0  # batches since the last step
+        self._after_step: list[Event] = []  # to be told after it
+        self._watch: tuple[int, Weights] | None = None
+        self._weighing = Thrift()
+        self._divided, self._options = (inner_model(model), groups), (seed, keep_mb)
+        self._begin_with(Awaited(), None)
+        if optimizer is not None:
+            self.attach(optimizer)
+
+    def attach(self, optimizer: Any) -> None:
+        """Steer this optimizer from here on. Once more with the same one does nothing."""
+        given, levers = unwrapped(optimizer), self._loop.levers
+        if given is levers.optimizer.torch:
+            return
+        take_over(given, self)
+        holder = GivenOptimizer(given, self._divided[0], self._step, self._loaded)
+        if levers.optimizer.torch is None:
+            held = [p for group in given.param_groups for p in group["params"]]
+            self._begin_with(holder, held)
+        else:  # a trainer has made another; what was edited and frozen stays
+            levers.optimizer = holder
+            holder.register(levers.groups)
+        self._loop.levers.hold_what_trains()
+        self.events = list(self.events)  # another list: a cockpit looks at everything anew
+
+    def _begin_with(self, holder: Any, held: list[Parameter] | None) -> None:
+        parts = divide(*self._divided, held)
+        holder.register({name: list(part.own) for name, part in parts.items()})
+        self._loop = Loop(GivenLevers(self._divided[0], parts, holder), *self._options)
+        self._loop.time.begin(self._loop)
+
+    # -- to steer ------------------------------------------------------------------------------
+
+    def send(self, command: Command, id: str | None = None) -> None:
+        """Apply `command` after the present step. What can be seen to be wrong raises CommandError now;
+        what only the loop can tell comes back as a `Refused` event. Any thread may call this."""
+        check(command, self._loop.levers, self._inbox.all())
+        if not self._inbox.put(Envelope(command, id)):
+            raise too_late(command, self.status)
+
+    def at(self, step: int, command: Command) -> None:
+        """Apply `command` when `step` optimizer steps are done."""
+        check(command, self._loop.levers, self._inbox.all())
+        if isinstance(step, bool) or not isinstance(step, int) or step < self.step:
+            raise CommandError(
+                f"A step to come is a whole number from {self.step} on, not {step!r}."
+            )
+        if not self._inbox.plan(step, Envelope(command)):
+            raise too_late(command, self.status)
+
+    def log(
+        self,
+        loss: Tensor | float | None = None,
+        *,
+        accuracy: Tensor | float | None = None,
+        valid_loss: Tensor | float | None = None,
+        split: str = "valid",
+    ) -> None:
+        """Tell what the loop measured. loss: of this batch, for the training curve; of several batches
+        for one step the mean is drawn. accuracy (0 … 1), valid_loss: measured on `split`."""
+        if loss is not None:
+            self._losses.append(loss.detach() if isinstance(loss, Tensor) else loss)
+        if accuracy is not None or valid_loss is not None:
+            if split not in ("train", "valid", "test"):
+                raise CommandError(f"No split {split!r}. Splits are: train, valid, test.")
+            told = Evaluated(*self._now(), split, _number(accuracy), _number(valid_loss))
+            (self._after_step if self._stepped else self.events).append(told)
+
+    def start(self) -> "Steering":
+        return self  # the loop begins where it is written
+
+    def release(self) -> None:
+        """Let go of model and optimizer: rates are the schedule's again."""
+        self._loop.levers.optimizer.release()
+        self._loop.levers.release()
+
+    # -- for whoever owns the loop -------------------------------------------------------------
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        self.begin()
+        try:
+            yield
+        except Exception as error:
+            self.fail(error)
+            raise
+        finally:  # left by break, return, or an exception in the loop's body
+            self.turned()
+            self.finish("stopped")
+
+    def begin(self) -> None:
+        """The loop begins, or goes on after its end; a loop that was ended by Stop does not."""
+        t = self._loop
+        if self._status == "running":
+            raise SessionError(
+                "This loop is under way already; steer another loader for another loop."
+            )
+        if t.ending == "stopped":
+            return
+        if not t.tick and not self.events:
+            t.time.begin(t)  # weights may have been loaded since
+        self._looking.take()
+        t.ending = None
+        self._since = 0
+        self._began = perf_counter()
+        self._thread = threading.get_ident()
+        UNDER_WAY.add(self)
+        self._inbox.reopen()
+        self._status = "running"
+
+    def turned(self) -> None:
+        """A batch is done: say what it brought."""
+        self._since += 1
+        self._flush()
+
+    def between(self) -> None:
+        """Let commands act that are due. In the midst of an accumulated step they wait."""
+        if self._status == "running":
+            answer(self._inbox, self.model)
+        if self._status != "running" or 0 < self._since < PATIENCE:
+            return
+        t = self._loop
+        for envelope in self._inbox.due(t.step, t.tick):
+            steering = isinstance(envelope.command, STEERING)
+            if steering and self._watch and t.tick > self._watch[0]:
+                self._answer()
+            if reason := why_not(envelope.command, t.levers, t.step == self.steps):
+                self.events.append(refused(t, envelope, reason))  # type: ignore[arg-type]
+                continue
+            for event in obey(t, envelope):  # type: ignore[arg-type]
+                self.events.append(event)
+                if isinstance(event, Applied) and steering:
+                    self._watch = (t.tick, t.levers.weights())
+                elif isinstance(event, Applied) and isinstance(event.command, Rewind):
+                    self._watch, self._losses = None, []
+
+    def wait_for_news(self) -> None:
+        """Sleep until a command comes."""
+        self._inbox.wait(self._loop.step, self._loop.tick)
+
+    def finish(self, reason: str) -> None:
+        """The loop is over: "done", or "stopped" before its end. A second call does nothing."""
+        if self._status != "running":
+            return
+        t = self._loop
+        t.ending = t.ending or (None if reason == "stopped" else reason)
+        reason = t.ending or reason
+        self._flush()
+        if self._watch and t.tick > self._watch[0]:
+            self._answer()
+        self._watch, t.paused = None, False
+        self.events += never_came(t, self._inbox)
+        self._close("The loop is over; run it again and it takes commands.")
+        self.events.append(Finished(*self._now(), reason, self._seconds))
+        self._status = "finished" if reason == "done" else "stopped"
+
+    def fail(self, error: BaseException) -> None:
+        """The loop raised."""
+        if self._status != "running":
+            return
+        line = traceback.format_exception_only(error)[-1].strip()
+        self._close("Training has failed; run the loop again.")
+        told = "".join(traceback.format_exception(error))
+        self.events.append(Failed(*self._now(), line, told))
+        self._status = "failed"
+
+    def _close(self, reason: str) -> None:
+        UNDER_WAY.discard(self)
+        self._looking.leave()
+        for left in self._inbox.shut_down():
+            self.events.append(refused(self._loop, left, reason))  # type: ignore[arg-type]
+        self._seconds += perf_counter() - (self._began or perf_counter())
+
+    # -- what happens --------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        """The optimizer took a step. Gradients are still there: whoever zeroes them does so later."""
+        if self._status != "running":
+            return
+        self._flush()
+        self._loop.tick += 1
+        self._loop.step += 1
+        self._stepped, self._since = True, -1  # this batch will be counted when it is done
+        if self._weighing.due():
+            with self._weighing.spending():
+                levers = self._loop.levers
+                pulled, moved = levers.gradients(), levers.moved_in_all()
+                told = Norms(*self._now(), pulled, moved, levers.lrs())
+            self._after_step.append(told)
+
+    def _flush(self) -> None:
+        """Tell the step that was taken last."""
+        if not self._stepped or self._status != "running":
+            return
+        self._stepped = False
+        losses, self._losses = [_number(loss) for loss in self._losses], []
+        self.tells_loss &= bool(losses)
+        loss = sum(losses) / len(losses) if losses else nan
+        self.events.append(StepDone(*self._now(), loss))
+        t = self._loop
+        if self._watch and t.tick - self._watch[0] == BITE_STEPS:
+            self._answer()
+        self.events += self._after_step
+        self._after_step = []
+
+    def _answer(self) -> None:
+        """Did it bite?"""
+        assert self._watch
+        self.events.append(moved(self._loop, *self._watch))  # type: ignore[arg-type]
+        self._watch = None
+
+    def _loaded(self, training: list[str], factors: dict[str, float]) -> None:
+        """A checkpoint of the optimizer was loaded."""
+        for command in wanted(self._loop.levers, training, factors):
+            self._inbox.put(Envelope(command))
+
+    # -- to look -------------------------------------------------------------------------------
+
+    def look(self, ask: Callable[[nn.Module], T]) -> T:
+        """ask(model), between two batches and in the loop's thread, paused or not; at once if it is not
+        under way. In eval mode, without gradients; modes and random states are put back."""
+        return self._looking.look(lambda: self.model, ask)
+
+    @property
+    def status(self) -> str:
+        """ready, running, paused, finished, stopped, failed."""
+        return "paused" if self._status == "running" and self.paused else self._status
+
+    @property
+    def model(self) -> nn.Module:
+        return self._loop.model
+
+    @property
+    def paused(self) -> bool:
+        return self._loop.paused
+
+    @property
+    def ending(self) -> str | None:
+        """Why the loop is to end: "stopped" once a Stop was applied."""
+        return self._loop.ending
+
+    @property
+    def tick(self) -> int:
+        return self._loop.tick
+
+    @property
+    def step(self) -> int:
+        return self._loop.step
+
+    @property
+    def whole(self) -> bool:
+        """No batch since the last optimizer step."""
+        return self._since == 0
+
+    @property
+    def branch(self) -> str:
+        return self._loop.branch
+
+    @property
+    def groups(self) -> tuple[GroupState, ...]:
+        return self._loop.levers.states()
+
+    @property
+    def timelines(self) -> tuple[TimelineState, ...]:
+        return (TimelineState(self.branch, None, 0, self.step),)
+
+    @property
+    def bookmarks(self) -> tuple[Bookmark, ...]:
+        return self._loop.time.bookmarks(self.branch)
+
+    @property
+    def memory(self) -> dict[str, float]:
+        return memory_of(self._loop.device) | {"snapshots": self._loop.time.held_mb}
+
+    def __repr__(self) -> str:
+        return f"<Steering {self.status}: step {self.step} of {self.steps or 'an open end'}>"
+
+    def _now(self) -> tuple[int, int, str]:
+        return self._loop.tick, self._loop.step, self._loop.branch
+
+
+def _number(value: Any) -> float:
+    return nan if value is None else float(value.detach() if isinstance(value, Tensor) else value)

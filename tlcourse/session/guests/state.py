@@ -1,0 +1,225 @@
+"""A loop that is somebody else's, as the commands see it: what they move, and which moments are kept.
+
+It stands where a Session has its `Training`. It cannot take steps by itself, so it goes back only to
+moments that were kept, and it cannot train a branch or a twin.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from tlcourse.errors import CommandError
+from tlcourse.models.partition import Part
+from tlcourse.rng import checked_seed, set_torch_states, torch_states
+
+from ..command import Command
+from ..model.groups import Levers
+from ..steerable import Bookmark
+from ..timelines.snapshot import Snapshot, own_bytes, restore, take
+from ..timelines.timelines import START
+
+
+class GivenLevers(Levers):
+    """The levers of a model whose modes are switched by its owner: `model.train()` may come at any
+    moment, so a frozen BatchNorm is held still where it computes, by a hook, and nothing else is
+    switched. What was frozen from the beginning goes on as its owner wrote it."""
+
+    def __init__(self, model: nn.Module, parts: Mapping[str, Part], optimizer: Any):
+        super().__init__(model, parts, optimizer)  # type: ignore[arg-type]
+        self._still: dict[nn.Module, Any] = {}
+        for name, part in parts.items():
+            if not part.trains:
+                norms = self.norms[name]
+                self.frozen[name] = bool(norms) and not any(norm.training for norm in norms)
+
+    def trainable(self) -> int:
+        """What the optimizer trains: it may not hold all that has requires_grad."""
+        training = [ps for name, ps in self.groups.items() if name not in self.frozen]
+        return sum(p.numel() for ps in training for p in ps)
+
+    def set_modes(self) -> None:
+        still = {
+            norm
+            for name, stats in self.frozen.items()
+            if stats
+            for norm in self.norms.get(name, ())
+        }
+        for norm in set(self._still) - still:
+            self._still.pop(norm).remove()
+            norm.train(self.model.training)
+        for norm in still - set(self._still):
+            self._still[norm] = norm.register_forward_pre_hook(_stand_still)
+
+    def release(self) -> None:
+        for hook in self._still.values():
+            hook.remove()
+        self._still.clear()
+
+
+def _stand_still(norm: nn.Module, _: Any) -> None:
+    if norm.training:
+        norm.eval()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """A snapshot, and what else of a foreign loop goes back: factors and options of the optimizer's
+    groups, torch's random numbers. versions: of the frozen parameters, which it shares."""
+
+    snapshot: Snapshot
+    factors: dict[str, float]
+    options: list[dict[str, Any]]
+    random: list[Tensor]
+    versions: dict[Parameter, int]
+
+
+@dataclass(slots=True)
+class Marks:
+    """The moments that are kept: bookmarks, and the arrivals at interventions as long as there is room.
+    Has what the commands use of a session's `Timelines`. budget_mb: 10⁶ bytes."""
+
+    budget_mb: float
+    named: dict[str, Kept] = field(default_factory=dict)
+    kept: list[Kept] = field(default_factory=list)
+    sizes: dict[str, float] = field(default_factory=dict)  # bookmark → MB
+    held_mb: float = 0.0
+    armed: bool = False
+    twin: None = None
+
+    def begin(self, t: "Loop") -> None:
+        """The bookmark "start" is now: nothing has been trained yet."""
+        t.levers.origin.clear()
+        t.levers.remember_origin()
+        self.named[START] = self._take(t, first=True)
+        self._weigh(t)
+        self.sizes[START] = self.held_mb
+
+    def arrive(self, t: "Loop") -> None:
+        """Before an intervention: keep the state on arrival, once for each step."""
+        if t.step and not any(m.snapshot.step == t.step for m in self._all()):
+            self.kept.append(self._take(t))
+            self._thin(t)
+
+    def did(self, t: "Loop", command: Command) -> None:
+        """A foreign loop has no history that could be repeated."""
+
+    def save(self, t: "Loop", name: str) -> None:
+        if name in self.named:
+            raise CommandError(
+                f"There is a bookmark {name!r} already, at step {self.named[name].snapshot.step}; "
+                "give this one another name."
+            )
+        made, live = self._take(t), t.live()
+        others = [moment.snapshot for moment in self.named.values()]
+        total = own_bytes([made.snapshot, *others], live) / 1e6
+        if total > self.budget_mb:
+            raise CommandError(
+                f"Bookmarks would hold {total:.0f} MB and may hold {self.budget_mb:g}: steer with "
+                f"keep_mb={2 * total:.0f} to allow it."
+            )
+        self.sizes[name] = total - own_bytes(others, live) / 1e6
+        self.named[name] = made
+        self._thin(t)
+
+    def rewind(self, t: "Loop", to: int | str, branch: str | None) -> None:
+        if branch not in (None, t.branch):
+            raise CommandError(
+                f"A loop of your own has one timeline, {t.branch}, and no branch {branch!r}."
+            )
+        moment = self._find(to)
+        touched = [p for p, version in moment.versions.items() if p._version != version]
+        if any(p.data_ptr() == moment.snapshot.parameters[p].data_ptr() for p in touched):
+            raise CommandError(
+                "Frozen weights were written to by your own code since that moment (load_state_dict?), "
+                "so it is not there any more. Save a bookmark after such a change."
+            )
+        restore(t, moment.snapshot)  # type: ignore[arg-type]
+        optimizer = t.levers.optimizer
+        optimizer.set_factors(moment.factors)
+        optimizer.set_options(moment.options)
+        set_torch_states(moment.random)
+        self.kept = [m for m in self.kept if m.snapshot.step <= t.step]
+
+    def fork(self, t: "Loop", name: str, at: int | str | None) -> None:
+        raise CommandError("A loop of your own has one timeline.")
+
+    def end_twin(self) -> None:
+        """There is none."""
+
+    # -- what is so now ------------------------------------------------------------------------
+
+    def bookmarks(self, branch: str) -> tuple[Bookmark, ...]:
+        return tuple(
+            Bookmark(name, branch, moment.snapshot.step, self.sizes.get(name, 0.0))
+            for name, moment in list(self.named.items())
+        )
+
+    def _find(self, to: int | str) -> Kept:
+        if isinstance(to, str):
+            if to not in self.named:
+                raise CommandError(f"No bookmark {to!r}. There are: {', '.join(self.named)}.")
+            return self.named[to]
+        found = [m for m in self._all() if m.snapshot.step == to]
+        if not found:
+            steps = sorted({m.snapshot.step for m in self._all()})
+            raise CommandError(
+                f"Step {to} was not kept, and your loop cannot be made to repeat it. There are: "
+                f"{', '.join(map(str, steps))}. Save sets a bookmark to go back to."
+            )
+        return found[-1]
+
+    def _all(self) -> list[Kept]:
+        return [*self.named.values(), *self.kept]
+
+    def _take(self, t: "Loop", first: bool = False) -> Kept:
+        levers = t.levers
+        return Kept(
+            take(t, (), first=first),  # type: ignore[arg-type]
+            dict(levers.optimizer.factors),
+            levers.optimizer.options(),
+            torch_states(),
+            {p: p._version for name in levers.frozen for p in levers.groups[name]},
+        )
+
+    def _thin(self, t: "Loop") -> None:
+        self._weigh(t)
+        while self.kept and self.held_mb > self.budget_mb:
+            del self.kept[0]
+            self._weigh(t)
+
+    def _weigh(self, t: "Loop") -> None:
+        self.held_mb = own_bytes([m.snapshot for m in self._all()], t.live()) / 1e6
+
+
+class Loop:
+    """The state of a foreign loop. tick, step: optimizer steps, not batches."""
+
+    def __init__(self, levers: GivenLevers, seed: int, keep_mb: float):
+        self.levers = levers
+        self.tick = self.step = 0
+        self.branch = "main"
+        self.paused = False
+        self.ending: str | None = None
+        self.time = Marks(keep_mb)
+        self.recipe = SimpleNamespace(seed=checked_seed(seed, CommandError))
+        self.terms: dict[str, Any] = {}
+        self.weights: dict[str, float] = {}
+        self.batches = SimpleNamespace(pictures=False, strength=0.0)
+        self.data = None
+
+    @property
+    def model(self) -> nn.Module:
+        return self.levers.model
+
+    @property
+    def device(self) -> torch.device:
+        return next((p.device for p in self.model.parameters()), torch.device("cpu"))
+
+    def live(self) -> set[int]:
+        """Addresses of what the model itself holds."""
+        return {p.data_ptr() for parameters in self.levers.groups.values() for p in parameters}

@@ -1,0 +1,107 @@
+"""Where a run's work is done: in a thread of its own, or in the caller's; and how to wait for it."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import torch
+
+from .cores import CORES
+
+WAKE_S = 0.25
+
+
+class Runner:
+    """Does `work` once, wherever it is asked to first; any number may wait for its end."""
+
+    def __init__(self, work: Callable[[], None]):
+        self._work = work
+        self._lock = threading.Lock()
+        self._waiting: list[Callable[[], None]] = []
+        self._over = threading.Event()
+        self.started = False
+
+    @property
+    def over(self) -> bool:
+        return self._over.is_set()
+
+    def finish(self) -> None:
+        """Wait for the last lines of a run whose inbox is shut already."""
+        self._over.wait(timeout=10)
+
+    def skip(self) -> None:
+        """As if it had been done."""
+        self.started = True
+        self._over.set()
+
+    def again(self) -> bool:
+        """Ready to be started once more, after the end. False if it was not over."""
+        with self._lock:
+            if not self.over:
+                return False
+            self.started = False
+            self._over.clear()
+            return True
+
+    def start(self, told: Callable[[int], None] = lambda threads: None) -> None:
+        """In a thread of its own; returns at once. told: hears how many torch threads it will use."""
+        if not self._mine():
+            return
+        threads = CORES.lend()
+        told(threads)
+        beside = threading.Thread(
+            target=self._beside, args=(threads,), name="tlcourse-training", daemon=True
+        )
+        beside.start()
+
+    def run(self) -> None:
+        """In this thread; or, if it is under way in another, wait for it."""
+        if self._mine():
+            self._do(lambda: None)
+        else:
+            self._over.wait()
+            CORES.reclaim()
+
+    async def wait(self) -> None:
+        """Until the end, while the event loop stays free. Cancelling ends the wait, not the work."""
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+        wake = partial(loop.call_soon_threadsafe, lambda: over.done() or over.set_result(None))
+        with self._lock:
+            if self.over:
+                over.set_result(None)
+            else:
+                self._waiting.append(wake)
+        try:
+            while not over.done():  # a kernel interrupt is noticed only when the loop wakes
+                await asyncio.wait([over], timeout=WAKE_S)
+        except asyncio.CancelledError:
+            raise asyncio.CancelledError(
+                "You interrupted the wait; the training goes on. End it with Stop in the cockpit or "
+                "run.send(tl.Stop()), or wait again with `await run.wait()`."
+            ) from None
+        CORES.reclaim()
+
+    def _mine(self) -> bool:
+        with self._lock:
+            mine, self.started = not self.started, True
+        return mine
+
+    def _beside(self, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self._do(CORES.give_back)
+
+    def _do(self, at_end: Callable[[], None]) -> None:
+        try:
+            self._work()
+        finally:
+            at_end()  # before anybody wakes and wants the cores
+            with self._lock:
+                self._over.set()
+                waiting, self._waiting = self._waiting, []
+            for wake in waiting:
+                try:
+                    wake()
+                except RuntimeError:  # that event loop is closed: nobody waits there any more
+                    pass

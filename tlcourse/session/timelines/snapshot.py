@@ -1,0 +1,107 @@
+"""A moment of a run, kept so that it can be gone back to bit for bit."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+from torch.nn import Parameter
+
+from ..commands import Command
+from ..model.edits import Edit
+from ..model.optimizer import clone_state
+
+if TYPE_CHECKING:
+    from ..engine.training import Training
+
+History = tuple[tuple[int, Command], ...]
+"""(step, command): what was done on a timeline that changes how it goes on, in order. It and the step
+determine the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A state without its tensors: to be there, the steps are taken again."""
+
+    step: int
+    history: History
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """Trainable parameters, all buffers and the optimizer's state as copies; frozen parameters by
+    reference, since nothing writes to them in place (see `Levers`). Buffers are always copied: a
+    tensor's version does not tell that BatchNorm has moved its statistics."""
+
+    step: int
+    history: History
+    edits: tuple[Edit, ...]
+    parameters: Mapping[Parameter, Tensor]
+    buffers: Mapping[str, Tensor]
+    optimizer: Mapping[Parameter, dict[str, Any]]
+    frozen: Mapping[str, bool]
+    rates: Mapping[str, float]
+    scales: Mapping[str, float]
+    weights: Mapping[str, float]
+    augment: float
+
+    def tensors(self) -> Iterator[Tensor]:
+        yield from self.parameters.values()
+        yield from self.buffers.values()
+        for state in self.optimizer.values():
+            yield from (v for v in state.values() if isinstance(v, Tensor))
+
+
+def take(t: "Training", history: History, *, first: bool = False) -> Snapshot:
+    """first: nothing has been trained yet, so that what `Levers` remembers as the origin is shared."""
+    levers = t.levers
+    state = levers.optimizer.state
+    still = {p for name in levers.frozen for p in levers.groups[name]}
+
+    def kept(p: Parameter) -> Tensor:
+        if first:
+            return levers.origin[p]
+        return p.detach() if p in still else p.detach().clone()
+
+    everything = [p for parameters in levers.groups.values() for p in parameters]
+    return Snapshot(
+        step=t.step,
+        history=history,
+        edits=tuple(levers.edits),
+        parameters={p: kept(p) for p in everything},
+        buffers={name: b.clone() for name, b in levers.model.named_buffers()},
+        optimizer={
+            p: dict(state[p]) if p in still else clone_state(state[p])
+            for p in everything
+            if p in state
+        },
+        frozen=dict(levers.frozen),
+        rates=dict(levers.optimizer.rates),
+        scales=dict(levers.scales),
+        weights=dict(t.weights),
+        augment=t.batches.strength,
+    )
+
+
+def restore(t: "Training", kept: Snapshot) -> None:
+    """Put a run back into that moment. What was trained gets copies, so that the snapshot stays."""
+    levers = t.levers
+    levers.restructure(kept.edits)
+    still = {p for name in kept.frozen for p in levers.groups[name]}
+    for p, value in kept.parameters.items():
+        p.data = value if p in still else value.clone()
+    for name, buffer in levers.model.named_buffers():
+        buffer.copy_(kept.buffers[name])
+    levers.optimizer.state.clear()
+    for p, state in kept.optimizer.items():
+        levers.optimizer.state[p] = dict(state) if p in still else clone_state(state)
+    levers.restore(kept.frozen, kept.rates, kept.scales)
+    t.weights = dict(kept.weights)
+    t.batches.strength = kept.augment
+    t.step = kept.step
+
+
+def own_bytes(snapshots: list[Snapshot], live: set[int]) -> int:
+    """Memory that they hold and nothing else does. live: addresses of what the run itself holds."""
+    sizes = {v.data_ptr(): v.nbytes for s in snapshots for v in s.tensors()}
+    return sum(size for address, size in sizes.items() if address not in live)

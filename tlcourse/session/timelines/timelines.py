@@ -1,0 +1,246 @@
+"""The course of time: which moments are kept, which timelines there are, and how to go back.
+
+A state is determined by a step and a history (what was done, at which steps). So any step can be
+reached: restore the nearest kept snapshot that shares the history, and take the steps between again.
+That is why old snapshots can be thinned out without losing anything but time.
+"""
+
+from dataclasses import dataclass, field
+from math import inf
+from typing import TYPE_CHECKING
+
+from tlcourse.errors import CommandError
+
+from ..commands import Command
+from ..steerable import Bookmark, TimelineState
+from .snapshot import History, Moment, Snapshot, own_bytes, restore, take
+
+if TYPE_CHECKING:
+    from ..engine.training import Training
+
+START = "start"
+
+
+@dataclass(slots=True)
+class Timeline:
+    """history, step: where it is, or was left. A control's history is what led to its beginning."""
+
+    name: str
+    parent: str | None
+    start: int
+    step: int
+    history: History
+    control: bool = False
+
+
+@dataclass(slots=True)
+class Timelines:
+    """budget_mb: 10⁶ bytes that snapshots may hold together; bookmarks are never thinned out."""
+
+    budget_mb: float
+    branches: dict[str, Timeline] = field(default_factory=dict)
+    kept: list[Snapshot] = field(
+        default_factory=list
+    )  # by themselves: thinned out when space is short
+    named: dict[str, tuple[str, Snapshot | Moment]] = field(
+        default_factory=dict
+    )  # bookmark → branch, moment
+    sizes: dict[str, float] = field(default_factory=dict)  # bookmark → MB
+    held_mb: float = 0.0
+    twin: "Training | None" = None
+    armed: bool = False
+
+    def begin(self, t: "Training") -> None:
+        self.branches[t.branch] = Timeline(t.branch, None, 0, 0, ())
+        first = take(t, (), first=True)
+        self.named[START] = (t.branch, first)
+        self._weigh(t)
+        self.sizes[START] = self.held_mb
+
+    def history(self, t: "Training") -> History:
+        return self.branches[t.branch].history
+
+    def did(self, t: "Training", command: Command) -> None:
+        """Remember a command that changes how the run goes on."""
+        line = self.branches[t.branch]
+        line.history += ((t.step, command),)
+
+    def arrive(self, t: "Training") -> None:
+        """Before the first intervention at a step: keep the state on arrival, to be gone back to."""
+        if not any(step == t.step for step, _ in self.history(t)):
+            self.keep(t)
+
+    # -- to keep -------------------------------------------------------------------------------
+
+    def keep(self, t: "Training") -> Snapshot:
+        """A snapshot of now, thinned out again when space is short. Free if there is one."""
+        history = self.history(t)
+        for have in self._all():
+            if have.step == t.step and have.history == history:
+                return have
+        made = take(t, history)
+        self.kept.append(made)
+        self.thin(t)
+        return made
+
+    def thin(self, t: "Training") -> None:
+        """Within the budget again: what leaves the smallest gap goes first, the newest last."""
+        self._weigh(t)
+        while self.kept and self.held_mb > self.budget_mb:
+            self.kept.sort(key=lambda s: s.step)
+            steps = [s.step for s in self.kept]
+            gaps = [b - a for a, b in zip([0, *steps], [*steps[1:], inf], strict=False)]
+            del self.kept[gaps.index(min(gaps))]
+            self._weigh(t)
+
+    def save(self, t: "Training", name: str) -> float:
+        """Set a bookmark; returns the MB that it holds. CommandError if there is no room for it."""
+        if name in self.named:
+            branch, there = self.named[name]
+            raise CommandError(
+                f"There is a bookmark {name!r} already, at step {there.step} of {branch}; "
+                "give this one another name."
+            )
+        made = take(t, self.history(t))
+        live = _live(t)
+        others = self._marked()
+        alone = own_bytes([made, *others], live) - own_bytes(others, live)
+        total = own_bytes([made, *others], live) / 1e6
+        if total > self.budget_mb:
+            raise CommandError(
+                f"Bookmarks would hold {total:.0f} MB and may hold {self.budget_mb:g}: give the "
+                f"Session keep_mb={2 * total:.0f} to allow it."
+            )
+        self.named[name], self.sizes[name] = (t.branch, made), alone / 1e6
+        self.thin(t)
+        return alone / 1e6
+
+    # -- to go back ----------------------------------------------------------------------------
+
+    def find(self, t: "Training", to: int | str, branch: str | None) -> tuple[str, int, History]:
+        """(branch, step, history) of a moment. CommandError with the choices if there is none."""
+        if branch is not None and (branch not in self.branches or self.branches[branch].control):
+            there = ", ".join(b.name for b in self.branches.values() if not b.control)
+            raise CommandError(f"No branch {branch!r}. There are: {there}.")
+        self.branches[t.branch].step = t.step
+        if isinstance(to, str):
+            if to not in self.named:
+                raise CommandError(f"No bookmark {to!r}. There are: {', '.join(self.named)}.")
+            home, moment = self.named[to]
+            return branch or home, moment.step, moment.history
+        line = self.branches[branch or t.branch]
+        if to > line.step:
+            raise CommandError(
+                f"{line.name} has come to step {line.step}, so {to} is not there yet."
+            )
+        at_tip = to == line.step and line.name != t.branch
+        history = tuple(done for done in line.history if at_tip or done[0] < to)
+        return line.name, to, history
+
+    def go(self, t: "Training", step: int, history: History) -> None:
+        """Put the run into that moment, bit for bit. `tick` stays what it is."""
+        from ..engine.apply import apply
+
+        start, tick = self.nearest(step, history), t.tick
+        restore(t, start)
+        rest = list(history[len(start.history) :])
+        while True:
+            while rest and rest[0][0] == t.step:
+                apply(rest.pop(0)[1], t)
+            if t.step == step:
+                break
+            t.train_step()
+        t.tick = tick
+
+    def nearest(self, step: int, history: History) -> Snapshot:
+        """The latest snapshot from which that moment is reached by going on."""
+
+        def leads_there(s: Snapshot) -> bool:
+            shared = len(s.history)
+            return (
+                s.step <= step
+                and s.history == history[:shared]
+                and all(at >= s.step for at, _ in history[shared:])
+            )
+
+        return max(filter(leads_there, self._all()), key=lambda s: (s.step, len(s.history)))
+
+    def rewind(self, t: "Training", to: int | str, branch: str | None) -> None:
+        name, step, history = self.find(t, to, branch)
+        if name == t.branch and step == t.step and history == self.history(t):
+            raise CommandError(f"The run is at step {step} of {name} already.")
+        self._leave(t)
+        self.go(t, step, history)
+        t.branch = name
+        line = self.branches[name]
+        line.step, line.history = step, history
+        self.keep(t)
+
+    def fork(self, t: "Training", name: str, at: int | str | None) -> None:
+        if name in self.branches:
+            raise CommandError(
+                f"There is a branch {name!r} already. There are: {', '.join(self.branches)}."
+            )
+        here = (t.branch, t.step, self.history(t))
+        parent, step, history = here if at is None else self.find(t, at, None)
+        self._leave(t)
+        if (step, history) != here[1:]:
+            self.go(t, step, history)
+        self.branches[name] = Timeline(name, parent, step, step, history)
+        t.branch = name
+
+    def _leave(self, t: "Training") -> None:
+        """Keep where the present timeline is, so that coming back to it is quick; end the twin."""
+        self.branches[t.branch].step = t.step
+        self.keep(t)
+        self.end_twin()
+
+    # -- the twin ------------------------------------------------------------------------------
+
+    def make_twin(self, t: "Training") -> "Training":
+        """A copy of the run as it is, to be trained beside. Begins to count with `add_twin`."""
+        number = 1 + sum(line.control for line in self.branches.values())
+        return t.fork("twin" if number == 1 else f"twin {number}")
+
+    def add_twin(self, t: "Training", twin: "Training") -> None:
+        self.armed, self.twin = False, twin
+        untouched = self.history(t)[:-1]  # without the intervention that it came with
+        self.branches[twin.branch] = Timeline(
+            twin.branch, t.branch, t.step, t.step, untouched, control=True
+        )
+
+    def end_twin(self) -> None:
+        if self.twin:
+            self.branches[self.twin.branch].step = self.twin.step
+            self.twin = None
+
+    # -- what is so now ------------------------------------------------------------------------
+
+    def states(self, t: "Training") -> tuple[TimelineState, ...]:
+        now = {t.branch: t.step}
+        if twin := self.twin:
+            now[twin.branch] = twin.step
+        return tuple(
+            TimelineState(b.name, b.parent, b.start, now.get(b.name, b.step), b.control)
+            for b in list(self.branches.values())
+        )
+
+    def bookmarks(self) -> tuple[Bookmark, ...]:
+        return tuple(
+            Bookmark(name, branch, moment.step, self.sizes.get(name, 0.0))
+            for name, (branch, moment) in list(self.named.items())
+        )
+
+    def _all(self) -> list[Snapshot]:
+        return self._marked() + self.kept
+
+    def _marked(self) -> list[Snapshot]:
+        return [moment for _, moment in self.named.values() if isinstance(moment, Snapshot)]
+
+    def _weigh(self, t: "Training") -> None:
+        self.held_mb = own_bytes(self._all(), _live(t)) / 1e6
+
+
+def _live(t: "Training") -> set[int]:
+    """Addresses of what the run itself holds."""
+    return {p.data_ptr() for parameters in t.levers.groups.values() for p in parameters}

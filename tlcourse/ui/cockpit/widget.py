@@ -1,0 +1,161 @@
+"""`Cockpit`: the widget. Takes clicks, hands them to the run, and leaves the talking to a Messenger."""
+
+import contextlib
+import warnings
+import weakref
+from importlib import import_module
+from threading import Thread
+from typing import Any
+
+import anywidget
+import traitlets
+from IPython import get_ipython
+from IPython.display import display, update_display
+
+from tlcourse.errors import CommandError
+from tlcourse.session import CORES, from_json
+from tlcourse.session.steerable import Steerable
+
+from ..bundle import bundle, stylesheet
+from ..lens.widget import look_again
+from .messenger import Messenger
+from .still import still
+from .story import Story
+
+_SHOWN: weakref.WeakSet["Cockpit"] = weakref.WeakSet()
+PLAYS = ("play", "pause", "seek", "speed")
+NEEDED = ("events", "groups", "status", "step", "steps", "can", "send", "start")
+
+
+def _load_peft() -> None:
+    """A hand looks at adapters: have their library, which takes seconds, before it is asked for."""
+    with warnings.catch_warnings(), contextlib.suppress(ImportError):
+        warnings.simplefilter("ignore")
+        import_module("peft")
+
+
+def _before_cell(info: Any) -> None:
+    """The main thread computes with all its threads again if no run is on any more."""
+    CORES.reclaim()
+    for cockpit in list(_SHOWN):
+        cockpit._messenger.attend(True)
+
+
+def _after_cell(result: Any) -> None:
+    for cockpit in list(_SHOWN):
+        cockpit._messenger.attend(False)
+
+
+def _hint() -> str:
+    """What to tell about this kernel: one from before version 7 hears a click only between cells."""
+    shell = get_ipython()
+    if not hasattr(shell, "kernel"):
+        return ""
+    import ipykernel
+
+    if ipykernel.version_info[0] >= 7:
+        return ""
+    return (
+        f"This kernel is ipykernel {ipykernel.__version__}: clicks wait while a cell runs, also while "
+        "one awaits the run. Leave the cells alone while you steer, or install ipykernel 7."
+    )
+
+
+class Cockpit(anywidget.AnyWidget):
+    """Shows a run and lets a hand steer it. As the last line of a cell it displays itself; the run
+    starts with it, and the cell returns at once. Several cockpits of one run are several views of it,
+    also after its end.
+
+    Clicks are custom messages, never traits: ipykernel 7.4 ends trait sync from the browser for good
+    once a cell has awaited, but not custom messages. The one trait, `saved`, is what a view needs
+    where no kernel answers: in a notebook opened later.
+    """
+
+    _esm = bundle()
+    _css = stylesheet()
+    saved = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, run: Steerable) -> None:
+        if missing := [name for name in NEEDED if not hasattr(run, name)]:
+            raise CommandError(
+                f"A cockpit needs a Session (or a loop under steer, or a recording), not {run!r}: "
+                f"that has no {', '.join(missing)}."
+            )
+        self._run = run
+        story = Story(run, _hint())
+        super().__init__(saved=story.compact())
+        self._messenger = Messenger(story, self._tell, self._save, self._picture)
+        self._shown = False
+        self.on_msg(self._hear)
+        run.start()
+        self._messenger.wake()
+        if shell := get_ipython():  # registers it once, however often it is asked to
+            shell.events.register("pre_run_cell", _before_cell)
+            shell.events.register("post_run_cell", _after_cell)
+
+    def __repr__(self) -> str:
+        steps = self._run.steps
+        return "Cockpit of a run" + (f" of {steps} steps" if steps else "")
+
+    def _ipython_display_(self, **_: Any) -> None:
+        # As display_data with an id, so that a picture can be added where no browser looks on.
+        display(self._bundle(), raw=True, display_id=self._display_id)
+        self._shown = True
+        _SHOWN.add(self)
+
+    @property
+    def _display_id(self) -> str:
+        return f"tlcourse-cockpit-{self.model_id}"
+
+    def _bundle(self) -> dict[str, Any]:
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return {"text/plain": repr(self), "application/vnd.jupyter.widget-view+json": view}
+
+    # -- from views: only enqueue, so that a click never waits ---------------------------------
+
+    def _hear(self, _: Any, content: dict[str, Any], buffers: list[memoryview]) -> None:
+        if content.get("type") == "hello":
+            self._messenger.post({"type": "hello", "view": content.get("view")})
+        elif content.get("type") == "command":
+            self._steer(content.get("command"), content.get("id"))
+        elif content.get("type") == "player":
+            self._play(content.get("action"), content.get("value"))
+        elif content.get("type") == "soon":
+            Thread(target=_load_peft, name="tlcourse-peft", daemon=True).start()
+
+    def _steer(self, message: Any, id: str | None) -> None:
+        try:
+            self._run.send(from_json(message), id)
+        except CommandError as refusal:
+            post = {"type": "refused", "command": message, "id": id, "reason": str(refusal)}
+        else:
+            post = {"type": "expect", "id": id}
+            look_again(self._run)
+        self._messenger.post(post)
+
+    def _play(self, action: Any, value: Any) -> None:
+        """A recording's transport. Nothing is trained, so nothing is recorded."""
+        if getattr(self._run, "player", None) is None or action not in PLAYS:
+            return
+        move = getattr(self._run, action)
+        if action in ("seek", "speed"):
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                move(value)
+        else:
+            move()
+        self._messenger.wake()
+
+    # -- to views, from the messenger's thread -------------------------------------------------
+
+    def _tell(self, content: dict[str, Any], buffers: list[bytes]) -> None:
+        self.send(content, buffers)
+
+    def _save(self, state: dict[str, Any]) -> None:
+        self.saved = {**state, "model_id": self.model_id}
+
+    def _picture(self, story: Story) -> None:
+        """Where nobody has looked on (nbclient; a web page made of the notebook later), add a picture
+        to the output. Not in a live browser: there it would draw the view anew under the hand."""
+        if self._shown:
+            picture = {**self._bundle(), "image/svg+xml": still(story)}
+            update_display(picture, raw=True, display_id=self._display_id)

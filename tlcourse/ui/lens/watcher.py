@@ -1,0 +1,172 @@
+"""The thread that looks at a model again and again while it trains, and how often it may.
+
+It ends when the run is over and the last picture is drawn, and comes back when somebody asks.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from time import monotonic
+from typing import Any
+
+from tlcourse.session import Applied, StepDone
+
+from ..cockpit.story import OVER
+from .images import Image, image_of
+
+BEAT_S = 0.04  # between two looks at the events
+IDLE_S = 0.25  # the same where nobody looks on
+SHARE = 0.2  # of the run's time that drawing may take
+OWED_S = 5.0  # as long as many drawings in a row may put off the next
+
+
+@dataclass(slots=True)
+class Turns:
+    """When to draw again. As time goes on: every so often, and not more than a share of the time. After
+    a command: at once, but that at least as long as drawing takes lies between two; what it takes is
+    saved later. Times in seconds, of one clock."""
+
+    every: float
+    _next: float = -inf
+    _soonest: float = -inf
+    _owed: float = -inf  # until then, the share is used up
+
+    def due(self, now: float, *, trained: bool, steered: bool) -> bool:
+        return (steered and now >= self._soonest) or (trained and now >= self._next)
+
+    def took(self, began: float, seconds: float, held_up: bool) -> None:
+        """held_up: a run was training meanwhile."""
+        ended = began + seconds
+        cost = seconds if held_up else 0.0
+        self._soonest = ended + cost
+        self._owed = min(max(self._owed, began) + cost / SHARE, ended + max(OWED_S, cost / SHARE))
+        self._next = max(began + self.every, self._owed)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """image: None if it could not be drawn; then error says why."""
+
+    step: int
+    branch: str
+    image: Image | None
+    error: str = ""
+
+
+class Watcher:
+    """show(seen, viewed): in this thread, each time. viewed: a view has been there."""
+
+    def __init__(
+        self,
+        run: Any,
+        draw: Callable[[Any], Any],
+        every: float,
+        show: Callable[[Seen, bool], None],
+    ) -> None:
+        self._run, self._draw, self._show = run, draw, show
+        self._turns = Turns(every)
+        self._events, self._read = run.events, 0
+        self._trained = self._steered = False
+        self._viewed = self._attending = False
+        self._final = -1  # events at the last picture of a run that was over
+        self._drawn = False
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def wake(self) -> None:
+        """Have the thread running. Any thread may call this."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._live, name="tlcourse-lens", daemon=True
+                )
+                self._thread.start()
+        self._wake.set()
+
+    def attend(self, on: bool) -> None:
+        """While a cell runs, look on even if the run is over: a line of it may wind it back."""
+        self._attending = on and self._viewed
+        self.wake()
+
+    def view(self) -> None:
+        """A view is there."""
+        self._viewed = True
+        self.wake()
+
+    def finish(self, timeout_s: float = 10.0) -> None:
+        """Wait for the last picture of a run that is over, where nobody looks on: a program that runs
+        the notebook may end with this cell."""
+        thread = self._thread
+        if thread and not self._viewed and self._run.status in OVER:
+            thread.join(timeout_s)
+
+    def _live(self) -> None:
+        try:
+            while self._turn():
+                self._wake.wait(BEAT_S if self._viewed else IDLE_S)
+                self._wake.clear()
+        except BaseException:
+            with self._lock:
+                self._thread = None
+            raise
+
+    def _turn(self) -> bool:
+        over = self._run.status in OVER  # before the events: once it is over, all of them are there
+        self._listen()
+        if over:
+            if self._final != self._read:
+                self._final = self._read
+                self._look()
+        elif self._viewed and (not self._drawn or self._due()):
+            self._look()
+        with self._lock:
+            if over and not self._attending:
+                self._thread = None
+                return False
+        return True
+
+    def _due(self) -> bool:
+        return self._turns.due(monotonic(), trained=self._trained, steered=self._steered)
+
+    def _listen(self) -> None:
+        events = self._run.events
+        if events is not self._events or len(events) < self._read:
+            self._events, self._read, self._final = events, 0, -1
+        new = events[self._read :]
+        self._read += len(new)
+        self._trained = self._trained or any(type(event) is StepDone for event in new)
+        self._steered = self._steered or any(type(event) is Applied for event in new)
+
+    def _look(self) -> None:
+        """What happens from now on asks for another look."""
+        self._trained = self._steered = False
+        spent = 0.0
+        began = monotonic()
+
+        def ask(model: Any) -> Any:
+            nonlocal spent
+            at, then = (self._run.step, self._run.branch), monotonic()
+            try:
+                return (*at, self._draw(model), "")
+            except Exception as error:
+                return (*at, None, _told(error))
+            finally:
+                spent = monotonic() - then
+
+        step, branch, drawn, wrong = self._run.look(ask)
+        held_up, then, image = self._run.status == "running", monotonic(), None
+        if not wrong:
+            try:
+                image = image_of(drawn)
+            except Exception as error:
+                wrong = _told(error)
+        self._turns.took(began, spent + monotonic() - then, held_up)
+        self._drawn = True
+        self._show(Seen(step, branch, image, wrong), self._viewed)
+
+
+def _told(error: Exception) -> str:
+    said = " ".join(str(error).split())[:400]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

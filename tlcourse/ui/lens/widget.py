@@ -1,0 +1,134 @@
+"""`Lens`: a picture of the model inside a run, drawn again while it trains."""
+
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import anywidget
+import traitlets
+from IPython import get_ipython
+from IPython.display import display, update_display
+
+from tlcourse.errors import CommandError
+
+from ..bundle import bundle, stylesheet
+from .images import Image
+from .watcher import Seen, Watcher
+
+MODULES = ("dom.js", "lens.js")
+SHEETS = ("cockpit.css", "lens.css")
+_SHOWN: weakref.WeakSet["Lens"] = weakref.WeakSet()
+
+
+def _before_cell(info: Any) -> None:
+    for lens in list(_SHOWN):
+        lens._watcher.attend(True)
+
+
+def _after_cell(result: Any) -> None:
+    for lens in list(_SHOWN):
+        lens._watcher.attend(False)
+        lens._watcher.finish()
+
+
+def look_again(run: Any) -> None:
+    """A command was sent to this run: it may go on after its end."""
+    for lens in list(_SHOWN):
+        if lens._run is run:
+            lens._watcher.wake()
+
+
+class Lens(anywidget.AnyWidget):
+    """Shows what `draw` makes of a run's model, and draws it again as the run goes on.
+
+        tl.Lens(run, lambda model: tl.plots.cloud(tl.features(model, data).test.x, data.test.y))
+
+    draw: (model) → a Picture, or a matplotlib figure. It is called between two steps as by `run.look`,
+    in eval mode and without gradients, and changes nothing in the run; it may take about a fifth of the
+    run's time, and is called less often if it would take more. every: seconds between two pictures at
+    the least; after a command there is one at once, also while the run is paused. What `draw` raises
+    is shown in its place. Where nobody looks on, only the last picture is drawn, at the end.
+
+    A lens starts no run: that is the cockpit's. Several lenses of one run look one after another.
+    """
+
+    _esm = bundle(MODULES)
+    _css = stylesheet(SHEETS)
+    seen = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, run: Any, draw: Callable[[Any], Any], every: float = 1.0) -> None:
+        if not hasattr(run, "look"):
+            raise CommandError(
+                f"A lens looks at the model of a Session (or of a loop under steer), not into {run!r}: "
+                "there is none in it."
+            )
+        if not callable(draw):
+            raise CommandError(
+                f"draw is a function of the model that returns a picture, such as "
+                f"tl.Lens(run, lambda model: tl.plots.filters(model)), not {draw!r}."
+            )
+        if isinstance(every, bool) or not isinstance(every, int | float) or not every > 0:
+            raise CommandError(f"every is a number of seconds above 0, not {every!r}.")
+        self._run, self._image = run, None
+        self._lock = threading.Lock()
+        self._displayed = False
+        super().__init__(seen=_state(run, None))
+        self._watcher = Watcher(run, draw, every, self._show)
+        self.on_msg(self._hear)
+        _SHOWN.add(self)
+        if shell := get_ipython():  # registers it once, however often it is asked to
+            shell.events.register("pre_run_cell", _before_cell)
+            shell.events.register("post_run_cell", _after_cell)
+        self._watcher.wake()
+
+    def __repr__(self) -> str:
+        steps = self._run.steps
+        return "Lens on a run" + (f" of {steps} steps" if steps else "")
+
+    def _ipython_display_(self, **_: Any) -> None:
+        with self._lock:
+            data, about = self._bundle()
+            display(data, raw=True, metadata=about, display_id=self._display_id)
+            self._displayed = True
+
+    @property
+    def _display_id(self) -> str:
+        return f"tlcourse-lens-{self.model_id}"
+
+    def _bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        image: Image | None = self._image
+        data, about = image.bundle() if image else ({}, {})
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        data |= {"text/plain": repr(self), "application/vnd.jupyter.widget-view+json": view}
+        return data, about
+
+    def _hear(self, _: Any, content: dict[str, Any], buffers: list[memoryview]) -> None:
+        if content.get("type") == "hello":
+            self._watcher.view()
+
+    # -- from the watcher's thread -------------------------------------------------------------
+
+    def _show(self, seen: Seen, viewed: bool) -> None:
+        """Where nobody has looked on (nbclient; a web page made of the notebook later), the picture is
+        added to the output. Not in a live browser: there it would draw the view anew."""
+        self.seen = _state(self._run, seen)
+        with self._lock:
+            if not viewed:
+                self._image = seen.image
+                if self._displayed and seen.image:
+                    data, about = self._bundle()
+                    update_display(data, raw=True, metadata=about, display_id=self._display_id)
+
+
+def _state(run: Any, seen: Seen | None) -> dict[str, Any]:
+    """What a view has to know, as JSON."""
+    if seen is None:
+        return {"total": run.steps, "step": None, "branch": "", "image": None, "error": ""}
+    image = seen.image and {
+        "source": seen.image.address(), "alt": seen.image.alt, "width": seen.image.width
+    }  # fmt: skip
+    return {
+        "total": run.steps, "step": seen.step, "branch": seen.branch, "image": image,
+        "error": seen.error,
+    }  # fmt: skip
