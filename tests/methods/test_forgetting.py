@@ -19,8 +19,8 @@ from tlcourse.methods.transfer import (
     backward_transfer,
     forward_transfer,
 )
+from tlcourse.rng import fold_in, permutation
 from tlcourse.session import AddLoRA, Applied, Batch, Refused, SetWeight, StepDone, Twin
-from tlcourse.session.keys import fold_in, permutation
 
 
 def regression(seed=0):

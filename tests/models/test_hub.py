@@ -202,7 +202,9 @@ def test_a_hub_that_is_not_there_says_how_to_mirror_it(local_hub, tmp_path, monk
         local_hub, "timm/test_resnet.r160_in1k", tmp_path / "m", "timm/test_resnet.r160_in1k"
     )
     monkeypatch.setenv("TLCOURSE_OFFLINE", "1")
-    with pytest.raises(FetchError, match="web is switched off.*tlcourse mirror build.*TLCOURSE_MIRROR"):
+    with pytest.raises(
+        FetchError, match="web is switched off.*tlcourse mirror build.*TLCOURSE_MIRROR"
+    ):
         load_model("timm/test_resnet", classes=2)
     # A mirror has the files under the hub's own name, wherever HF_ENDPOINT points.
     there = tmp_path / "mirror" / "huggingface.co" / card.hub.repo / "resolve" / card.hub.revision

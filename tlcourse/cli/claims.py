@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from tlcourse.cli.run import TIER, TIMEOUT, chosen_lessons, folder_for
+from tlcourse.files import write_atomically
 
 GO_ON = {"TLCOURSE_CLAIMS": "go on"}  # so that a refuted claim does not hide those after it
 
@@ -35,9 +36,8 @@ def command(numbers: tuple[str, ...], name: str | None, folder: Path, timeout_s:
         click.echo(f"Lesson {taught.number}: {taught.title}. Tier {tier.name} …", err=True)
         place = folder_for(folder, taught, tier.name, several=True)
         ran.append(headless.run(taught, tier.name, place, timeout_s, environ=GO_ON))
-    (folder / "claims.json").write_text(
-        json.dumps(ran, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    text = json.dumps(ran, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(folder / "claims.json", text)
     show(ran)
     click.echo(f"Everything that was measured: {folder / 'claims.json'}")
     held = all(claim["holds"] for figures in ran for claim in headless.claims_of(figures))

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING
 
 from tlcourse.course.syllabus import Lesson, lesson, lessons
 from tlcourse.errors import CourseError
+from tlcourse.files import write_atomically
 from tlcourse.spoken import command as spoken
 
 if TYPE_CHECKING:
@@ -81,10 +82,7 @@ def write(made: "NotebookNode", path: Path) -> None:
     """Save whole or not at all: a half-written notebook would be lost work."""
     import nbformat
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(nbformat.writes(made) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_atomically(path, nbformat.writes(made) + "\n")
 
 
 def for_reference(executed: "NotebookNode", tier: str) -> "NotebookNode":

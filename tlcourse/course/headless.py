@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlcourse.course.syllabus import Lesson
 from tlcourse.errors import CourseError
+from tlcourse.files import write_atomically
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -67,8 +68,8 @@ def run(
         if path.stat().st_mtime >= began - 1  # not those of an earlier run
     )
     figures = report(taught, tier, done, records)
-    path = folder / f"{taught.number}-figures.json"
-    path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(folder / f"{taught.number}-figures.json", text)
     return figures
 
 

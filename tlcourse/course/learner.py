@@ -9,17 +9,17 @@ and written with the next change that can be. A headless run reads nothing and w
 
 import copy
 import json
-import math
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from threading import get_ident
 from typing import Any, TypeVar
 
+from tlcourse.checks import is_number
 from tlcourse.course.recorded_hands import headless
+from tlcourse.files import write_atomically
 
 Notes = dict[str, Any]  # {"format": 1, "predictions": {id: …}, "exercises": …, "claims": …}
 T = TypeVar("T")
@@ -98,14 +98,15 @@ def now() -> str:
 def _changed(place: Path, act: Callable[[Notes], T]) -> T:
     from filelock import FileLock, Timeout
 
-    place.parent.mkdir(parents=True, exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)  # for the lock
     try:
         with FileLock(place.with_suffix(".lock"), timeout=PATIENCE_S):
             notes = _completed(_safely_loaded(place))
             for before in _waiting.get(place, ()):
                 before(notes)
             answer = act(notes)
-            _written(place, notes)
+            text = json.dumps(notes, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+            write_atomically(place, text, sync=True, sole_writer=True)  # the lock is ours
             _waiting.pop(place, None)
             return answer
     except Timeout:
@@ -157,13 +158,7 @@ def _loaded(place: Path) -> Notes:
 
 def _is_prediction(entry: dict[str, Any]) -> bool:
     values = entry.get("values")
-    return values is None or (
-        isinstance(values, dict)
-        and all(
-            isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
-            for v in values.values()
-        )
-    )
+    return values is None or (isinstance(values, dict) and all(map(is_number, values.values())))
 
 
 def _completed(notes: Notes) -> Notes:
@@ -172,23 +167,6 @@ def _completed(notes: Notes) -> Notes:
     for section in SECTIONS:
         notes.setdefault(section, {})
     return notes
-
-
-def _written(place: Path, notes: Notes) -> None:
-    """Whole or not at all, also if the power goes. Under the lock, so old parts are nobody's."""
-    for left in place.parent.glob(f".{place.name}.*.part"):
-        left.unlink(missing_ok=True)
-    part = place.with_name(f".{place.name}.{os.getpid()}-{get_ident()}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(notes, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, place)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
 
 
 def _why(error: OSError) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tlcourse.checks import is_number
 from tlcourse.course import learner
 from tlcourse.errors import CourseError
 
@@ -266,7 +267,7 @@ def predict(
         raise CourseError(f"Prediction {id} needs a question.")
     if unit not in UNITS:
         raise CourseError(f"Prediction {id} has unit {unit!r}. Choose one of: {', '.join(UNITS)}.")
-    if not all(isinstance(end, int | float) and math.isfinite(end) for end in (low, high)):
+    if not (is_number(low) and is_number(high)):
         raise CourseError(f"Prediction {id} needs numbers for low and high, not {low!r}, {high!r}.")
     if not low < high:
         raise CourseError(
@@ -280,7 +281,7 @@ def predict(
 
 
 def _number(asked: Question, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise CourseError(f"{asked.id} needs a number for {name!r}, not {value!r}.")
     if not asked.low <= value <= asked.high:
         ends = f"{asked.words(asked.low)} and {asked.words(asked.high)}"

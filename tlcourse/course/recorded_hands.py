@@ -16,6 +16,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlcourse.checks import is_number
 from tlcourse.course.syllabus import LESSONS
 from tlcourse.errors import CommandError, CourseError
 from tlcourse.spoken import command as spoken
@@ -101,6 +102,6 @@ def _move(row: Any) -> "tuple[float, Command]":
     if not isinstance(row, dict) or set(row) != {"share", "command"}:
         raise ValueError("a line of a recorded hand has a share and a command, and nothing else.")
     share = row["share"]
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+    if not is_number(share) or not 0 <= share <= 1:
         raise ValueError(f"the share of the run is a number from 0 to 1, not {share!r}.")
     return float(share), from_json(row["command"])

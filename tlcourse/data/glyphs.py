@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from tlcourse.data.core import Source
 from tlcourse.errors import DataError
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,7 +110,7 @@ def draw(characters: str, size: int = 32, *, copies: int = COPIES, seed: int = 0
     from tlcourse.data.ink import FONTS
     from tlcourse.data.scrawl import Paper, scrawl, throw
 
-    seed = whole(seed, DataError)
+    seed = checked_seed(seed, DataError)
     for character in characters:  # here, once and for all: FreeType is for one thread at a time
         _drawings(character, FONTS)
     paper = Paper(size)

@@ -10,7 +10,7 @@ from importlib import import_module
 from tlcourse.data.core import Data, Source, Split
 from tlcourse.data.splits import Members, divide, draw
 from tlcourse.errors import DataError
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def load_data(
         choices = f"There are: {', '.join(entry.domains)}." if entry.domains else "It has none."
         raise DataError(f"{name} has no domain {domain!r}. {choices}")
     domain = domain or (entry.domains[0] if entry.domains else None)
-    seed, k = whole(seed, DataError), labels_per_class
+    seed, k = checked_seed(seed, DataError), labels_per_class
     if k is not None and not (isinstance(k, int) and k >= 1):
         raise DataError(f"labels_per_class={k!r} is not possible: take 1 or more, or None for all.")
 

@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.methods.draws import Draws, features_of_both
 from tlcourse.methods.wrapped import Wrapped
-from tlcourse.models.classifier import fold, seeded
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed, initial_seed, seeded
 
 if TYPE_CHECKING:
     from tlcourse.data import Split
@@ -84,9 +83,9 @@ def with_domain(
     for name, value in (("hidden", hidden), ("width", 1 if width is None else width)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise CommandError(f"{name}={value!r} must be a whole number from 1 on.")
-    seed = whole(seed, CommandError)
+    seed = checked_seed(seed, CommandError)
     width = _width(model) if width is None else width
-    with seeded(fold(seed, "domain")):
+    with seeded(initial_seed(seed, "domain")):
         domain = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1))
     like = next(model.parameters())
     return WithDomain(model, domain.to(like.device, like.dtype))
@@ -145,7 +144,7 @@ def domain_distance(source: Tensor, target: Tensor, *, seed: int = 0) -> float:
         )
     if min(len(source), len(target)) < 4:
         raise DataError(f"{len(source)} and {len(target)} examples: give at least 4 of each.")
-    seed = whole(seed, CommandError)
+    seed = checked_seed(seed, CommandError)
     halves: list[tuple[Tensor, Tensor]] = []
     for x in (source, target):
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))

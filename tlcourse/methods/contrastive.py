@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.draws import drawn
 from tlcourse.methods.features import check_features, normalised
-from tlcourse.seeds import whole
-from tlcourse.session.keys import fold_in, uniforms
+from tlcourse.rng import checked_seed, fold_in, uniforms
 
 if TYPE_CHECKING:
     from tlcourse.data import Split
@@ -41,7 +40,7 @@ def draw_pairs(
     """
     if isinstance(count, bool) or not isinstance(count, int) or count < 2:
         raise CommandError(f"{count!r} pairs are too few: give a whole number from 2 on.")
-    seed = whole(seed, CommandError)
+    seed = checked_seed(seed, CommandError)
     y = torch.as_tensor(y).cpu()
     sizes = torch.bincount(y)
     if int((sizes > 0).sum()) < 2 or int(sizes.max()) < 2:

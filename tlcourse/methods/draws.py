@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.features import check_features, holds_tokens, padding, trimmed
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed, fold_in
 from tlcourse.session.engine.batches import Batches, to_float
-from tlcourse.session.keys import fold_in
 
 if TYPE_CHECKING:
     from tlcourse.data import Split
@@ -50,7 +49,7 @@ class Draws:
         self.split, self.batch_size, self.augment, self.flips = split, batch_size, augment, flips
         # Another key than the run's order, though both seeds be 0: else two splits of the same
         # length would come in the same order, pair by pair.
-        self.seed = fold_in(whole(seed, CommandError), purpose)
+        self.seed = fold_in(checked_seed(seed, CommandError), purpose)
         self._made: tuple[tuple[Any, ...], Batches] | None = None
 
     def beside(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.probes import probe
-from tlcourse.seeds import whole
-from tlcourse.session.keys import fold_in, permutation
+from tlcourse.rng import checked_seed, fold_in, permutation
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
@@ -47,7 +46,7 @@ def draw_episode(
     for name, value, least in (("ways", ways, 2), ("shots", shots, 1), ("queries", queries, 1)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise CommandError(f"{name}={value!r} must be a whole number from {least} on.")
-    seed = whole(seed, CommandError)
+    seed = checked_seed(seed, CommandError)
     y = torch.as_tensor(y).cpu()
     counts = torch.bincount(y)
     fit = (counts >= shots + queries).nonzero().squeeze(1)
@@ -79,7 +78,7 @@ def episode(
 
     >>> probe(episode(cached, shots=5, number=3), kind="prototypes")
     """
-    split, seed = data.test, whole(seed, CommandError)
+    split, seed = data.test, checked_seed(seed, CommandError)
     draw = draw_episode(split.y, ways=ways, shots=shots, queries=queries, seed=seed, number=number)
     asked = {"ways": ways, "shots": shots, "queries": queries, "seed": seed, "number": number}
     query = _part(split, draw.query)

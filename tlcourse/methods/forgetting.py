@@ -23,10 +23,9 @@ from torch.func import functional_call
 
 from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.models import groups_of
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed, fold_in, permutation, uniforms
 from tlcourse.session.commands import members
 from tlcourse.session.engine.batches import to_float
-from tlcourse.session.keys import fold_in, permutation, uniforms
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
@@ -125,7 +124,7 @@ def fisher_diagonal(
         raise CommandError(f"No labels {labels!r}. There are: {', '.join(LABELS)}.")
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
         raise CommandError(f"samples is a whole number from 1 on, not {samples!r}.")
-    seed = whole(seed, CommandError)
+    seed = checked_seed(seed, CommandError)
     if not len(split.y):
         raise DataError("There is no Fisher information over no examples: the split is empty.")
     weights = {n: p.detach().requires_grad_() for n, p in _chosen(model, group).items()}

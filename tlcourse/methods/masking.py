@@ -20,8 +20,7 @@ from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.methods.draws import Draws
 from tlcourse.methods.features import evaluating, holds_tokens, padding, trimmed
 from tlcourse.methods.wrapped import Wrapped
-from tlcourse.seeds import whole
-from tlcourse.session.keys import fold_in
+from tlcourse.rng import checked_seed, fold_in
 
 if TYPE_CHECKING:
     from tlcourse.data import Split
@@ -79,7 +78,7 @@ def masked_words(
     batch_size: None for as many as the run's own. The model has to come from `with_words`.
     """
     _check(texts, share)
-    seed = whole(seed, CommandError)
+    seed = checked_seed(seed, CommandError)
     draws = Draws(texts, seed=seed, batch_size=batch_size, purpose="words")
 
     def term(model: nn.Module, batch: Batch) -> Tensor:
@@ -94,7 +93,7 @@ def covered_loss(
 ) -> float:
     """Mean cross-entropy in nats a covered token, in eval mode, always the same ones covered."""
     _check(texts, share)
-    seed = whole(seed, CommandError)
+    seed = checked_seed(seed, CommandError)
     x, total = torch.as_tensor(texts.x), 0.0
     starts = range(0, len(x), batch_size)
     with evaluating(model):

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.features import nearest, normalised
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
@@ -84,7 +84,7 @@ def probe(
     """
     if kind not in _KINDS:
         raise CommandError(f"No probe {kind!r}. Choose one of: {', '.join(_KINDS)}.")
-    seed = whole(seed, CommandError)
+    seed = checked_seed(seed, CommandError)
     if not C > 0 or not math.isfinite(C):
         raise CommandError(f"C={C!r} must be a finite number above 0; 1.0 is a good start.")
     x, y = _training_rows(features)

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.draws import Draws
-from tlcourse.seeds import whole
-from tlcourse.session.keys import fold_in, permutation
+from tlcourse.rng import checked_seed, fold_in, permutation
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
@@ -69,7 +68,7 @@ def memory(old: "Data | Split", per_class: int, *, seed: int = 0) -> "Split":
     if isinstance(per_class, bool) or not isinstance(per_class, int) or per_class < 1:
         raise CommandError(f"per_class is a whole number from 1 on, not {per_class!r}.")
     order = torch.from_numpy(
-        permutation(fold_in(whole(seed, CommandError), "memory"), len(split.y))
+        permutation(fold_in(checked_seed(seed, CommandError), "memory"), len(split.y))
     )
     labels = torch.as_tensor(split.y)[order]
     rows = []
@@ -92,7 +91,7 @@ def mix(new: "Data", old: "Data | Split", *, share: float = 0.5, seed: int = 0) 
     """
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
         raise CommandError(f"share is from 0 to less than 1, not {share!r}.")
-    seed = whole(seed, CommandError)
+    seed = checked_seed(seed, CommandError)
     split = getattr(old, "train", old)
     if tuple(getattr(old, "classes", new.classes)) != tuple(new.classes):
         raise DataError(

@@ -18,7 +18,7 @@ from tlcourse.data.surface.light import Light, shade
 from tlcourse.data.surface.lines import CLASSES, LINES, MATERIALS, Line
 from tlcourse.data.surface.materials import Surface
 from tlcourse.errors import DataError
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed
 
 EACH = 8  # pictures of a class in a batch
 BATCH = EACH * len(CLASSES)
@@ -41,7 +41,7 @@ def render(line: str, number: int, size: int, seed: int = 0) -> Batch:
     Equal arguments give equal pixels; on another machine, the same to about a grey level. The same
     scenes at every size, seen by a camera with more or fewer pixels.
     """
-    settings, seed = LINES[line], whole(seed, DataError)
+    settings, seed = LINES[line], checked_seed(seed, DataError)
     y, material = composition(settings)
     n = len(y)
 
