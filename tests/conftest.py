@@ -1,6 +1,6 @@
 """What every test can rely on: a cache of its own run, a mirror if there is one, one thread each.
 
-Set in the environment by the process that starts the run, so that the workers of pytest-xdist and
+The process that starts the run sets this in the environment, so that the workers of pytest-xdist and
 the kernels of the notebooks have it too: a download occurs once (supply locks its files).
 """
 
@@ -31,10 +31,29 @@ settings.load_profile("tlcourse")
 ROOT = Path(__file__).resolve().parent.parent
 MIRROR = ROOT.parent / "shared" / "mirror"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+CI = "TLCOURSE_CI"  # set by .ci/run, which installs what tests need
+UNAVOIDABLE = (  # the only reasons for which CI may skip a test
+    "no CUDA device",
+    "TLCOURSE_TEST_NET is not set",
+    "TLCOURSE_MIRROR",  # CI takes a mirror where there is one
+    "mount",  # a container may forbid it
+    "namespaces are not allowed",
+    "no unshare",
+    "no Python outside of this environment",
+)
+# Over three seconds each on one core; `slow` on the function would mark its fast parameters as well.
+SLOW = (
+    "cards/test_counts.py::test_what_was_measured_once_is_still_true[",
+    "data/test_data.py::test_splits_are_what_the_contract_says[surfaces]",
+    "data/test_data.py::test_a_domain_has_its_own_examples[surfaces]",
+    "data/test_data.py::test_nothing_is_in_two_splits_or_twice[surfaces]",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(NotebookTiers(), "notebook-tiers")
+    if os.environ.get(CI) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(NoAvoidableSkips(), "no-avoidable-skips")
     if hasattr(config, "workerinput"):
         return  # the environment came with the process
     place = Path(tempfile.mkdtemp(prefix="tlcourse-tests-"))
@@ -71,8 +90,40 @@ class NotebookTiers:
             os.environ.pop(HAND, None)
 
 
+class NoAvoidableSkips:
+    """In CI, a test that was skipped for want of something that CI installs fails the run."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, None] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._hear(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._hear(report)
+
+    def _hear(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            reason = str(
+                report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+            )
+            if not any(known in reason for known in UNAVOIDABLE):
+                self.found[f"{report.nodeid}: {reason.removeprefix('Skipped: ')}"] = None
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.found and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.found:
+            terminalreporter.section(f"skipped, but {CI} is set: install what is missing", red=True)
+            for line in self.found:
+                terminalreporter.line(line)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what cannot run here, with the reason."""
+    """Skip what cannot run here, with the reason; mark what is slow."""
     reasons = {
         "browser": None if any(map(shutil.which, CHROMIUM)) else "no Chromium here",
         "public": None if os.environ.get("TLCOURSE_MIRROR") else "TLCOURSE_MIRROR is not set",
@@ -82,6 +133,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if any(item.get_closest_marker("gpu") for item in items):  # may import torch
         reasons["gpu"] = None if has_cuda() else "no CUDA device here"
     for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
         for name, reason in reasons.items():
             if reason and item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=reason))

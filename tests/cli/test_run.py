@@ -79,6 +79,13 @@ def test_the_lessons_of_the_public_tier_are_a_selection_of_their_own(clone):
     assert (CLONE / "tests" / "conftest.py").exists()
 
 
+def test_a_quick_selection_leaves_out_notebooks_and_what_is_slow(clone):
+    arguments = plan((), clone, quick=True)
+    assert "not slow and not browser" in arguments[arguments.index("-m") + 1]
+    assert arguments[-1] == str(clone / "tests") and "--nbval" not in arguments
+    assert str(clone / "tests") not in plan(("tests/notebooks",), clone, quick=True)
+
+
 def test_arguments_narrow_the_selection_down(clone):
     assert plan(("-k", "supply"), clone)[-3:] == ["-k", "supply", str(clone / "tests")]
     assert plan(("tests/notebooks/01-x.ipynb",), clone)[-1] == "tests/notebooks/01-x.ipynb"
