@@ -149,10 +149,10 @@ def _has_page(line: str, path: Path, source: Path) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Make the course's pages.")
     parser.add_argument("--open", action="store_true", help="open the first page in a browser")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     first = build()
     print(first.relative_to(ROOT))
-    if asked.open:
+    if options.open:
         import webbrowser
 
         webbrowser.open(first.as_uri())

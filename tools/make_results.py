@@ -66,8 +66,8 @@ def add(file: Path) -> None:
             raise SystemExit(f"Lesson {lesson['lesson']} did not finish: {lesson['failure']}")
         STORE.mkdir(parents=True, exist_ok=True)
         path = STORE / f"{lesson['lesson']}-{lesson['tier']}-{machine(lesson)}.json"
-        told = json.dumps(slim(lesson), indent=1, ensure_ascii=False) + "\n"
-        path.write_text(told, encoding="utf-8")
+        text = json.dumps(slim(lesson), indent=1, ensure_ascii=False) + "\n"
+        path.write_text(text, encoding="utf-8")
 
 
 def stored() -> list[dict[str, Any]]:

@@ -65,9 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("docs/images/surfaces.png"))
     parser.add_argument("--batch", type=int, default=2)
-    asked = parser.parse_args()
-    sheet(asked.batch).save(asked.out, optimize=True)
-    print(f"{asked.out}: {asked.out.stat().st_size / 1000:.0f} kB")
+    options = parser.parse_args()
+    sheet(options.batch).save(options.out, optimize=True)
+    print(f"{options.out}: {options.out.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

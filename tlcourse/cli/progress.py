@@ -1,4 +1,4 @@
-"""`tlcourse progress`: how far one is, from the learner's own file."""
+"""`tlcourse progress`: how far the learner is, from the learner's own file."""
 
 import json
 
@@ -17,11 +17,11 @@ def command(as_json: bool) -> None:
     """
     from tlcourse.course.progress import progress
 
-    told = progress()
+    standings = progress()
     if as_json:
         place = {"file": str(learner.path())}
-        click.echo(json.dumps(told.as_json() | place, indent=1, ensure_ascii=False))
+        click.echo(json.dumps(standings.as_json() | place, indent=1, ensure_ascii=False))
         return
-    click.echo(repr(told))
+    click.echo(repr(standings))
     if not learner.path().exists():
         click.echo(f"Nothing was done yet. Open the lessons: {spoken('lab')}")

@@ -1,4 +1,4 @@
-"""`tlcourse reset NN`: start a lesson afresh, without losing what was done."""
+"""`tlcourse reset NN`: start a lesson again, without losing the old notebook."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tlcourse.course.folder import DEFAULT, reset
 @click.argument("number")
 @click.argument("folder", type=click.Path(path_type=Path), default=DEFAULT)
 def command(number: str, folder: Path) -> None:
-    """Put lesson NUMBER in FOLDER back as it was given out; yours is kept beside it."""
+    """Put a fresh lesson NUMBER into FOLDER; yours is kept beside it."""
     one = lesson(number)
     kept = reset(one, folder)
     if kept:

@@ -1,4 +1,4 @@
-"""How far off a guess was, in one sentence that is worth reading."""
+"""How far off a guess was, in one sentence."""
 
 import math
 from collections.abc import Mapping
@@ -15,43 +15,46 @@ NO_GUESS = (
 
 def sentence(
     guess: Mapping[str, float] | None,
-    came: Mapping[str, "Interval | float"],
+    outcome: Mapping[str, "Interval | float"],
     unit: str,
     *,
     late: bool = False,
 ) -> str:
-    """Which guesses hold, by how much and which way the others missed, and whether the order is right.
+    """Which guesses were right, how far and in which direction the others missed, and the order.
 
-    A guess holds if it lies inside the outcome's interval, or, of a single number, within a hundredth.
+    A guess is right if it lies within the outcome's interval; see `holds` for a single number.
+    late: whether the guess was made after the outcome was shown.
     """
     if not guess:
         return NO_GUESS
-    held = [name for name, value in came.items() if holds(guess[name], value, unit)]
-    missed = [name for name in came if name not in held]
-    told = []
+    held = [name for name, value in outcome.items() if holds(guess[name], value, unit)]
+    missed = [name for name in outcome if name not in held]
+    parts = []
     if held:
-        what = "within what was measured" if any(_wide(came[n]) for n in held) else "to the point"
-        told.append(f"{_all_of(held, len(came))} came out as guessed, {what}")
+        what = (
+            "within what was measured" if any(_wide(outcome[n]) for n in held) else "to the point"
+        )
+        parts.append(f"{_all_of(held, len(outcome))} came out as guessed, {what}")
     if missed:
-        ways = [_miss(guess[name], came[name], unit) for name in missed]
+        ways = [_miss(guess[name], outcome[name], unit) for name in missed]
         first, *more = [
             f"{_quoted(name)} {{}}{way}" for name, way in zip(missed, ways, strict=True)
         ]
-        told.append(
+        parts.append(
             _and([first.format("came out ") + " than guessed", *(m.format("") for m in more)])
         )
-    text = "; ".join(told)
-    order = f" {_order(guess, came, unit)}" if len(came) > 1 else ""
+    text = "; ".join(parts)
+    order = f" {_order(guess, outcome, unit)}" if len(outcome) > 1 else ""
     after = " (The guess was committed after the outcome had been shown.)" if late else ""
     return f"{text[:1].upper()}{text[1:]}.{order}{after}"
 
 
-def holds(said: float, value: "Interval | float", unit: str) -> bool:
-    """Whether a guess is as right as it can be."""
+def holds(guessed: float, value: "Interval | float", unit: str) -> bool:
+    """Whether a guess is inside the interval, or within a point (5 % in other units) of a number."""
     if _wide(value):
-        return value.low <= said <= value.high
+        return value.low <= guessed <= value.high
     room = 0.01 if unit in ("percent", "points") else 0.05 * abs(_mean(value))
-    return abs(said - _mean(value)) <= room
+    return abs(guessed - _mean(value)) <= room
 
 
 def apart(difference: float, unit: str) -> str:
@@ -64,23 +67,23 @@ def apart(difference: float, unit: str) -> str:
     return f"{size:.3g}{suffix}"
 
 
-def _miss(said: float, value: "Interval | float", unit: str) -> str:
+def _miss(guessed: float, value: "Interval | float", unit: str) -> str:
     mean = _mean(value)
     if not math.isfinite(mean):
         return "as no number, rather"
-    way = "higher" if mean > said else "lower"
-    if unit == "ratio" and said > 0 and mean > 0:
-        return f"{max(mean / said, said / mean):.2g}-fold {way}"
-    return f"{apart(mean - said, unit)} {way}"
+    way = "higher" if mean > guessed else "lower"
+    if unit == "ratio" and guessed > 0 and mean > 0:
+        return f"{max(mean / guessed, guessed / mean):.2g}-fold {way}"
+    return f"{apart(mean - guessed, unit)} {way}"
 
 
-def _order(guess: Mapping[str, float], came: Mapping[str, "Interval | float"], unit: str) -> str:
+def _order(guess: Mapping[str, float], outcome: Mapping[str, "Interval | float"], unit: str) -> str:
     """What was expected of the items beside each other, and what it was."""
-    means = {name: _mean(value) for name, value in came.items()}
+    means = {name: _mean(value) for name, value in outcome.items()}
     if not all(map(math.isfinite, means.values())):
         return ""
     best, said_best = max(means, key=means.get), max(means, key=lambda name: guess[name])
-    close = [name for name in means if name != best and _high(came[name]) >= _low(came[best])]
+    close = [name for name in means if name != best and _high(outcome[name]) >= _low(outcome[best])]
     if close:
         return (
             f"{_quoted(best)} came out highest, but its interval overlaps that of {_listed(close)}."
