@@ -1,8 +1,8 @@
 """Make a card's manifest from an archive: `make_manifest.py ARCHIVE [PREFIX…] > NAME.tsv`.
 
 For the maintainer, once per card. Every regular file of a tar.gz or zip below one of the prefixes
-(after the leading folder has been dropped; all files without a prefix) becomes a line: path, bytes,
-sha256, by path.
+(all files if none is given; the leading folder is dropped first) becomes a line, sorted by path:
+path, bytes, sha256.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 
 def manifest(archive: Path, prefixes: tuple[str, ...] = (), strip: int = 1) -> str:
-    """The manifest's text; see tlcourse/cards/__init__.py for what it is for."""
+    """The manifest's text; tlcourse/cards/__init__.py says what it is for."""
     rows = []
     for name, size, file in _members(archive):
         path = "/".join(name.split("/")[strip:])

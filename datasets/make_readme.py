@@ -6,23 +6,23 @@ from pathlib import Path
 
 from tlcourse import cards
 from tlcourse.cards import Card
-from tlcourse.cards.counts import told
+from tlcourse.cards.counts import in_words
 from tlcourse.supply.readable import size
 
 HEAD = """\
 # Data and weights
 
-What the course uses, whose it is, and where it comes from. Written by `make_readme.py` from the
-cards in `tlcourse/cards/`; change those. Nothing that belongs to others lies in this repository: a
-card holds names, sizes and hashes, and `tlcourse fetch NAME` brings the bytes from the pinned
-source (or a mirror) to the user's disk and verifies each of them.
+The data sets and models of the course, with their licences and sources. `make_readme.py` writes this
+file from the cards in `tlcourse/cards/`; edit those. This repository contains no one else's data: a
+card holds names, sizes and hashes, and `tlcourse fetch NAME` downloads the files from the pinned
+source (or a mirror) and verifies every byte.
 """
 FOOT = """
 ## To add a card
 
-Write `tlcourse/cards/NAME.toml` (its fields are described in `tlcourse/cards/__init__.py`). For an
-archive, make its manifest: `python datasets/make_manifest.py ARCHIVE [PREFIX…] > NAME.tsv`. Once a
-loader has it, measure what it gives: `python datasets/measure_counts.py`. Then run
+Write `tlcourse/cards/NAME.toml`; `tlcourse/cards/__init__.py` describes the fields. For an archive,
+make its manifest: `python datasets/make_manifest.py ARCHIVE [PREFIX…] > NAME.tsv`. When a loader
+reads it, count its examples: `python datasets/measure_counts.py`. Then run
 `python datasets/make_readme.py`.
 """
 
@@ -44,16 +44,16 @@ def _row(card: Card) -> str:
 
 
 def _sheet(card: Card) -> str:
-    said = f"{card.embedded}\n\n" if card.embedded else ""
+    embedded = f"{card.embedded}\n\n" if card.embedded else ""
     urls = [url for asset in card.assets for url in asset.urls]
     if len(urls) > 1:
         urls = sorted({url.rsplit("/", 1)[0] for url in urls})
     places = "".join(f"- Fetched from: <{url}>\n" for url in urls)
-    given = f"- `load_data` gives: {told(card.name)}\n" if told(card.name) else ""
+    gives = f"- `load_data` gives: {in_words(card.name)}\n" if in_words(card.name) else ""
     return (
-        f"## {card.name}\n\n{card.title} ({card.kind}). {' '.join(card.description.split())}\n\n{said}"
-        f"{given}- Licence: {card.licence}\n- About: <{card.source_url}>\n- Cite: {card.citation}\n"
-        f"{places}"
+        f"## {card.name}\n\n{card.title} ({card.kind}). {' '.join(card.description.split())}\n\n"
+        f"{embedded}{gives}- Licence: {card.licence}\n- About: <{card.source_url}>\n"
+        f"- Cite: {card.citation}\n{places}"
     )
 
 

@@ -1,7 +1,7 @@
 """Write tlcourse/cards/counts.json: `python datasets/measure_counts.py`.
 
-For the maintainer, when a data set is added or its loader changes. Every data set is loaded in each of
-its domains, and counted. (So the public ones are fetched, from TLCOURSE_MIRROR or the web.)
+For the maintainer, when a data set is added or its loader changes. Loads every data set in each of its
+domains and counts the examples, so the public ones are fetched (TLCOURSE_MIRROR or the web).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tlcourse.data.load import names
 
 
 def measured(name: str) -> tuple[Gives, ...]:
-    """What `load_data` gives of that name, domain by domain."""
+    """The counts of `load_data(name)`, domain by domain."""
     found = []
     for domain in domains(name) or (None,):
         data = load_data(name, domain=domain)

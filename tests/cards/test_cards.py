@@ -187,3 +187,33 @@ def test_make_manifest_runs_as_a_command(tmp_path):
     command = [sys.executable, str(DATASETS / "make_manifest.py"), str(tmp_path / "x.tar.gz")]
     out = subprocess.run(command, capture_output=True, text=True, check=True)
     assert read_manifest(out.stdout) == (file_of("a", b"1"),)
+
+
+@pytest.mark.parametrize("name", ["caltech24", "mobilenetv2", "dinov2-small", "pocket-vit"])
+@pytest.mark.parametrize("wrong", [5, True, 1.5, [], {}, [5], {"a": 1}, "", "x", None])
+def test_a_field_of_any_type_gives_a_card_error_or_a_card(name, wrong):
+    """Cards also come from mirrors: each field in turn is replaced by something else."""
+    shelf = Path(cards.__file__).parent
+    place = next(p for p in (shelf / f"{name}.toml", shelf / "hub" / f"{name}.toml") if p.is_file())
+
+    def variants(table, whole):
+        for key in list(table):
+            before = table[key]
+            table[key] = wrong
+            yield key, whole
+            table[key] = before
+            if isinstance(before, dict):
+                yield from variants(before, whole)
+            elif isinstance(before, list) and before and isinstance(before[0], dict):
+                yield from variants(before[0], whole)
+
+    table = tomllib.loads(place.read_text("utf-8"))
+    for key, changed in variants(table, table):
+        try:
+            card = parse(changed, {"caltech24.tsv": cards.get("caltech24").files})
+        except CardError:
+            continue
+        assert type(card.name) is str and all(
+            type(asset.strip) is int and all(type(url) is str for url in asset.urls)
+            for asset in card.assets
+        ), key

@@ -31,7 +31,7 @@ def mirror(local_hub, tmp_path):
     assert run(cards_command, "pin", "hf/some/tiny").exit_code == 0
     built = run(mirror_command, "build", tmp_path / "mirror", NAME, "--no-wheels")
     assert built.exit_code == 0, built.exception
-    assert f"the mirror carries their cards: {NAME}." in built.output
+    assert f"the mirror contains their cards: {NAME}." in built.output
     assert f"tlcourse cards pin {NAME} --from PLACE" in built.output
     assert run(mirror_command, "check", tmp_path / "mirror").exit_code == 0
     return tmp_path / "mirror"

@@ -129,9 +129,9 @@ def test_a_mirror_that_is_not_there_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv("TLCOURSE_MIRROR", str(tmp_path / "gone"))
     assert f"no folder {tmp_path / 'gone'}" in machine.mirror().cure
     monkeypatch.delenv("TLCOURSE_MIRROR")
-    assert machine.mirror().status == "ok" and "come from the web" in machine.mirror().seen
+    assert machine.mirror().status == "ok" and "are fetched from the web" in machine.mirror().seen
     monkeypatch.setenv("TLCOURSE_OFFLINE", "1")
-    assert "the web is not asked" in machine.mirror().seen
+    assert "the web is switched off" in machine.mirror().seen
 
 
 @POSIX
@@ -164,7 +164,9 @@ def test_a_setting_that_is_wrong_blocks(site, monkeypatch, capsys):
     module(site, "torch", "raise ImportError('broken')")
     monkeypatch.setenv("TLCOURSE_TIMEOUT", "soon")
     assert main(["doctor"]) == 1
-    assert "✗ settings     one of them is wrong: TLCOURSE_TIMEOUT='soon'" in capsys.readouterr().out
+    assert (
+        "✗ settings     one of them is invalid: TLCOURSE_TIMEOUT='soon'" in capsys.readouterr().out
+    )
 
 
 def test_a_wrong_option_is_another_code():

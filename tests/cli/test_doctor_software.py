@@ -66,7 +66,7 @@ def test_torch_and_torchvision_that_are_not_a_pair_are_noticed_unimported(site):
     assert list(software.pair()) == []
     install(site, "torchvision", "0.21.0+cu124", "Requires-Dist: torch==2.6.0")
     (found,) = software.pair()
-    assert "made for torch==2.6.0, not" in found.seen and found.blocks
+    assert "built for torch==2.6.0, not" in found.seen and found.blocks
     install(site, "torch", "2.6.0+cpu")
     (found,) = software.pair()
     assert "2.6.0+cpu and torchvision 0.21.0+cu124 are of different builds" in found.seen

@@ -19,7 +19,7 @@ def told_by(site: Path, torch: str, vision: str = "__version__ = '1'", limit_s: 
     module(site, "torch", torch)
     module(site, "torchvision", vision)
     with Probe(limit_s) as probe:
-        return probe.told()
+        return probe.report()
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_a_torch_that_does_not_import_blocks(site, code, words, cure):
     (found,) = torches.torch(told)
     assert found.id == "torch-import" and found.blocks
     assert words in found.seen and cure in found.cure
-    assert torches.gpu(Driver(("H100",), "550"), told).cure == "mend torch first"
+    assert torches.gpu(Driver(("H100",), "550"), told).cure == "repair torch first"
     tiers = by_id(doctor.tiers(told, broken=True))
-    assert {one.cure for one in tiers.values()} == {"mend torch first"}
+    assert {one.cure for one in tiers.values()} == {"repair torch first"}
 
 
 WORKS = """
@@ -83,7 +83,7 @@ def test_the_real_torch_beside_a_torchvision_of_another_index(site):
         site, "torchvision", "import torch\ntorch.library.register_fake('torchvision::nms')(print)"
     )
     with Probe() as probe:
-        torch, vision = torches.torch(probe.told())
+        torch, vision = torches.torch(probe.report())
     assert torch.status == "ok" and vision.blocks and vision.cure == torches.TOGETHER
     assert "operator torchvision::nms does not exist" in vision.seen
 

@@ -200,9 +200,9 @@ def test_check_tells_a_mirror_of_an_older_version(mirror, shelf, web):
 
 
 def test_check_does_not_take_another_folder_for_a_mirror(tmp_path):
-    assert "it is no mirror yet" in str(run("check", tmp_path).exception)
+    assert "it is not a mirror yet" in str(run("check", tmp_path).exception)
     (tmp_path / "INDEX.tsv").write_text("name\turl\tbytes\n")
-    assert "is no index of a mirror" in str(run("check", tmp_path).exception)
+    assert "is not the index of a mirror" in str(run("check", tmp_path).exception)
     (tmp_path / "INDEX.tsv").write_text("name\tpath\tbytes\tsha256\nx\t../../etc/passwd\t1\tff\n")
     assert "Line 2" in str(run("check", tmp_path).exception)
 
@@ -321,7 +321,7 @@ def test_what_to_run_next_is_said_as_it_is_called_here(mirror, monkeypatch, tmp_
 
 def test_only_a_mirror_is_served(tmp_path):
     result = run("serve", tmp_path)
-    assert result.exit_code == 2 and "is no mirror yet" in result.output
+    assert result.exit_code == 2 and "is not a mirror yet" in result.output
 
 
 def test_a_card_of_several_files_and_one_altered_in_the_store(shelf, web, tmp_path):

@@ -9,7 +9,7 @@ from tlcourse.cli import main
 def test_it_shows_what_was_done(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TLCOURSE_HOME", str(tmp_path))
     assert main(["progress"]) == 0
-    assert "Nothing was done yet. Open the lessons: tlcourse lab" in capsys.readouterr().out
+    assert "Nothing has been done yet. Open the lessons: tlcourse lab" in capsys.readouterr().out
     tl.claim("01.2", "Two is more than one.", 2.0, at_least=1.0)
     assert main(["progress"]) == 0
     told = capsys.readouterr().out

@@ -137,7 +137,9 @@ def test_where_all_fail_no_others_are_said_to_be_here(shelf, server):
     server.script["/1"].append(status(404))
     server.script["/2"].append(status(404))
     told = str(run(fetch_command, "thing1", "thing2").exception)
-    assert told.startswith("2 of 2 could not be fetched: thing1, thing2. The same command again")
+    assert told.startswith(
+        "2 of 2 could not be fetched: thing1, thing2. Run the same command again"
+    )
 
 
 def test_what_is_left_of_a_part_is_all_that_is_to_come(shelf, server):
@@ -254,8 +256,8 @@ def test_stopped_by_hand_it_says_what_is_kept_and_goes_on_from_there(server, tmp
     here = (parts / "slow" / "0.part").stat().st_size
     assert first.returncode == 130
     (kept,) = re.findall(
-        r"^tlcourse: stopped\. What came is kept \(1 of 3 cards whole, ([\d.]+) kB of the others\): "
-        r"the same command goes on from there\.$",
+        r"^tlcourse: stopped\. What was fetched is kept "
+        r"\(1 of 3 cards whole, ([\d.]+) kB of the others\): run the same command to resume\.$",
         told,
         re.MULTILINE,
     )

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,50 @@ def test_a_wheel_that_the_lock_does_not_vouch_for_is_refused(own_registry, tmp_p
     with pytest.raises(SupplyError, match="pip could not download the wheels.*"):
         collect(tmp_path, [Target()], print, roots=["mdurl"], pins=pins)
     assert not list((tmp_path / "wheels").glob("mdurl*"))
+
+
+def tiny_wheel(folder, name, *requires):
+    info = f"{name}-1.0.dist-info"
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.0"]
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(
+            f"{info}/METADATA", "\n".join([*lines, *(f"Requires-Dist: {r}" for r in requires), ""])
+        )
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "python, platform, names",
+    [
+        ("3.11", "linux", {"root", "linuxonly", "backport", "extra"}),
+        ("3.13", "windows", {"root", "winonly", "extra"}),
+        pytest.param("3.13", "macos", {"root", "extra"}, marks=pytest.mark.release),
+    ],
+)
+def test_markers_hold_for_the_machine_that_is_named(monkeypatch, tmp_path, python, platform, names):
+    """What `pip download --platform` alone gets wrong: it evaluates markers for this machine."""
+    for name in ("linuxonly", "winonly", "backport", "extra", "unwanted"):
+        tiny_wheel(tmp_path, name)
+    tiny_wheel(
+        tmp_path,
+        "root",
+        "linuxonly; sys_platform == 'linux'",
+        "winonly; sys_platform == 'win32'",
+        "backport; python_version < '3.12'",
+        "extra; extra == 'more'",
+        "unwanted; extra == 'less'",
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    pins = read_lock(
+        "\n".join(f"{wheel.name.split('-')[0]}==1.0" for wheel in tmp_path.glob("*.whl"))
+    )
+    target = Target(python, platform)
+    rows = collect(tmp_path / "m", [target], print, roots=["root[more]"], pins=pins)
+    assert {row.path.split("/")[1].split("-")[0] for row in rows} == names | {"tlcourse"}
 
 
 def test_the_lock_has_a_pin_for_everything_on_every_machine():

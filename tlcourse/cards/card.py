@@ -109,6 +109,15 @@ class Card:
 
 def parse(table: Mapping[str, Any], manifests: Mapping[str, tuple[File, ...]]) -> Card:
     """The card that a TOML table describes. Raises CardError that names the wrong field."""
+    try:
+        return _parse(table, manifests)
+    except (TypeError, AttributeError, ValueError) as error:
+        raise CardError(
+            f"Card {table.get('name')!r} has a field of the wrong type ({error})."
+        ) from error
+
+
+def _parse(table: Mapping[str, Any], manifests: Mapping[str, tuple[File, ...]]) -> Card:
     name = str(table.get("name", "?"))
     _only(table, {field.name for field in fields(Card)}, f"Card {name!r}")
     text = {
@@ -201,12 +210,13 @@ def _asset(row: Mapping[str, Any], manifests: Mapping[str, tuple[File, ...]], na
         raise CardError(f"{where}: archive {row['archive']!r} is not one of {', '.join(ARCHIVES)}.")
     if row.get("manifest") not in manifests:
         raise CardError(f"{where}: there is no manifest {row.get('manifest')!r} beside it.")
-    if not urls or row.get("at_most_bytes", 0) <= 0 or row.get("strip", 0) < 0:
+    strip, most = row.get("strip", 0), row.get("at_most_bytes", 0)
+    if not urls or type(strip) is not int or strip < 0 or type(most) is not int or most <= 0:
         raise CardError(f"{where}: an archive needs urls, at_most_bytes > 0 and strip ≥ 0.")
     files = manifests[row["manifest"]]
     for file in files:
         _check_file(file, name)
-    return Asset(urls, files, row["archive"], row.get("strip", 0), row["at_most_bytes"])
+    return Asset(urls, files, row["archive"], strip, most)
 
 
 def _package(row: Mapping[str, Any], name: str) -> Package:
@@ -234,7 +244,7 @@ def _hub(row: Mapping[str, Any], name: str) -> Hub:
         raise CardError(f"{where}: revision={hub.revision!r} must be a commit, a tag or a branch.")
     if not hub.files or any(not file.endswith(HUB_FILES) for file in hub.files):
         raise CardError(f"{where}: files must name one or more, each {', '.join(HUB_FILES)}.")
-    if not isinstance(hub.parameters, int) or hub.parameters <= 0:
+    if type(hub.parameters) is not int or hub.parameters <= 0:
         raise CardError(f"{where}: parameters={hub.parameters!r} must be a whole number > 0.")
     if hub.loads and not re.fullmatch(r"(timm|hf)/\S+", hub.loads):
         raise CardError(
@@ -284,7 +294,7 @@ def _check_file(file: File, name: str) -> None:
     where = f"Card {name!r}, file {file.path!r}"
     if reason := why_unsafe(file.path):
         raise CardError(f"{where} is refused: {reason}.")
-    if not isinstance(file.bytes, int) or file.bytes <= 0:
+    if type(file.bytes) is not int or file.bytes <= 0:
         raise CardError(f"{where}: bytes={file.bytes!r} must be a whole number > 0.")
     if not re.fullmatch(r"[0-9a-f]{64}", file.sha256):
         raise CardError(f"{where}: sha256={file.sha256!r} must be 64 hex digits in lower case.")

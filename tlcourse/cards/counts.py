@@ -1,7 +1,7 @@
-"""What `load_data` makes of a data set: less than its source holds where something in it repeats.
+"""How many examples `load_data` gives: fewer than the source has if examples repeat.
 
-The numbers stand in counts.json, which `python datasets/measure_counts.py` writes by loading everything,
-so that a card can say them where nothing was fetched yet and without importing torch.
+`python datasets/measure_counts.py` loads every data set and writes counts.json, so that a card can
+show the numbers before anything is fetched, and without torch.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-ALL = "all"  # a domain of this name holds the others
+ALL = "all"  # a domain of this name contains the others
 
 
 @dataclass(frozen=True, slots=True)
 class Gives:
-    """How many classes, and examples in each split, `load_data(name, domain=…)` has; "": no domains."""
+    """Classes, and examples in each split, of `load_data(name, domain=…)`. "": it has no domains."""
 
     domain: str
     classes: int
@@ -36,15 +36,15 @@ class Gives:
 
 
 def gives(name: str) -> tuple[Gives, ...]:
-    """Each domain of a data set, the first being meant if none is named; () for what is no data set."""
+    """One for each domain of a data set, the default first; () for anything but a data set."""
     return tuple(Gives(**row) for row in _measured().get(name, ()))
 
 
-def told(name: str) -> str:
-    """`gives` in words; of many domains the one that holds all. "" for what is no data set."""
+def in_words(name: str) -> str:
+    """`gives` as text; with a domain of all, only that one. "" for anything but a data set."""
     rows = gives(name)
     if rows and rows[0].domain == ALL:
-        return f"{rows[0]}; {len(rows) - 1} domains beside it"
+        return f"{rows[0]}; also {len(rows) - 1} single domains"
     return "; ".join(map(str, rows))
 
 

@@ -1,7 +1,7 @@
-"""Where the cards stand: TOML files in this package, each read once, when it is asked for.
+"""Finding and reading cards: TOML files in this package, each read when first needed.
 
-Cards of the hubs' models stand apart, in `hub/`: the gpu tier alone wants them, and most are not
-pinned yet. A pinned copy in the user's store (TLCOURSE_HOME/cards) goes before the package's.
+Cards of hub models are in `hub/`: only the gpu tier uses them, and most are not pinned. A pinned
+copy in the user's store (TLCOURSE_HOME/cards) takes precedence.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tlcourse.spoken import command as spoken
 
 
 def names(kind: str | None = None) -> list[str]:
-    """Every card's name in order, or those of one kind: "data", "model", or "embedded"."""
+    """The names of all cards, sorted, or of one kind: "data", "model" or "embedded"."""
     every = sorted(
         entry.name.removesuffix(".toml")
         for entry in files(__package__).iterdir()
@@ -38,10 +38,10 @@ def names(kind: str | None = None) -> list[str]:
 
 
 def get(name: str) -> Card:
-    """The card of that name, by which its files can be fetched and verified.
+    """The card of that name, with every hash that is needed to fetch and verify its files.
 
-    Raises CardError with the choices, with what is wrong in the card, or, for a model of a hub
-    whose hashes are not known yet, with the command that pins it.
+    Raises CardError with the choices, with what is wrong in the card, or, for an unpinned hub model,
+    with the command that pins it.
     """
     if name in names():
         return _read(name)
@@ -53,14 +53,14 @@ def get(name: str) -> Card:
     card = hub(name)
     if not card.pinned:
         raise CardError(
-            f"{name!r} is not pinned yet: nobody has asked the hub for its hashes, and nothing loads"
-            f" without them. Run `{spoken(f'cards pin {name}')}` once, with a network."
+            f"{name!r} is not pinned yet: its hashes are unknown, and nothing loads without them. "
+            f"Run `{spoken(f'cards pin {name}')}` once, with a network."
         )
     return _at_endpoint(card)
 
 
 def hub_names() -> list[str]:
-    """Every model of a hub that has a card, pinned or not, in order."""
+    """The names of all hub models with a card, pinned or not, sorted."""
     shipped = [entry.name for entry in (files(__package__) / "hub").iterdir()]
     own = [path.name for path in pins().glob("*.toml")] if pins().is_dir() else []
     every = {entry.removesuffix(".toml") for entry in [*shipped, *own] if entry.endswith(".toml")}
@@ -68,13 +68,13 @@ def hub_names() -> list[str]:
 
 
 def shipped(name: str) -> Card | None:
-    """The hub card of that name that came with the course, whatever the user's store has."""
+    """The hub card of that name as the course ships it, whatever the user's store has."""
     place = files(__package__) / "hub" / f"{name}.toml"
     return parse(_table(place.read_text("utf-8"), name), {}) if place.is_file() else None
 
 
 def hub(name: str) -> Card:
-    """A hub model's card, pinned or not: for reading about it. Raises CardError."""
+    """A hub model's card, pinned or not. Raises CardError."""
     if name not in hub_names():
         raise CardError(f"No hub card {name!r}. There are: {', '.join(hub_names())}.")
     own = pins() / f"{name}.toml"
@@ -82,30 +82,32 @@ def hub(name: str) -> Card:
     try:
         card = parse(_table(place.read_text("utf-8"), name), {})
         if card.hub is None:
-            raise CardError(f"Card {name!r} stands among the hub's but has no [hub].")
+            raise CardError(f"Card {name!r} is in hub/ but has no [hub].")
     except (CardError, OSError, UnicodeError) as error:
         if place is not own:
             raise
-        raise CardError(f"{error} It was read from {own}: delete that, or pin it again.") from error
+        raise CardError(
+            f"{error} It was read from {own}: delete that file, or pin the model again."
+        ) from error
     return card
 
 
-def hub_card(asked: str) -> str | None:
-    """The card for what `load_model` is asked: "timm/ARCH", "timm/ARCH.TAG", "hf/NAME", "hf/REPO"."""
-    family, _, rest = asked.partition("/")
+def hub_card(model: str) -> str | None:
+    """The card's name for a model: "timm/ARCH", "timm/ARCH.TAG", "hf/NAME" or "hf/REPO"."""
+    family, _, rest = model.partition("/")
     every = [hub(name) for name in hub_names()]
     for card in every:
-        if card.hub.loads == asked or (family == "hf" and rest in (card.name, card.hub.repo)):
+        if card.hub.loads == model or (family == "hf" and rest in (card.name, card.hub.repo)):
             return card.name
     if family == "timm" and "." not in rest:
         for card in every:
-            if card.hub.loads.startswith(f"{asked}."):
+            if card.hub.loads.startswith(f"{model}."):
                 return card.name
     return None
 
 
 def pins() -> Path:
-    """Where `tlcourse cards pin` puts pinned cards: `cards` in the store that TLCOURSE_HOME names."""
+    """Where `tlcourse cards pin` puts pinned cards: the folder `cards` in the store."""
     if home := os.environ.get("TLCOURSE_HOME", "").strip():
         return Path(home).expanduser().absolute() / "cards"
     from platformdirs import user_cache_path
@@ -127,26 +129,26 @@ def _table(text: str, name: str) -> Mapping[str, Any]:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise CardError(f"Card {name!r} is no valid TOML: {error}.") from error
+        raise CardError(f"Card {name!r} is not valid TOML: {error}.") from error
     if table.get("name") != name:
         raise CardError(f"Card {name!r} calls itself {table.get('name')!r}.")
     return table
 
 
 def _at_endpoint(card: Card) -> Card:
-    """With HF_ENDPOINT, the web is asked there first; a mirror has files under the hub's own name."""
+    """With HF_ENDPOINT, try that URL first; mirrors keep files under the hub's own address."""
     if (place := endpoint()) == HUB:
         return card
 
     def moved(asset: Asset) -> Asset:
-        there = address(card.hub.repo, card.hub.revision, asset.files[0].path, place)
-        return replace(asset, urls=(there, *asset.urls))
+        url = address(card.hub.repo, card.hub.revision, asset.files[0].path, place)
+        return replace(asset, urls=(url, *asset.urls))
 
     return replace(card, assets=tuple(map(moved, card.assets)))
 
 
 def read_manifest(text: str) -> tuple[File, ...]:
-    """The files of a TSV with the header `path bytes sha256`. Raises CardError with the line."""
+    """The files of a TSV with the header `path bytes sha256`. Raises CardError that names the line."""
     header, *lines = text.splitlines() or [""]
     if header.split("\t") != ["path", "bytes", "sha256"]:
         raise CardError(f"A manifest starts with 'path, bytes, sha256' and tabs, not {header!r}.")
@@ -154,7 +156,7 @@ def read_manifest(text: str) -> tuple[File, ...]:
     for number, line in enumerate(lines, start=2):
         parts = line.split("\t")
         if len(parts) != 3 or not parts[1].isdecimal():
-            raise CardError(f"Line {number} of a manifest is no 'path, bytes, sha256': {line!r}.")
+            raise CardError(f"Line {number} of a manifest is not 'path, bytes, sha256': {line!r}.")
         rows.append(File(parts[0], int(parts[1]), parts[2]))
     if not rows:
         raise CardError("A manifest is empty.")

@@ -1,7 +1,7 @@
-"""The command line's door: finds the subcommand's module, and turns errors into sentences.
+"""The entry point of the command line: finds the subcommand's module and prints errors.
 
-What a person did wrong is one sentence on stderr and an exit code; a mistake of ours keeps its
-traceback. `--help` imports no subcommand's module, and so no torch.
+A user's error is one sentence on stderr and an exit code; a bug keeps its traceback. `--help`
+imports no subcommand's module, and so no torch.
 """
 
 import os
@@ -17,16 +17,16 @@ from tlcourse.spoken import command as spoken
 
 COMMANDS = {  # name: what it does; the module of that name has the click command `command`
     "lab": "Open the course in JupyterLab.",
-    "run": "Run lessons without a browser, and keep what they measured.",
-    "claims": "Run the lessons, and say which of their claims hold on this machine.",
-    "progress": "Show what you predicted and solved, and which claims you saw hold.",
+    "run": "Run lessons without a browser, and keep their measurements.",
+    "claims": "Run the lessons and show which of their claims hold on this machine.",
+    "progress": "Show your predictions, solved exercises, and the claims you saw hold.",
     "lessons": "List the lessons, and the tiers that can run here.",
-    "reset": "Put a lesson back as it was given out; keep yours beside it.",
-    "fetch": "Bring data and weights here, every byte verified.",
-    "mirror": "Make, serve and check a copy of what the course takes from the web.",
-    "cards": "List data and models: what they are, whose, and whether they are here.",
-    "replay": "Run a recorded session again, and say whether it agrees.",
-    "doctor": "Look at this machine: what works, what does not, what to do.",
+    "reset": "Restore a lesson to its original; your version is kept beside it.",
+    "fetch": "Fetch data and weights, every byte verified.",
+    "mirror": "Make, serve and check a copy of what the course fetches from the web.",
+    "cards": "List data and models, with their licences, and whether they are present.",
+    "replay": "Run a recorded session again and check that it agrees.",
+    "doctor": "Check this machine: what works, what does not, and what to do.",
     "test": "Run the project's tests (in a clone).",
 }
 MODULES = {"lessons": "overview", "test": "selftest"}  # pytest would collect a module named test
@@ -56,10 +56,10 @@ def app() -> None:
 
 
 def anchor(environ: MutableMapping[str, str]) -> None:
-    """Make folders in our variables absolute: kernels and servers work in other folders than this."""
+    """Make folders in our variables absolute: kernels and servers run in other folders."""
     for name in ("TLCOURSE_MIRROR", "TLCOURSE_HOME"):
-        if given := environ.get(name, "").strip():
-            parts = [part.strip() for part in given.split(",")]
+        if value := environ.get(name, "").strip():
+            parts = [part.strip() for part in value.split(",")]
             environ[name] = ",".join(
                 one if "://" in one or not one else str(Path(one).expanduser().absolute())
                 for one in parts
@@ -77,6 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt) as stop:  # click has ended the line with ^C in it
+    except (click.Abort, KeyboardInterrupt) as stop:  # click has ended the line with ^C
         print(f"tlcourse: {str(stop) or 'stopped.'}", file=sys.stderr)
         return 130

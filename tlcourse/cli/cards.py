@@ -1,4 +1,4 @@
-"""`tlcourse cards`: what the course can bring, whose it is, and what is here already."""
+"""`tlcourse cards`: the data sets and models of the course, their licences, and what is present."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from tlcourse.cards import Card
     from tlcourse.supply import Settings
 
-FLOAT = 4  # bytes of a number in the weights, once it is loaded
-NAMES = 18  # columns for the longest name and a space more
-WIDE = 120  # columns of a terminal in which a licence still fits beside the rest
+FLOAT = 4  # bytes of a parameter in memory
+NAMES = 18  # columns of the longest name, and one more
+WIDE = 120  # columns of a terminal that has room for licences
 
 STYLES = {
     "present": "green",
@@ -28,7 +28,7 @@ STYLES = {
 
 
 class Words(click.Group):
-    """`cards pin NAME` is a command of its own; everything else is about what to show."""
+    """`cards pin NAME` is a command of its own; anything else is for `show`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
@@ -40,17 +40,17 @@ class Words(click.Group):
 def command() -> None:
     """List data sets and models, or show the whole card of NAME.
 
-    Models of the hubs (for the gpu tier) stand apart: one that is not pinned has no hashes yet, and
-    cannot be fetched before `cards pin NAME` has asked the hub for them.
+    Hub models (for the gpu tier) are listed separately: one that is not pinned has no hashes yet,
+    and `cards pin NAME` has to ask the hub for them before it can be fetched.
     """
 
 
 @command.command("show")
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-@click.option("--hub", "hubs", is_flag=True, help="Only the models of the hubs.")
+@click.option("--hub", "hubs", is_flag=True, help="Only the hub models.")
 def show(name: str | None, as_json: bool, hubs: bool) -> None:
-    """What there is (the default), or the whole card of NAME."""
+    """List all cards (the default), or show the whole card of NAME."""
     from tlcourse import cards
 
     if name:
@@ -62,8 +62,8 @@ def show(name: str | None, as_json: bool, hubs: bool) -> None:
     if as_json:
         import json
 
-        told = rows[0] if name else [_row(card) for card in of_hubs] if hubs else rows
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        table = rows[0] if name else [_row(card) for card in of_hubs] if hubs else rows
+        click.echo(json.dumps(table, indent=2, ensure_ascii=False))
     elif name:
         _show_card(chosen[0], rows[0])
     else:
@@ -81,15 +81,15 @@ def show(name: str | None, as_json: bool, hubs: bool) -> None:
     "--from",
     "place",
     metavar="PLACE",
-    help="Take the card that the mirror in this folder, or at this address, carries; ask no hub.",
+    help="Take the card from the mirror in this folder or at this address; ask no hub.",
 )
 def pin(names: tuple[str, ...], into: Path | None, place: str | None) -> None:
     """Ask the hub for the commit and the hashes of a model's files, and keep them in a card.
 
-    NAME is a hub card's name, or timm/ARCH.TAG or hf/OWNER/NAME for a model that has none. This is
-    the one command that asks a hub what it has; whatever is loaded later is compared with the
-    answer. It needs a network; HF_ENDPOINT names another place that has the hub's files. A mirror
-    carries the pins of the machine that built it: --from takes those, and you trust whoever built it.
+    NAME is a hub card's name, or timm/ARCH.TAG or hf/OWNER/NAME for a model without a card. This is
+    the only command that asks a hub about its files; whatever is loaded later is compared with the
+    answer. It needs a network. HF_ENDPOINT names another server with the hub's API. A mirror
+    contains the pins of the machine that built it: --from takes those, if you trust its builder.
     """
     from tlcourse import cards, supply
     from tlcourse.spoken import command as spoken
@@ -104,23 +104,23 @@ def pin(names: tuple[str, ...], into: Path | None, place: str | None) -> None:
         if place:
             after = take(name, place, settings)
         else:
-            asked = _to_ask(before, settings) if before else hub.draft(name, settings)
-            after = hub.pin(asked, settings)
-        again = before if into is None and before and before.pinned else None
+            unpinned = _unpinned(before, settings) if before else hub.draft(name, settings)
+            after = hub.pin(unpinned, settings)
+        earlier = before if into is None and before and before.pinned else None
         where = hub.save(after, into or cards.pins())
         click.echo(f"{after.name}: {after.hub.repo} at {after.hub.revision}, {summary(after)}")
         for file in after.files:
             click.echo(f"  {file.sha256}  {file.path}")
-        if again:
-            moved = hub.changes(again, after)
+        if earlier:
+            changes = hub.changes(earlier, after)
             click.echo(
-                "  Since it was last pinned, " + (", ".join(moved) or "nothing changed") + "."
+                "  Since it was last pinned, " + (", ".join(changes) or "nothing changed") + "."
             )
-        click.echo(f"  Written to {where}. `{spoken(f'fetch {after.name}')}` brings it.")
+        click.echo(f"  Written to {where}. `{spoken(f'fetch {after.name}')}` fetches it.")
 
 
-def _to_ask(card: Card, settings: Settings) -> Card:
-    """What to ask when a pinned card is pinned anew: where its branch is now, if it came from one."""
+def _unpinned(card: Card, settings: Settings) -> Card:
+    """The card without its pin, to pin it anew: at its branch, if it came from one."""
     from tlcourse import cards
     from tlcourse.supply.hub import draft
 
@@ -134,7 +134,7 @@ def _to_ask(card: Card, settings: Settings) -> Card:
 
 
 def _row(card: Card) -> dict[str, Any]:
-    """Everything a card says, and how it stands here."""
+    """Everything in a card, and its state on this machine."""
     from tlcourse import cards, supply
 
     folder = supply.path(card.name) if card.pinned else None
@@ -186,17 +186,15 @@ def _show_table(rows: list[dict[str, Any]], of_hubs: list[dict[str, Any]]) -> No
     console.print(_table("for the gpu tier", "memory", of_hubs, memories, licences=wide))
     console.print()
     console.print(f"[bold]{spoken('cards NAME')}[/] shows a whole card, with its licence.")
-    console.print(f"[bold]{spoken('fetch NAME')}[/] brings what a card is about.")
+    console.print(f"[bold]{spoken('fetch NAME')}[/] fetches the files of a card.")
     if not all(row["pinned"] for row in of_hubs):
-        console.print(
-            f"[bold]{spoken('cards pin NAME')}[/] asks the hub for hashes that are lacking."
-        )
+        console.print(f"[bold]{spoken('cards pin NAME')}[/] asks the hub for missing hashes.")
 
 
 def _table(
     heading: str, measure: str, rows: list[dict[str, Any]], amounts: list[str], *, licences: bool
 ) -> Table:
-    """One card a line, in 80 columns if its licence is left out."""
+    """One card a line; in 80 columns without licences."""
     from rich.table import Table
     from rich.text import Text
 
@@ -218,14 +216,14 @@ def _show_card(card: Card, row: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from tlcourse.cards.counts import told
+    from tlcourse.cards.counts import in_words
     from tlcourse.supply.readable import summary
 
     facts = {
         "state": f"{row['state']}. {card.embedded}" if card.embedded else row["state"],
         "folder": row["path"],
-        "size": summary(card) if card.pinned else _lacking(card),
-        "gives": told(card.name) or None,
+        "size": summary(card) if card.pinned else _without_hashes(card),
+        "gives": in_words(card.name) or None,
         "loads": row.get("loads"),
         "memory": _memory(card) if card.hub else None,
         "licence": card.licence,
@@ -247,15 +245,15 @@ def _show_card(card: Card, row: dict[str, Any]) -> None:
             text.append(
                 line, style=f"not dim {STYLES[row['state']]}" if key == "state" else "not dim"
             )
-            # An address stays in one piece, to be clicked or copied.
+            # Do not break an address: it is to be clicked or copied.
             console.print(text, soft_wrap=True)
 
 
-def _lacking(card: Card) -> str:
+def _without_hashes(card: Card) -> str:
     from tlcourse.spoken import command as spoken
 
-    wants = f"{len(card.hub.files)} files are wanted, their hashes are not known"
-    return f"{wants}: {spoken(f'cards pin {card.name}')}"
+    wanted = f"{len(card.hub.files)} files are wanted, their hashes are unknown"
+    return f"{wanted}: {spoken(f'cards pin {card.name}')}"
 
 
 def _memory(card: Card) -> str:
@@ -271,7 +269,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _common(urls: list[str]) -> str:
-    """One address as it is; several files of one folder as that folder."""
+    """One address as it is; several files of one folder as the folder."""
     folders = {url.rsplit("/", 1)[0] for url in urls}
     return (
         f"{folders.pop()}/… ({len(urls)} files)"

@@ -1,14 +1,14 @@
-"""`tlcourse doctor`: what of the course works on this machine, and what to do about the rest.
+"""`tlcourse doctor`: what works on this machine, and what to do about the rest.
 
     tlcourse doctor --json
     {"tlcourse": "0.1.0", "exit_code": 0, "findings": [
       {"id": "python", "what": "Python", "status": "ok", "seen": "3.11.9 in …", "cure": null}, …]}
 
-`id` and `status` are stable; the sentences are for people, and may change. Ids: python, processor,
+`id` and `status` are stable; the sentences may change. Ids: python, processor,
 memory, package-NAME, torch-pair, kernel, widgets, disk, notebooks, temporary, mirror, port, browser,
 torch-import, torchvision-import, gpu, tier-NAME, settings. A status is "ok", "warning" (the course
-runs, but not all of it, or not well) or "blocks". Findings of which there is nothing to say are left
-out (torch-pair, torchvision-import).
+runs, but not all of it, or not well) or "blocks". torch-pair and torchvision-import are left out if
+there is nothing to report.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from tlcourse.errors import TLCourseError
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def command(as_json: bool) -> int:
-    """Look at this machine: what works, what does not, what to do.
+    """Check this machine: what works, what does not, and what to do.
 
-    Exit 0 if the course can run (with warnings or without), 1 if something blocks it, 2 for a wrong
-    option.
+    Exit code 0 if the course can run (with or without warnings), 1 if something blocks it, 2 for a
+    wrong option.
     """
     found = []
     for one in examine():
@@ -42,17 +42,17 @@ def command(as_json: bool) -> int:
             _wait("")
             click.echo(one.line())
             if one.id == "browser":
-                _wait("looking at torch, which takes some seconds …")
+                _wait("checking torch, which takes some seconds …")
     code = 1 if any(one.blocks for one in found) else 0
     if as_json:
         rows = [one.row() for one in found]
-        told = {"tlcourse": __version__, "exit_code": code, "findings": rows}
-        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
+        report = {"tlcourse": __version__, "exit_code": code, "findings": rows}
+        click.echo(json.dumps(report, indent=1, ensure_ascii=False))
     return code
 
 
 def examine() -> Iterator[Finding]:
-    """Every finding. torch is tried in another process, meanwhile."""
+    """Every finding. Meanwhile, another process imports torch."""
     with torches.Probe() as probe:
         yield software.python()
         yield machine.processor()
@@ -64,26 +64,26 @@ def examine() -> Iterator[Finding]:
         try:
             yield from machine.places()
             yield machine.mirror()
-        except TLCourseError as error:  # a setting that cannot be read
-            yield Finding("settings", "settings", "one of them is wrong", str(error), True)
+        except TLCourseError as error:  # an invalid setting
+            yield Finding("settings", "settings", "one of them is invalid", str(error), True)
         yield machine.port()
         yield machine.browser()
         driver = torches.ask_driver()
-        told = probe.told()
-    broken = [*torches.torch(told)]
+        report = probe.report()
+    broken = [*torches.torch(report)]
     yield from broken
-    yield torches.gpu(driver, told)
-    yield from tiers(told, any(one.blocks for one in broken))
+    yield torches.gpu(driver, report)
+    yield from tiers(report, any(one.blocks for one in broken))
 
 
-def tiers(told: dict[str, Any], broken: bool) -> Iterator[Finding]:
-    """Which tiers can run, over all lessons that have them; and, if not, why not."""
+def tiers(report: dict[str, Any], broken: bool) -> Iterator[Finding]:
+    """Which tiers can run, over all lessons that have them, and why not."""
     for name in TIERS:
         taught = [one for one in lessons() if name in one.tiers]
         if broken:
-            in_the_way = "mend torch first"
-        elif name == "gpu" and not told.get("cuda"):
-            in_the_way = "there is no CUDA device that torch can use; choose pocket or public"
+            in_the_way = "repair torch first"
+        elif name == "gpu" and not report.get("cuda"):
+            in_the_way = "torch can use no CUDA device; choose pocket or public"
         elif not taught:
             continue
         else:
@@ -100,6 +100,6 @@ def _obstacle(name: str, taught: list) -> str | None:
 
 
 def _wait(text: str) -> None:
-    """On a terminal: what is being done, until the next line is there."""
+    """On a terminal: show what is being done until the next line."""
     if sys.stderr.isatty():
         click.echo(f"\r\x1b[K{text}", err=True, nl=False)

@@ -1,4 +1,4 @@
-"""`tlcourse fetch NAME…`: bring data and weights before they are needed."""
+"""`tlcourse fetch NAME…`: fetch data and weights before they are needed."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ def command(
 ) -> None:
     """Fetch data sets and models by their cards' names, and verify every byte.
 
-    What is already there is only checked. An interrupted fetch goes on where it stopped, and one
-    card's trouble stops no other. TLCOURSE_MIRROR names folders or URLs to ask before the web,
-    TLCOURSE_HOME the folder to put things in. The command `cards` lists the names.
+    Files that are present are only checked. An interrupted fetch resumes, and a card that fails
+    stops no other. TLCOURSE_MIRROR names folders or URLs to try before the web, TLCOURSE_HOME the
+    folder for the files. The command `cards` lists the names.
     """
     from tlcourse.supply import read_settings
 
-    # All of them before the first: a slip in the last name must not cost a download.
+    # Look up all names first: a typo in the last one must not cost a download.
     cards = chosen(names, numbers, tier, every)
     failed = bring_here(cards, read_settings(), say_present=True)[1]
-    if failed and len(cards) == 1:  # its sentence was said
+    if failed and len(cards) == 1:  # its error was printed
         click.get_current_context().exit(FetchError.exit_code)
     if failed:
-        others = "The others are here; the" if len(failed) < len(cards) else "The"
+        others = "The others are here. " if len(failed) < len(cards) else ""
         raise FetchError(
             f"{len(failed)} of {len(cards)} could not be fetched: {', '.join(failed)}. "
-            f"{others} same command again goes on where it stopped."
+            f"{others}Run the same command again to resume."
         )
 
 
 def bring_here(
     cards: Sequence[Card], settings: Settings, *, say_present: bool
 ) -> tuple[dict[str, Path], list[str]]:
-    """Fetch what is lacking, showing it; where each card lies, and the names that failed."""
+    """Fetch what is missing and show it. Returns each card's folder, and the names that failed."""
     from tlcourse.supply.estimate import check_room, needs
     from tlcourse.supply.many import bring_all
     from tlcourse.supply.settings import check_mirrors
@@ -58,7 +58,7 @@ def bring_here(
     folders = {need.card.name: need.folder for need in found if need.folder}
     for need in found if say_present else ():
         if need.folder:
-            click.echo(f"{need.card.name}: {_standing(need.card, need.folder)}")
+            click.echo(f"{need.card.name}: {_state(need.card, need.folder)}")
     lacking = sorted((need for need in found if not need.folder), key=lambda need: -need.to_come)
     if not lacking:
         return folders, []
@@ -81,17 +81,17 @@ def bring_here(
 
 
 def _stopped(cards: Sequence[Card], whole: set[str], settings: Settings) -> str:
-    """What Ctrl-C left here, and that it is not in vain."""
+    """What an interrupted fetch has kept."""
     from tlcourse.supply.estimate import kept
     from tlcourse.supply.readable import size
 
-    came = size(sum(kept(card, settings) for card in cards if card.name not in whole))
+    got = size(sum(kept(card, settings) for card in cards if card.name not in whole))
     if len(cards) > 1:
-        came = f"{len(whole)} of {len(cards)} cards whole, {came} of the others"
-    return f"stopped. What came is kept ({came}): the same command goes on from there."
+        got = f"{len(whole)} of {len(cards)} cards whole, {got} of the others"
+    return f"stopped. What was fetched is kept ({got}): run the same command to resume."
 
 
-def _standing(card: Card, folder: Path) -> str:
+def _state(card: Card, folder: Path) -> str:
     if card.embedded:
         return f"embedded. {card.embedded}"
     return f"is here, verified · {folder}"

@@ -1,4 +1,4 @@
-"""`tlcourse mirror build|serve|check DIR`: the course in a room with no internet, or a bad one."""
+"""`tlcourse mirror build|serve|check DIR`: the course for a room with little or no internet."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from tlcourse.errors import FetchError, IntegrityError
 from tlcourse.spoken import command as spoken
 
 DIR = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-PLATFORMS = ("linux", "macos", "windows")  # as supply.mirror.target has them
-OLDEST = 11  # the 3.NN that the course begins with, as pyproject.toml says
+PLATFORMS = (
+    "linux",
+    "macos",
+    "windows",
+)  # as in supply.mirror.wheels, without importing it for --help
+OLDEST = 11  # the oldest Python 3.NN, as in pyproject.toml
 
 
 @click.group("mirror")
 def command() -> None:
-    """Make, serve and check a folder that stands in for the web.
+    """Make, serve and check a mirror: a folder used in place of the web.
 
-    It holds the data and models of chosen cards, and the packages that the course is installed
-    from. docs/mirrors.md tells a workshop with it from beginning to end.
+    It holds the data and models of the chosen cards, and the packages that the course is installed
+    from. docs/mirrors.md describes a workshop with a mirror, from beginning to end.
     """
 
 
@@ -53,10 +57,10 @@ def build(
     pythons: tuple[str, ...],
     platforms: tuple[str, ...],
 ) -> None:
-    """Put chosen cards, and the packages to install, into the folder DIR.
+    """Put the chosen cards, and the packages to install, into the folder DIR.
 
-    What is fetched goes through your own store first, from TLCOURSE_MIRROR or the web. A mirror
-    that is there already is added to; what is in it and right is left alone.
+    Files are fetched into your own store first, from TLCOURSE_MIRROR or the web. An existing mirror
+    is added to; files in it that are right are left alone.
     """
     from tlcourse.supply import read_settings
     from tlcourse.supply.mirror.build import check_folder, earlier_cards, put
@@ -65,25 +69,27 @@ def build(
     from tlcourse.supply.mirror.pins import pinned_in, put_pins
     from tlcourse.supply.readable import size
 
-    asked = chosen(names, numbers, tier, every)
+    named = chosen(names, numbers, tier, every)
     targets = () if no_wheels else _targets(pythons, platforms)
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    every_card = {card.name: card for card in [*asked, *earlier_cards(folder)]}
+    every_card = {card.name: card for card in [*named, *earlier_cards(folder)]}
     wanted, packed = [], set()
     for card in every_card.values():
         if card.embedded:
-            click.echo(f"{card.name}: embedded, comes with the course")
+            click.echo(f"{card.name}: embedded, part of the course")
         elif not no_wheels and _comes_in_a_wheel(card):
-            click.echo(f"{card.name}: comes in the package {card.package.name}")
+            click.echo(f"{card.name}: part of the package {card.package.name}")
             packed.add(card.name)
         else:
             wanted.append(card)
     folders, failed = bring_here(wanted, read_settings(), say_present=False)
-    there = [card for card in wanted if card.name in folders]
-    rows = put(folder, there, folders, click.echo) + put_pins(folder, there)
-    rows += [row for row in read_index(folder) if row.name in failed]  # what it has, it keeps
-    # Never a moment without an index: what was here before stays known until the wheels are in.
+    fetched = [card for card in wanted if card.name in folders]
+    rows = put(folder, fetched, folders, click.echo) + put_pins(folder, fetched)
+    rows += [
+        row for row in read_index(folder) if row.name in failed
+    ]  # keep what the mirror already has
+    # Write an index before the wheels too, so that there always is one.
     before = read_index(folder)
     wheels = [row for row in before if row.name == WHEELS]
     write_index(folder, [*rows, *[row for row in before if row.name in packed], *wheels])
@@ -99,19 +105,19 @@ def build(
     click.echo(f"{folder}: {len(files):,} files, {size(sum(files.values()))}")
     if failed:
         raise FetchError(
-            f"{', '.join(failed)} could not be fetched, so the mirror is without. "
-            f"The same command again goes on where it stopped."
+            f"{', '.join(failed)} could not be fetched, so the mirror lacks them. "
+            f"Run the same command again to resume."
         )
     if pins := pinned_in(rows):
         click.echo(
-            f"Pinned on this machine, so the mirror carries their cards: {', '.join(pins)}. Whoever "
-            f"uses it takes them once, PLACE being this folder or its address: "
+            f"Pinned on this machine, so the mirror contains their cards: {', '.join(pins)}. "
+            f"Learners take them once (PLACE is this folder or its address): "
             f"{spoken(_taking(pins, 'PLACE'))}"
         )
     if files:
         click.echo(f"Serve it with: {spoken(f'mirror serve {folder} --host 0.0.0.0')}")
     else:
-        click.echo("There is nothing to serve: all of that is in the installation already.")
+        click.echo("There is nothing to serve: all of it is part of the installation.")
 
 
 @command.command("serve")
@@ -122,13 +128,13 @@ def build(
     type=click.IntRange(0, 65535),
     default=8000,
     show_default=True,
-    help="0: any that is free.",
+    help="0: any free port.",
 )
 def serve(folder: Path, host: str, port: int) -> None:
     """Serve the mirror in DIR over HTTP, read-only, until Ctrl-C.
 
-    By default to this machine alone. With --host 0.0.0.0 everybody on the network can read what is
-    in DIR, and nothing else; the address that learners type is printed.
+    By default only this machine can reach it. With --host 0.0.0.0, everybody on the network can read
+    what is in DIR and nothing else. Prints the commands that learners type.
     """
     from tlcourse.supply.mirror.index import WHEELS, read_index
     from tlcourse.supply.mirror.pages import install_commands
@@ -137,9 +143,11 @@ def serve(folder: Path, host: str, port: int) -> None:
 
     rows = read_index(folder)
     if not rows:
-        raise click.UsageError(f"{folder} is no mirror yet: {spoken(f'mirror build {folder} …')}")
+        raise click.UsageError(
+            f"{folder} is not a mirror yet: {spoken(f'mirror build {folder} …')}"
+        )
     with open_server(folder, host, port) as server:
-        click.echo(f"Serving {folder} at {server.url} (Ctrl-C ends it). Learners type:\n")
+        click.echo(f"Serving {folder} at {server.url} (Ctrl-C to stop). Learners type:\n")
         install, use = install_commands(server.url)
         pins = pinned_in(rows)
         take = [f"tlcourse {_taking(pins, server.url)}"] if pins else []
@@ -147,14 +155,14 @@ def serve(folder: Path, host: str, port: int) -> None:
             click.echo(f"    {line}")
         click.echo(f'\n(PowerShell: $env:TLCOURSE_MIRROR = "{server.url}", then tlcourse lab.)')
         if host.startswith("127."):
-            click.echo("Only this machine sees it; --host 0.0.0.0 shows it to the network.")
+            click.echo("Only this machine can reach it; use --host 0.0.0.0 for the network.")
         server.serve_forever()
 
 
 @command.command("check")
 @DIR
 def check(folder: Path) -> None:
-    """Read the mirror in DIR through: is it whole, and is it what this version needs?"""
+    """Verify the mirror in DIR: is it whole, and is it what this version needs?"""
     from tlcourse.supply.mirror.check import faults
     from tlcourse.supply.mirror.index import read_index
 
@@ -165,18 +173,18 @@ def check(folder: Path) -> None:
     if found:
         raise IntegrityError(
             f"{len(found)} of {files:,} files of {folder} are wrong. "
-            f"{spoken(f'mirror build {folder}')} with the same names brings them again."
+            f"{spoken(f'mirror build {folder}')} with the same names replaces them."
         )
     click.echo(f"✓ {folder}: {files:,} files, every byte verified")
 
 
 def _taking(pins: list[str], place: str) -> str:
-    """What takes these pins over from a mirror."""
+    """The command that takes these pins from a mirror."""
     return f"cards pin {' '.join(pins)} --from {place}"
 
 
 def _targets(pythons: tuple[str, ...], platforms: tuple[str, ...]):
-    """Every Python on every platform that was named."""
+    """Every named Python on every named platform."""
     import re
 
     from tlcourse.supply.mirror.wheels import Target
@@ -190,7 +198,7 @@ def _targets(pythons: tuple[str, ...], platforms: tuple[str, ...]):
 
 
 def _comes_in_a_wheel(card) -> bool:
-    """Whether a package that the course requires has the card's files."""
+    """Whether the card's files are in a package that the course requires."""
     from packaging.utils import canonicalize_name
 
     from tlcourse.supply.mirror.wheels import required
@@ -199,5 +207,5 @@ def _comes_in_a_wheel(card) -> bool:
 
 
 def _newest(rows):
-    """The rows of wheels, the last word about each path being the one that holds."""
+    """The rows of wheels, the last one for each path."""
     return {row.path: row for row in rows}.values()

@@ -1,4 +1,4 @@
-"""`tlcourse progress`: how far the learner is, from the learner's own file."""
+"""`tlcourse progress`: what the learner has done, from the learner's own file."""
 
 import json
 
@@ -9,19 +9,19 @@ from tlcourse.spoken import command as spoken
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Everything, for other programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def command(as_json: bool) -> None:
-    """Show what you predicted and solved, and which claims you saw hold, lesson by lesson.
+    """Show your predictions, solved exercises and the claims you saw hold, lesson by lesson.
 
-    It is kept in one file on this machine and goes nowhere else.
+    They are kept in one file on this machine and sent nowhere.
     """
     from tlcourse.course.progress import progress
 
-    standings = progress()
+    done = progress()
     if as_json:
         place = {"file": str(learner.path())}
-        click.echo(json.dumps(standings.as_json() | place, indent=1, ensure_ascii=False))
+        click.echo(json.dumps(done.as_json() | place, indent=1, ensure_ascii=False))
         return
-    click.echo(repr(standings))
+    click.echo(repr(done))
     if not learner.path().exists():
-        click.echo(f"Nothing was done yet. Open the lessons: {spoken('lab')}")
+        click.echo(f"Nothing has been done yet. Open the lessons: {spoken('lab')}")

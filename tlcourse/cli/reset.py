@@ -1,4 +1,4 @@
-"""`tlcourse reset NN`: start a lesson again, without losing the old notebook."""
+"""`tlcourse reset NN`: start a lesson afresh; your version is kept."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from tlcourse.course.folder import DEFAULT, reset
 @click.argument("number")
 @click.argument("folder", type=click.Path(path_type=Path), default=DEFAULT)
 def command(number: str, folder: Path) -> None:
-    """Put a fresh lesson NUMBER into FOLDER; yours is kept beside it."""
+    """Restore lesson NUMBER in FOLDER to its original; your version is kept beside it."""
     one = lesson(number)
     kept = reset(one, folder)
     if kept:
         click.echo(f"Your version is kept as {kept}")
-    click.echo(f"Fresh again: {folder / one.notebook}")
+    click.echo(f"Restored: {folder / one.notebook}")
     if kept:
         click.echo("If it is open in the browser, choose Revert there.")

@@ -74,11 +74,19 @@ def _mirrors(text: str) -> tuple[str, ...]:
 
 def check_mirrors(settings: Settings) -> None:
     """Raises SupplyError if a mirror folder does not exist; else the web would silently replace it."""
-    for mirror in settings.mirrors:
-        if "://" not in mirror and not Path(mirror).expanduser().is_dir():
-            raise SupplyError(
-                f"TLCOURSE_MIRROR names {mirror}: no such folder. Correct it, or unset it."
-            )
+    if missing := missing_mirrors(settings):
+        raise SupplyError(
+            f"TLCOURSE_MIRROR names {missing[0]}: no such folder. Correct it, or unset it."
+        )
+
+
+def missing_mirrors(settings: Settings) -> list[str]:
+    """The mirrors that are folders and do not exist."""
+    return [
+        mirror
+        for mirror in settings.mirrors
+        if "://" not in mirror and not Path(mirror).expanduser().is_dir()
+    ]
 
 
 def _number(environ: Mapping[str, str], key: str, default: float) -> float:

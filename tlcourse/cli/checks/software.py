@@ -1,6 +1,6 @@
-"""Python, the libraries' versions, the kernel, and the widgets' halves in the front end.
+"""Checks of Python, the libraries' versions, the kernel, and the widgets in the front end.
 
-Versions are read from what pip wrote down beside the libraries; nothing is imported.
+Versions are read from the libraries' metadata; nothing is imported.
 """
 
 from __future__ import annotations
@@ -13,40 +13,38 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, distribution, requires, version
 from pathlib import Path
 
-from tlcourse.cli.checks.finding import Finding
+from tlcourse.cli.checks import Finding
 
 INSTALL = "run `python start.py lab`, or pip install tlcourse"
 SHOWN = (
     "torch torchvision timm transformers scikit-learn numpy anywidget ipykernel jupyterlab".split()
 )
-# name: (versions that do not work well with a live cockpit, what to do). Measured with ipykernel
-# 6.31, 7.3 and 7.4 (docs/steering.md).
+# name: (prefixes of versions that do not work well with a live cockpit, what to do). Measured with
+# ipykernel 6.31, 7.3 and 7.4 (docs/steering.md).
 KNOWN_BAD: dict[str, tuple[tuple[str, ...], str]] = {
     "ipykernel": (
         ("6.",),
-        "clicks wait until a running cell ends, even one that awaits; take 7.3 or newer",
+        "clicks wait until a running cell ends, even one that awaits; install 7.3 or newer",
     ),
-    "jupyterlab": (("1.", "2.", "3."), "the course is made for JupyterLab 4.4 or newer"),
-    "notebook": (("5.", "6."), "the course is made for Notebook 7"),
+    "jupyterlab": (("1.", "2.", "3."), "the course needs JupyterLab 4.4 or newer"),
+    "notebook": (("5.", "6."), "the course needs Notebook 7"),
 }
 WIDGETS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")  # by package: ipywidgets, anywidget
 
 
 def python() -> Finding:
-    """The version that the course asks for, and whether libraries can exist for it."""
+    """Whether this Python is new enough, and 64-bit."""
     seen = f"{platform.python_version()} in {sys.prefix}"
     wanted = _wanted_python()
     if wanted and not _fits(platform.python_version(), wanted):
         return Finding("python", "Python", seen, f"the course needs Python {wanted}", True)
     if sys.maxsize < 2**32:
-        return Finding(
-            "python", "Python", seen, "it is a 32-bit one; torch needs a 64-bit one", True
-        )
+        return Finding("python", "Python", seen, "this is 32-bit Python; torch needs 64-bit", True)
     return Finding("python", "Python", seen)
 
 
 def libraries() -> Iterator[Finding]:
-    """Each library that a lesson imports, and what else of the course's is missing or too old."""
+    """Each library that a lesson imports, and any other requirement that is missing or too old."""
     wanted = dict(_requirements("tlcourse"))
     for name in [*SHOWN, *sorted(set(wanted) - set(SHOWN)), "notebook"]:
         found = _version(name)
@@ -63,13 +61,13 @@ def libraries() -> Iterator[Finding]:
 
 
 def known_trouble(name: str, found: str) -> str | None:
-    """What is known to go wrong with this version, with what to do; None if nothing is."""
+    """What is known to go wrong with this version and what to do; None if nothing is known."""
     bad, cure = KNOWN_BAD.get(name, ((), ""))
     return cure if found.startswith(bad) else None
 
 
 def pair() -> Iterator[Finding]:
-    """torchvision is compiled for one version and one build of torch; pip does not always keep to it."""
+    """torchvision is compiled for one version and build of torch; pip does not always ensure it."""
     torch, vision = _version("torch"), _version("torchvision")
     if not torch or not vision:
         return
@@ -77,7 +75,7 @@ def pair() -> Iterator[Finding]:
     builds = [one.partition("+")[2] for one in (torch, vision)]
     wrong = ""
     if wants and not _fits(torch, wants):
-        wrong = f"torchvision {vision} is made for torch{wants}, not {torch}"
+        wrong = f"torchvision {vision} is built for torch{wants}, not {torch}"
     elif all(builds) and builds[0] != builds[1]:
         wrong = f"torch {torch} and torchvision {vision} are of different builds"
     if wrong:
@@ -86,7 +84,7 @@ def pair() -> Iterator[Finding]:
 
 
 def kernel(folders: Sequence[Path]) -> Finding:
-    """The kernel that notebooks get by the name python3, as `tlcourse lab` looks for it: this Python?"""
+    """Whether the kernel python3, as `tlcourse lab` finds it, runs this Python."""
     for folder in folders:
         file = folder / "kernels" / "python3" / "kernel.json"
         try:
@@ -108,22 +106,22 @@ def kernel(folders: Sequence[Path]) -> Finding:
 
 
 def widgets(folders: Sequence[Path]) -> Finding:
-    """The halves of the widgets that run in the browser, where JupyterLab looks for them."""
-    lost = [
+    """Whether JupyterLab finds the parts of the widgets that run in the browser."""
+    missing = [
         name
         for name in WIDGETS
         if not any(
             (folder / "labextensions" / name / "package.json").is_file() for folder in folders
         )
     ]
-    if not lost:
-        return Finding("widgets", "widgets", "their parts for JupyterLab are here")
+    if not missing:
+        return Finding("widgets", "widgets", "their parts for JupyterLab are installed")
     cure = "the cockpit would stay empty; install ipywidgets and anywidget into this environment"
-    return Finding("widgets", "widgets", f"JupyterLab lacks {' and '.join(lost)}", cure, True)
+    return Finding("widgets", "widgets", f"JupyterLab lacks {' and '.join(missing)}", cure, True)
 
 
 def jupyter_folders() -> list[Path]:
-    """Where Jupyter looks, in its order, with this environment first as `tlcourse lab` sets it."""
+    """The folders that Jupyter searches, in order, this environment first, as in `tlcourse lab`."""
     import os
 
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
@@ -133,7 +131,7 @@ def jupyter_folders() -> list[Path]:
 
 
 def _same(program: str) -> bool:
-    """ipykernel's own kernel says `python`, and Jupyter starts that as the Python it runs in."""
+    """ipykernel's kernel names `python`, which Jupyter takes as the Python that it runs in."""
     return program in ("python", "python3", Path(sys.executable).name)
 
 
@@ -145,7 +143,7 @@ def _wanted_python() -> str | None:
 
 
 def _requirements(name: str) -> Iterable[tuple[str, str]]:
-    """(name, versions) of what the installed package needs here, extras left out."""
+    """(name, versions) of what the installed package requires here, without extras."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:

@@ -1,7 +1,7 @@
-"""Does torch work, with torchvision, and with the GPU? Found out in another process.
+"""Checks of torch, torchvision and the GPU, made in another process.
 
-A broken torch can raise, crash or hang: here that is something to report. The process is started
-before everything else is looked at, and heard at the end.
+A broken torch may raise, crash or hang, and that is what is reported. The process starts before
+the other checks, and its report is read after them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlcourse.cli.checks.finding import Finding
+from tlcourse.cli.checks import Finding
 
 LIMIT_S = 120.0  # a first import from a slow disk takes a minute
 SMI_LIMIT_S = 10.0
@@ -49,14 +49,14 @@ except BaseException as error:
     tell(vision_error=f"{type(error).__name__}: {error}")
 """
 TOGETHER = (
-    "torch and torchvision are not of one build: uninstall both, then install them together, from"
+    "torch and torchvision are of different builds: uninstall both, then install them together, from"
     " the same index"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """What nvidia-smi says: the GPUs and the version, or what is wrong. Nothing: no driver."""
+    """The GPUs and the driver's version from nvidia-smi, or what is wrong. Empty: no driver."""
 
     gpus: tuple[str, ...] = ()
     version: str = ""
@@ -64,12 +64,12 @@ class Driver:
 
 
 class Probe:
-    """The other process, from its start on."""
+    """The other process; it runs from the moment this is made."""
 
     def __init__(self, limit_s: float = LIMIT_S) -> None:
         self.limit_s = limit_s
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", PROBE],  # -P: not from whatever lies in this folder
+            [sys.executable, "-P", "-c", PROBE],  # -P: import nothing from this folder
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
@@ -84,8 +84,8 @@ class Probe:
         self.process.kill()
         self.process.communicate()
 
-    def told(self) -> dict[str, Any]:
-        """Everything it could tell before it ended, or was ended."""
+    def report(self) -> dict[str, Any]:
+        """What it reported before it ended or was killed."""
         try:
             out, err = self.process.communicate(timeout=self.limit_s)
             late = {}
@@ -97,7 +97,7 @@ class Probe:
         for line in out.splitlines():
             try:
                 found |= json.loads(line)
-            except (ValueError, TypeError):  # a library that prints when it is imported
+            except (ValueError, TypeError):  # printed by a library that was imported
                 continue
         code = self.process.returncode
         if code < 0 and not late:
@@ -108,11 +108,11 @@ class Probe:
 
 
 def ask_driver(limit_s: float = SMI_LIMIT_S) -> Driver:
-    """Is there an NVIDIA driver, and does it answer?"""
+    """The NVIDIA driver, if there is one, and whether it answers."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        there = Path("/dev/nvidiactl").exists()
-        return Driver(trouble="nvidia-smi is missing though the driver is there" if there else "")
+        loaded = Path("/dev/nvidiactl").exists()
+        return Driver(trouble="nvidia-smi is missing, but the driver is loaded" if loaded else "")
     query = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(
@@ -124,68 +124,74 @@ def ask_driver(limit_s: float = SMI_LIMIT_S) -> Driver:
         return Driver(trouble=f"nvidia-smi cannot be run ({error.strerror})")
     rows = [[part.strip() for part in line.split(",")] for line in done.stdout.splitlines() if line]
     if done.returncode or not rows:
-        said = (done.stdout + done.stderr).strip().splitlines() or [f"code {done.returncode}"]
-        return Driver(trouble=said[0])
+        message = (done.stdout + done.stderr).strip().splitlines() or [f"code {done.returncode}"]
+        return Driver(trouble=message[0])
     gpus = tuple(f"{row[0]}, {row[1]}" if len(row) > 1 else row[0] for row in rows)
     return Driver(gpus, rows[0][-1])
 
 
-def torch(told: dict[str, Any]) -> Iterator[Finding]:
-    """What became of torch and torchvision in the other process."""
+def torch(report: dict[str, Any]) -> Iterator[Finding]:
+    """Whether torch and torchvision could be imported and used in the other process."""
     again = "install the course's packages again: run `python start.py lab`"
-    if "late" in told and "version" not in told:
-        cure = f"its disk may be slow or busy, try again; else {again}"
-        yield Finding("torch-import", "torch", f"not imported after {told['late']:g} s", cure, True)
+    if "late" in report and "version" not in report:
+        cure = f"the disk may be slow or busy: try again; else {again}"
+        yield Finding(
+            "torch-import", "torch", f"not imported after {report['late']:g} s", cure, True
+        )
         return
-    if "crash" in told and "version" not in told:
-        cure = f"this processor may lack what it was built for, or its files are damaged; {again}"
-        yield Finding("torch-import", "torch", f"crashes with {told['crash']}", cure, True)
+    if "crash" in report and "version" not in report:
+        cure = f"this processor may not support this build, or its files are damaged; {again}"
+        yield Finding("torch-import", "torch", f"crashes with {report['crash']}", cure, True)
         return
-    if "error" in told or "version" not in told:
-        seen = f"cannot be imported ({told.get('error', 'it says nothing')})"
+    if "error" in report or "version" not in report:
+        seen = f"cannot be imported ({report.get('error', 'without a message')})"
         yield Finding("torch-import", "torch", seen, again, True)
         return
     build = (
-        f"for CUDA {told['built']}" if told["built"] else "for ROCm" if told["hip"] else "for CPUs"
+        f"for CUDA {report['built']}"
+        if report["built"]
+        else "for ROCm"
+        if report["hip"]
+        else "for CPUs"
     )
-    seen = f"works, built {build}, imported in {told['seconds']:.1f} s"
+    seen = f"works, built {build}, imported in {report['seconds']:.1f} s"
     yield Finding("torch-import", "torch", seen)
-    if "vision" in told:
+    if "vision" in report:
         return
-    said = told.get("vision_error") or (
-        f"it crashes with {told['crash']}" if "crash" in told else "it hangs"
+    message = report.get("vision_error") or (
+        f"it crashes with {report['crash']}" if "crash" in report else "it hangs"
     )
-    mixed = "torchvision::" in said or "undefined symbol" in said or "operator" in said
-    seen = f"cannot be used ({said.splitlines()[0]})"
+    mixed = "torchvision::" in message or "undefined symbol" in message or "operator" in message
+    seen = f"cannot be used ({message.splitlines()[0]})"
     yield Finding("torchvision-import", "torchvision", seen, TOGETHER if mixed else again, True)
 
 
-def gpu(driver: Driver, told: dict[str, Any]) -> Finding:
-    """The GPU, or the one thing that keeps torch from it."""
-    if told.get("cuda"):
+def gpu(driver: Driver, report: dict[str, Any]) -> Finding:
+    """The GPU, or the one reason why torch cannot use it."""
+    if report.get("cuda"):
         version = f", driver {driver.version}" if driver.version else ""
-        return Finding("gpu", "GPU", "; ".join(driver.gpus or told["gpus"]) + version)
-    if told.get("mps"):
+        return Finding("gpu", "GPU", "; ".join(driver.gpus or report["gpus"]) + version)
+    if report.get("mps"):
         return Finding("gpu", "GPU", "Apple's; the course trains on the CPU there")
     if driver.trouble:
         cure = (
-            "restart the machine: the driver was updated under way"
+            "restart the machine: the driver was updated while it ran"
             if "mismatch" in driver.trouble
-            else "install the NVIDIA driver again, or do without: two tiers need no GPU"
+            else "install the NVIDIA driver again, or go without: two tiers need no GPU"
         )
         return Finding("gpu", "GPU", driver.trouble, cure)
     if not driver.gpus:
         return Finding("gpu", "GPU", "none, which is fine: the pocket and public tiers need none")
     seen = f"{'; '.join(driver.gpus)}, driver {driver.version}, but torch does not use it"
-    if "version" not in told:
-        return Finding("gpu", "GPU", seen, "mend torch first")
+    if "version" not in report:
+        return Finding("gpu", "GPU", seen, "repair torch first")
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden in ("", "-1"):
         return Finding("gpu", "GPU", seen, f"CUDA_VISIBLE_DEVICES={hidden!r} hides it; unset that")
-    if not told["built"]:
+    if not report["built"]:
         cure = "this torch is built for CPUs; install a CUDA build, as pytorch.org says"
         return Finding("gpu", "GPU", seen, cure)
-    said = next((one for one in told["heard"] if "driver" in one.lower()), "")
-    why = f" ({said.splitlines()[0][:120]})" if said else ""
-    cure = f"update the driver: this torch is built for CUDA {told['built']}{why}"
+    message = next((one for one in report["heard"] if "driver" in one.lower()), "")
+    why = f" ({message.splitlines()[0][:120]})" if message else ""
+    cure = f"update the driver: this torch is built for CUDA {report['built']}{why}"
     return Finding("gpu", "GPU", seen, cure)

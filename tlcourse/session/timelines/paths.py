@@ -38,8 +38,9 @@ class Paths:
         self.now, self.tips, self.stretches = first, {first: root}, [root]
         self._events: list[Event] = []
         self._bookmarks: dict[str, Moment] = {}
-        self._from: int | str | None = None  # where the branch begins that was asked for last
-        self._left: Moment = (root, 0)  # the moment in which that was asked
+        self._asked: tuple[
+            int, int | str | None, Moment
+        ]  # the last Branch: index, from where, when
         self.take(events)
 
     def take(self, events: Iterable[Event]) -> None:
@@ -50,12 +51,11 @@ class Paths:
             if isinstance(command, Rewind):
                 self._begin(branch, self._moment(command.to, branch))
             elif isinstance(command, Branch):
-                self._from, self._left = command.at, self._tip(self.now)
+                self._asked = index, command.at, self._tip(self.now)
+                continue  # it belongs to the timeline that begins with the next event
             elif isinstance(event, Branched):
                 self._branch(event)
-            stretch = self.tips.get(branch)
-            if stretch is None:  # a Branch, told before the timeline begins
-                stretch = self.tips[self.now]
+            stretch = self.tips[branch]
             stretch.at.append(index)
             if isinstance(event, Saved):
                 self._bookmarks[event.name] = self._tip(branch)
@@ -84,10 +84,10 @@ class Paths:
         if event.control:  # without the intervention that was applied last
             stretch, count = self._tip(event.parent)
             self._begin(event.branch, (stretch, count - 1), control=True)
-        elif self._from is None:
-            self._begin(event.branch, self._left)
-        else:
-            self._begin(event.branch, self._moment(self._from, self.now, self._left))
+            return
+        index, at, left = self._asked
+        self._begin(event.branch, left if at is None else self._moment(at, self.now, left))
+        self.tips[event.branch].at.append(index)
 
     def _begin(self, branch: str, moment: Moment, control: bool = False) -> None:
         made = Stretch(branch, *moment, control)

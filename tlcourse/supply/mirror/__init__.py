@@ -1,12 +1,12 @@
-"""A folder that stands in for the web: what a classroom fetches and installs from.
+"""A folder in place of the web, from which a classroom fetches data and installs packages.
 
     DIR/HOST/PATH…       the file of https://HOST/PATH, as TLCOURSE_MIRROR expects it
     DIR/wheels/*.whl     what `pip install tlcourse` needs, tlcourse itself included
-    DIR/simple/…         pages by which pip and uv find those wheels
+    DIR/simple/…         index pages for pip and uv
     DIR/cards/NAME.toml  the pin of a hub model that was pinned where the mirror was built
-    DIR/INDEX.tsv        every file with its size and sha256, and whose it is
+    DIR/INDEX.tsv        every file with its card, size and sha256
     DIR/README.txt       the two commands that a learner types
 
-It is files only: any web server can serve it, or a USB stick carry it. An archive holds only the
-members that cards name, packed anew: what it is worth is said by its members' hashes, as always.
+It consists of files only: any web server can serve it, or a USB stick carry it. An archive is packed
+anew with only the members that cards name; they are verified by their own hashes, as always.
 """

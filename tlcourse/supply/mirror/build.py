@@ -1,4 +1,4 @@
-"""Putting cards into a mirror, out of the store in which their bytes were verified."""
+"""Copying cards into a mirror, from the store in which their files were verified."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tlcourse.supply.mirror.index import NAME, Row, read_index
 from tlcourse.supply.readable import brief
 from tlcourse.supply.store import disk_errors, hash_file, require_room
 
-LEAD = "subset"  # stands for the leading folders that a card strips
+LEAD = "subset"  # in place of the leading folders that a card strips
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One file of the mirror: where it goes, and the cards' assets that it must serve."""
+    """One file of the mirror: its path, and the cards' assets that it serves."""
 
     path: str
     assets: tuple[tuple[Card, Asset], ...]
@@ -41,7 +41,7 @@ class Job:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder in which something else lives. Raises SupplyError."""
+    """Raises SupplyError if the folder holds anything but a mirror."""
     if folder.exists() and not folder.is_dir():
         raise SupplyError(f"{folder} is a file. Name a folder for the mirror.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / NAME).is_file():
@@ -51,11 +51,11 @@ def check_folder(folder: Path) -> None:
 
 
 def plan_jobs(chosen: Sequence[Card]) -> tuple[Job, ...]:
-    """The files that a mirror of these cards has. Cards may share an archive, which is one file."""
+    """The files of a mirror of these cards. Cards may share an archive, which is one file."""
     shared: dict[str, list[tuple[Card, Asset]]] = {}
     for card in chosen:
         for asset in card.assets:
-            # The last one: before it may stand an address that only this machine is set up with.
+            # The last URL is the card's own; HF_ENDPOINT may have put one before it.
             (source,) = plan.sources(asset.urls[-1:], [""], offline=True)
             shared.setdefault(source.place.lstrip("/"), []).append((card, asset))
     return tuple(Job(path, tuple(pairs)) for path, pairs in shared.items())
@@ -64,10 +64,11 @@ def plan_jobs(chosen: Sequence[Card]) -> tuple[Job, ...]:
 def put(
     folder: Path, chosen: Sequence[Card], folders: Mapping[str, Path], tell: Callable[[str], None]
 ) -> list[Row]:
-    """Put the cards' files below `folder`; their rows of the index. `folders`: where each card lies.
+    """Copy the cards' files into the mirror. Returns their rows of the index.
 
-    What is there and right is left alone. Raises a SupplyError if a file changed meanwhile, or if
-    the disk is full; what was put there until then is whole, and another call goes on.
+    folders: where each card's files are. Files that are present and right are left alone. Raises a
+    SupplyError if a source file has changed or the disk is full; files copied before are whole,
+    and another call resumes.
     """
     rows: list[Row] = []
     with disk_errors(folder, "the mirror"):
@@ -80,7 +81,9 @@ def put(
                 with replacing(target, sync=True, sole_writer=True) as sink:
                     _write(job, folders, sink)
                 if why := why_not(job, target):
-                    raise IntegrityError(f"{target} was written, but then {why}. Check that disk.")
+                    raise IntegrityError(
+                        f"{target} was written, but reads back wrong: {why}. Check that disk."
+                    )
                 names = dict.fromkeys(card.name for card, _ in job.assets)
                 tell(f"{', '.join(names)} · {job.path.split('/')[-1]}")
             digest, size = hash_file(target), target.stat().st_size
@@ -93,7 +96,7 @@ def asset_bytes(asset: Asset) -> int:
 
 
 def why_not(job: Job, target: Path) -> str | None:
-    """Why this file does not give its cards what they promise; None if it does."""
+    """Why this file is not what its cards need; None if it is."""
     if not target.is_file():
         return "it is missing"
     for card, asset in job.assets:
@@ -112,10 +115,10 @@ def why_not(job: Job, target: Path) -> str | None:
 
 
 def earlier_cards(folder: Path) -> list[Card]:
-    """The cards that this mirror holds already, so that more can be added to it."""
+    """The cards that the mirror already holds."""
     found = []
     for name in dict.fromkeys(row.name for row in read_index(folder)):
-        with suppress(CardError):  # wheels, and what this version of the course knows no more
+        with suppress(CardError):  # wheels, and cards that this version of the course does not have
             found.append(cards.get(name))
     return found
 
@@ -131,7 +134,7 @@ def _write(job: Job, folders: Mapping[str, Path], sink: BinaryIO) -> None:
         for file in asset.files:
             members["/".join([LEAD] * asset.strip + [file.path])] = (folders[card.name], file)
     pack = _tar if job.archive == "tar.gz" else _zip
-    # In order, and with no date: the same cards make the same bytes on every machine.
+    # Sorted and without dates, so that the same cards make the same bytes on every machine.
     pack(((name, _read(*members[name])) for name in sorted(members)), sink)
 
 

@@ -1,4 +1,4 @@
-"""Whether a mirror still is what was built, and what the installed course needs."""
+"""Checking a mirror: is it as it was built, and is it what the installed course needs?"""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tlcourse.supply.store import hash_file
 
 
 def faults(folder: Path, tell: Callable[[str], None]) -> list[str]:
-    """Everything that is wrong, one sentence each; empty if all is well. `tell` hears each path.
+    """What is wrong, one sentence each; empty if nothing is. `tell` is called with each path.
 
-    Every file is read through. A card that the installed course knows by other bytes than the
-    mirror has (it was built by another version) is a fault as well. SupplyError if it is no mirror.
+    Every file is hashed. It is also a fault if the installed course needs other bytes for a card (the
+    mirror was built by another version). Raises SupplyError if the folder is not a mirror.
     """
     rows = read_index(folder)
     if not rows:
-        raise SupplyError(f"{folder} has no {NAME}, or an empty one: it is no mirror yet.")
+        raise SupplyError(f"{folder} has no {NAME}, or an empty one: it is not a mirror yet.")
     found = []
     for row in {row.path: row for row in rows}.values():
         tell(row.path)

@@ -1,4 +1,4 @@
-"""INDEX.tsv: what a mirror holds."""
+"""INDEX.tsv: the files of a mirror."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tlcourse.files import write_atomically
 
 NAME = "INDEX.tsv"
 HEADER = "name\tpath\tbytes\tsha256"
-WHEELS = "(wheel)"  # in the column of cards' names, which have no such letters
+WHEELS = "(wheel)"  # in place of a card's name, which cannot have brackets
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Row:
-    """`path` below the mirror, with slashes, holds something of the card `name`, or is a wheel."""
+    """A file of the card `name`, or a wheel. path: below the mirror, with slashes."""
 
     name: str
     path: str
@@ -26,16 +26,14 @@ class Row:
 
 
 def read_index(folder: Path) -> tuple[Row, ...]:
-    """The rows; none if there is no index. Raises SupplyError for an index that is none."""
+    """The rows; none if there is no index. Raises SupplyError if it is damaged or something else."""
     try:
         text = (folder / NAME).read_text("utf-8")
     except FileNotFoundError:
         return ()
     header, *lines = text.splitlines() or [""]
     if header != HEADER:
-        raise SupplyError(
-            f"{folder / NAME} is no index of a mirror that `mirror build` made. Name another folder."
-        )
+        raise SupplyError(f"{folder / NAME} is not the index of a mirror. Name another folder.")
     rows = []
     for number, line in enumerate(lines, start=2):
         parts = line.split("\t")
@@ -48,7 +46,7 @@ def read_index(folder: Path) -> tuple[Row, ...]:
 
 
 def leaves(path: str) -> str | None:
-    """Why a mirror's path is refused, or None. Unlike a card's, its parts may end in a dot.
+    """Why a path in a mirror is refused, else None. Unlike a card's, its parts may end in a dot.
 
     >>> leaves("codeload.github.com/someone/datasets./tar.gz/1")
     >>> leaves("a/../b")

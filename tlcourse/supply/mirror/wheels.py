@@ -220,8 +220,8 @@ def _closure(
             tell(f"{target.title}: {', '.join(sorted(rest))}")
             _download(wheels, target, rest.values())
             found |= _present(wheels, target, rest)
-        if rest := [name for name in missing if name not in found]:
-            raise SupplyError(f"pip downloaded no wheel of {', '.join(rest)} for {target.title}.")
+        if absent := [name for name in missing if name not in found]:
+            raise SupplyError(f"pip downloaded no wheel of {', '.join(absent)} for {target.title}.")
         have |= found
         following = []
         for requirement in wanted:
