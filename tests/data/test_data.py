@@ -10,7 +10,7 @@ from PIL import Image
 
 from tlcourse import cards, load_data
 from tlcourse.data import domains, names
-from tlcourse.data.photos import decode, read_folder
+from tlcourse.data.sources.photos import decode, read_folder
 from tlcourse.errors import DataError
 
 EMBEDDED = set(cards.names("embedded"))

@@ -11,8 +11,8 @@ import torch
 
 import tlcourse as tl
 from tlcourse import methods, plots
-from tlcourse.data import glyphs
-from tlcourse.data.surface.render import render
+from tlcourse.data.render.surface.render import render
+from tlcourse.data.sources import glyphs
 from tlcourse.errors import TLCourseError
 from tlcourse.methods.masking import covered_loss, masked_words
 

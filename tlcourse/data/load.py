@@ -15,7 +15,7 @@ from tlcourse.rng import checked_seed
 
 @dataclass(frozen=True)
 class Entry:
-    """A data set: the module of this room whose `read(size, domain)` makes its `Source` (or another
+    """A data set: the module of `sources` whose `read(size, domain)` makes its `Source` (or another
     function of it, "module:function"); the size it is read at by default, in pixels of a side, or in
     tokens where `text`; and its domains, the first of which is meant if none is named."""
 
@@ -26,7 +26,9 @@ class Entry:
 
     def read(self, size: int, domain: str | None) -> Source:
         module, _, function = self.module.partition(":")
-        return getattr(import_module(f"tlcourse.data.{module}"), function or "read")(size, domain)
+        return getattr(import_module(f"tlcourse.data.sources.{module}"), function or "read")(
+            size, domain
+        )
 
     @property
     def sizes(self) -> tuple[int, int, str]:
