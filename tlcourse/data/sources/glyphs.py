@@ -74,7 +74,7 @@ def scripts() -> dict[str, str]:
     """Each script's characters, in the order of Unicode.
 
     >>> scripts()["greek"][:3]
-    'ΕΞλ'
+    'Ξλμ'
     """
     return dict(_table("characters.tsv"))
 
