@@ -109,9 +109,13 @@ def _range(
     above: float | None = None,
     below: float | None = None,
 ) -> str:
-    start = f" from {low}" if low is not None else f" above {above}" if above is not None else ""
-    if high is not None:
-        return f"{start} to {high}" if low is not None else f"{start} up to {high}"
-    if below is not None:
-        return f"{start} to below {below}" if start else f" below {below}"
-    return f"{start} on" if low is not None else start
+    """The range in words, after "is a number"."""
+    if low is not None:
+        end = (
+            f"to {high}" if high is not None else f"to below {below}" if below is not None else "on"
+        )
+        return f" from {low} {end}"
+    parts = [f" above {above}"] if above is not None else []
+    parts += [f" up to {high}"] if high is not None else []
+    parts += [f" below {below}"] if below is not None else []
+    return " and".join(parts)

@@ -13,9 +13,9 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tlcourse.data.surface.lines import CLASSES, LINES, MATERIALS
-from tlcourse.data.surface.render import Batch, render
-from tlcourse.data.surfaces import boxes_of
+from tlcourse.data.render.surface.lines import CLASSES, LINES, MATERIALS
+from tlcourse.data.render.surface.render import Batch, render
+from tlcourse.data.sources.surfaces import boxes_of
 
 SIDE, GAP, GROUP, LABEL, HEAD = 72, 2, 14, 58, 34  # pixels
 MASK, BOX = (204, 121, 167), (240, 228, 66)  # Okabe & Ito 2008

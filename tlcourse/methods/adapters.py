@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, ModelError
 from tlcourse.methods.wrapped import Wrapped
 from tlcourse.models import groups_of
@@ -146,8 +147,7 @@ def bottleneck(
     which one stands; None is the last of each attention and each feed-forward part. Not linear, so it
     cannot be merged.
     """
-    if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-        raise CommandError(f"width is a whole number from 1 on, not {width!r}.")
+    width = whole_number(width, "width", CommandError, 1)
     seed = checked_seed(seed, CommandError)
 
     def insert(made: nn.Module) -> None:
@@ -168,8 +168,7 @@ def prefix(model: nn.Module, *, length: int = 10, seed: int = 0) -> Adapted:
     of the tokens begin at `length`. Raises ModelError where attention takes no prefix (DistilBERT, a
     ResNet).
     """
-    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-        raise CommandError(f"length is a whole number from 1 on, not {length!r}.")
+    length = whole_number(length, "length", CommandError, 1)
     seed = checked_seed(seed, CommandError)
 
     def insert(made: nn.Module) -> None:

@@ -16,10 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.methods.draws import Draws
-from tlcourse.methods.features import evaluating, holds_tokens, padding, trimmed
+from tlcourse.methods.features import holds_tokens, padding, trimmed
 from tlcourse.methods.wrapped import Wrapped
+from tlcourse.models.inspection import evaluating
 from tlcourse.rng import checked_seed, fold_in
 
 if TYPE_CHECKING:
@@ -124,9 +126,6 @@ def _ends(model: nn.Module) -> tuple[int, int]:
 
 
 def _check(texts: Split, share: float) -> None:
-    if not 0 < share < 1:
-        raise CommandError(
-            f"share={share!r} of the words must lie between 0 and 1; 0.15 is BERT's."
-        )
+    number(share, "share", CommandError, above=0, below=1)
     if not holds_tokens(torch.as_tensor(texts.x[:1])):
         raise DataError("Words are covered in texts: give token ids (N, T) int64.")

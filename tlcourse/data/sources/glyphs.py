@@ -1,6 +1,6 @@
 """Characters of many scripts, in the fonts that matplotlib ships, as if a hand had written them.
 
-Printed ink (`data.ink`) gets a pen, a hand that bends it, paper under it, and a camera's loss of
+Printed ink (`data.render.ink`) gets a pen, a hand that bends it, paper under it, and a camera's loss of
 sharpness. No digit is among them and nothing that is read as one, so that digits remain a target;
 and no two that a person takes for each other. Rendered, embedded, nothing is fetched.
 
@@ -74,14 +74,14 @@ def scripts() -> dict[str, str]:
     """Each script's characters, in the order of Unicode.
 
     >>> scripts()["greek"][:3]
-    'ΕΞλ'
+    'Ξλμ'
     """
     return dict(_table("characters.tsv"))
 
 
 def check_fonts() -> None:
     """Warn if a font differs from that of the first release: every picture drawn from it may, too."""
-    from tlcourse.data.ink import font_file
+    from tlcourse.data.render.ink import font_file
 
     other = [
         name
@@ -107,8 +107,8 @@ def draw(characters: str, size: int = 32, *, copies: int = COPIES, seed: int = 0
     """
     import torch
 
-    from tlcourse.data.ink import FONTS
-    from tlcourse.data.scrawl import Paper, scrawl, throw
+    from tlcourse.data.render.ink import FONTS
+    from tlcourse.data.render.scrawl import Paper, scrawl, throw
 
     seed = checked_seed(seed, DataError)
     for character in characters:  # here, once and for all: FreeType is for one thread at a time
@@ -133,7 +133,7 @@ def _ink(character: str, copies: int, seed: int) -> Tensor:
     """(copies, 1, 48, 48): in turn from each font that has the character."""
     import torch
 
-    from tlcourse.data.ink import FONTS
+    from tlcourse.data.render.ink import FONTS
 
     drawn = _drawings(character, FONTS)
     return drawn[torch.arange(copies) % len(drawn)]
@@ -141,7 +141,7 @@ def _ink(character: str, copies: int, seed: int) -> Tensor:
 
 @cache
 def _drawings(character: str, fonts: tuple[str, ...]) -> Tensor:
-    from tlcourse.data.ink import bank, has
+    from tlcourse.data.render.ink import bank, has
 
     if not any(has(name, character) for name in fonts):
         raise DataError(

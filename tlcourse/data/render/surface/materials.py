@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tlcourse.data.surface.fields import Dice, bump, cloud, clouds, faded_, streaks, turned
+from tlcourse.data.render.surface.fields import Dice, bump, cloud, clouds, faded_, streaks, turned
 
 TAU = 6.2831853
 

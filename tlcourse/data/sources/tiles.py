@@ -51,7 +51,7 @@ def read(size: int, domain: str | None = None) -> Source:
     import numpy as np
     import torch
 
-    from tlcourse.data.photos import decode
+    from tlcourse.data.sources.photos import decode
     from tlcourse.supply import fetch
 
     root = fetch("magnetic-tile")

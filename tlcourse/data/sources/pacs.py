@@ -37,7 +37,7 @@ def read(size: int, domain: str) -> Source:
     The photos of a person are of three men only: one is for training (21 photos), one for test
     (20), one for validation (4). A model that knows the first does not know what a person is.
     """
-    from tlcourse.data.photos import read_folder
+    from tlcourse.data.sources.photos import read_folder
     from tlcourse.supply import fetch
 
     title = f"PACS, 7 classes × 45, {domain.replace('_', ' ')}"

@@ -39,7 +39,7 @@ def read(size: int, domain: str = "all") -> Source:
     import torch
     from PIL import Image
 
-    from tlcourse.data.handwriting import grey_images
+    from tlcourse.data.sources.handwriting import grey_images
     from tlcourse.data.splits import shuffled
     from tlcourse.supply import fetch
 

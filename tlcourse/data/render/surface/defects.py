@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tlcourse.data.surface.fields import Dice, bump, clouds, faded_, step, turned
-from tlcourse.data.surface.materials import TAU, Surface
+from tlcourse.data.render.surface.fields import Dice, bump, clouds, faded_, step, turned
+from tlcourse.data.render.surface.materials import TAU, Surface
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ It says nothing of the class: every class has as much of it. It is what makes lo
 import torch
 from torch import Tensor
 
-from tlcourse.data.surface.fields import Dice, bump, faded_, step, turned
-from tlcourse.data.surface.materials import TAU, Surface
+from tlcourse.data.render.surface.fields import Dice, bump, faded_, step, turned
+from tlcourse.data.render.surface.materials import TAU, Surface
 
 MOST_SPECKS = 5
 

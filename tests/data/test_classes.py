@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from tlcourse.data import Data, Split
+from tlcourse.data.tasks import join, only
 from tlcourse.errors import DataError
-from tlcourse.methods import join, only
 
 
 def data(classes, first=0):
@@ -40,7 +40,7 @@ def test_data_sets_of_other_classes_become_one():
 
 
 def test_what_cannot_be_is_said():
-    with pytest.raises(DataError, match="no class 'z'. It has: a, b"):
+    with pytest.raises(DataError, match="no class 'z'. There are: a, b"):
         only(data("ab"), ["a", "z"])
     with pytest.raises(DataError, match="each once"):
         only(data("ab"), ["a", "a"])

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tlcourse.data.surface import camera, defects, materials
-from tlcourse.data.surface.clutter import litter, shadow
-from tlcourse.data.surface.defects import Join, Part
-from tlcourse.data.surface.fields import Dice
-from tlcourse.data.surface.light import Light, shade
-from tlcourse.data.surface.lines import CLASSES, LINES, MATERIALS, Line
-from tlcourse.data.surface.materials import Surface
+from tlcourse.data.render.surface import camera, defects, materials
+from tlcourse.data.render.surface.clutter import litter, shadow
+from tlcourse.data.render.surface.defects import Join, Part
+from tlcourse.data.render.surface.fields import Dice
+from tlcourse.data.render.surface.light import Light, shade
+from tlcourse.data.render.surface.lines import CLASSES, LINES, MATERIALS, Line
+from tlcourse.data.render.surface.materials import Surface
 from tlcourse.errors import DataError
 from tlcourse.rng import checked_seed
 

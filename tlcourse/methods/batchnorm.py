@@ -1,12 +1,15 @@
-"""AdaBN: give BatchNorm the statistics of the target, and nothing else (Li et al. 2016).
+"""BatchNorm's running statistics: see whether they moved, and measure them again on a target (AdaBN).
 
-BatchNorm normalises by a mean and a variance that it measured on the source. If pictures of the target
-are darker, every layer meets numbers that it was not trained for. Measuring the statistics again on the
-target, without labels and without a single step of training, is often half of the way.
+BatchNorm normalises by a mean and a variance that it measured on the source. Freezing a layer stops
+gradients, but in train mode each forward pass still moves these statistics (Ioffe & Szegedy 2015):
+`batchnorm_stats` and `drift` show by how much. Where pictures of the target are darker, say, every layer
+gets inputs that it was not trained for. Measuring the statistics again on the target, with no labels and
+no training step, often recovers much of the loss (AdaBN, Li et al. 2016).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, DataError, ModelError
-from tlcourse.methods.features import evaluating
-from tlcourse.methods.frozen import batchnorm_stats
+from tlcourse.models.inspection import evaluating
 
 if TYPE_CHECKING:
     from tlcourse.data import Split
@@ -42,8 +45,8 @@ def adapt_batchnorm(
     x = torch.as_tensor(getattr(target, "x", target))
     if len(x) < 2:
         raise DataError(f"{len(x)} example has no variance: give two or more of the target.")
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-        raise CommandError(f"batch_size={batch_size!r} must be a whole number from 1 on, or None.")
+    if batch_size is not None:
+        batch_size = whole_number(batch_size, "batch_size", CommandError, 1, also=", or None")
     before = batchnorm_stats(model)
     device = next(model.parameters()).device
     try:
@@ -161,3 +164,28 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
 
 def _floats(x: Tensor) -> Tensor:
     return x.float().div_(255) if x.dtype == torch.uint8 else x
+
+
+def batchnorm_stats(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of every BatchNorm's running mean and variance, by name ("….running_mean")."""
+    return {
+        f"{name}.{which}".removeprefix("."): getattr(module, which).detach().clone()
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats
+        for which in ("running_mean", "running_var")
+    }
+
+
+def drift(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
+    """How far the statistics moved: ‖after − before‖ / ‖before‖ over all of them, ≥ 0.
+
+    0.0 means: bit for bit the same. 0.1 means: moved by a tenth of their own length.
+    """
+    if before.keys() != after.keys():
+        differing = sorted(before.keys() ^ after.keys())
+        raise ModelError(f"Two different models: {differing[0]!r} is known to one of them only.")
+    moved = math.sqrt(sum((after[k] - before[k]).double().square().sum().item() for k in before))
+    if moved == 0:
+        return 0.0
+    length = math.sqrt(sum(value.double().square().sum().item() for value in before.values()))
+    return moved / length if length else math.inf

@@ -42,7 +42,7 @@ def read(size: int, domain: str | None = None) -> Source:
     import numpy as np
     import torch
 
-    from tlcourse.data.photos import decode
+    from tlcourse.data.sources.photos import decode
     from tlcourse.supply import fetch
 
     root = fetch("bccd") / "BCCD"

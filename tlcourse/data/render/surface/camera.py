@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tlcourse.data.surface.fields import Dice, faded_
-from tlcourse.data.surface.lines import Line
+from tlcourse.data.render.surface.fields import Dice, faded_
+from tlcourse.data.render.surface.lines import Line
 
 MARGIN = 1.05  # the scene is rendered this far beyond the picture, for the lens to blur
 

@@ -2,7 +2,7 @@
 
 Brushed steel, paint, wood and fabric under changing light, good or with one of six flaws, each with
 its mask and its box. Two lines, `line-a` and `line-b`, have other lamps, cameras and parts: what was
-learned on one is worth less on the other. `tlcourse.data.surface` draws them.
+learned on one is worth less on the other. `tlcourse.data.render.surface` draws them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from tlcourse.data.core import Source
-from tlcourse.data.surface.lines import CLASSES, LINES
+from tlcourse.data.render.surface.lines import CLASSES, LINES
 from tlcourse.errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tlcourse.data.surface.render import Batch
+    from tlcourse.data.render.surface.render import Batch
 
 BATCHES = 50  # of 8 pictures a class: 400 a class and line
 TEST, VALID = 120, 40
@@ -61,7 +61,7 @@ def _drawn(domain: str, size: int) -> list[Batch]:
     operation, which gains little and, where the cores are busy, costs ten times what it gains."""
     import torch
 
-    from tlcourse.data.surface.render import render
+    from tlcourse.data.render.surface.render import render
 
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tlcourse.data.surface.fields import faded_, turned
-from tlcourse.data.surface.materials import Surface
+from tlcourse.data.render.surface.fields import faded_, turned
+from tlcourse.data.render.surface.materials import Surface
 
 
 @dataclass(frozen=True, slots=True)
