@@ -16,7 +16,7 @@ from multiprocessing import get_context
 import torch
 
 from tlcourse.data import load_data
-from tlcourse.data.glyphs import COPIES, draw, scripts
+from tlcourse.data.sources.glyphs import COPIES, draw, scripts
 
 CHARACTERS = 100
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlcourse.data import load_data
-from tlcourse.data.glyphs import UNSEEN_BY_POCKET_GLYPHS
+from tlcourse.data.sources.glyphs import UNSEEN_BY_POCKET_GLYPHS
 from tlcourse.methods import features, probe, reuse
 from tlcourse.models import load_model
 

@@ -16,7 +16,7 @@ from multiprocessing import get_context
 import torch
 
 from tlcourse.data import load_data
-from tlcourse.data.surface.render import BATCH, render
+from tlcourse.data.render.surface.render import BATCH, render
 
 
 def drawn(batches: int, size: int, seed: int) -> float:

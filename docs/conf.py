@@ -1,6 +1,7 @@
 """Sphinx's settings for the pages that tools/make_docs.py gathers. Nothing is fetched when they are
 built, and nothing when they are read: formulas are MathML, which browsers draw by themselves."""
 
+import re
 from typing import Any
 
 from docutils.nodes import SkipNode
@@ -9,7 +10,11 @@ project = "tlcourse"
 html_title = "tlcourse"
 author = "the tlcourse authors"
 copyright = author
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True  # cross_entropy, not <function cross_entropy at …>
+default_role = "code"  # a docstring writes `code` as Markdown does
 myst_enable_extensions = ["colon_fence", "attrs_inline", "dollarmath"]
 myst_dmath_allow_digits = False  # $5 is a price
 html_math_renderer = "mathml"
@@ -40,3 +45,32 @@ def setup(app: Any) -> None:
         return write
 
     app.add_html_math_renderer("mathml", (visit("inline"), None), (visit("block"), None))
+    app.connect("autodoc-process-docstring", lambda *event: as_rst(event[-1]))
+
+
+def as_rst(lines: list[str]) -> None:
+    """Make a docstring's lines reStructuredText, in place: plain text with `code`, in which an indented
+    block is code or a drawing, and * | _ are themselves. What is said of an argument, `name: …`, becomes
+    a paragraph of its own."""
+    written: list[str] = []
+    indented = example = False
+    for line in lines:
+        text = line.lstrip()
+        example = bool(text) and (example or text.startswith(">>>"))
+        if text and line != text and not example:
+            if not indented:
+                written += ["", "::", ""]
+            indented = True
+        elif text:
+            if indented:
+                written.append("")
+            indented = False
+        if indented or example:
+            written.append(line)
+            continue
+        if re.match(r"[a-z]\w*(, \w+)*: ", text) and written and written[-1].endswith((".", ")")):
+            written.append("")
+        parts = re.split(r"(`[^`]*`)", line)
+        parts[::2] = [re.sub(r"([*|\\_])", r"\\\1", part) for part in parts[::2]]
+        written.append("".join(parts))
+    lines[:] = written

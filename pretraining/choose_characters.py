@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from glyphs import CHARACTERS
 
-from tlcourse.data.ink import FONTS, fitted, font, has, render
+from tlcourse.data.render.ink import FONTS, fitted, font, has, render
 
 CLASSES = 240
 LIKE_A_DIGIT, LIKE_EACH_OTHER = 0.80, 0.86

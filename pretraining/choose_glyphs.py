@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from choose_characters import AVOID, BY_HAND, correlation, features, show
 
-from tlcourse.data import ink
+from tlcourse.data.render import ink
 
 EMBEDDED = Path(ink.__file__).parent / "embedded" / "glyphs"
 LIKE_A_DIGIT, LIKE_EACH_OTHER = 0.84, 0.88

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tlcourse.data.glyphs import COPIES, draw, scripts
+from tlcourse.data.sources.glyphs import COPIES, draw, scripts
 from tlcourse.models.load import load_model
 
 BATCH = 128

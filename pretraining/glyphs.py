@@ -1,4 +1,4 @@
-"""What pocket-glyphs is trained on: `distort` turns drawn characters (`data.ink`) into pictures.
+"""What pocket-glyphs is trained on: `distort` turns drawn characters (`data.render.ink`) into pictures.
 
 All of a batch at once, and on whatever device: affine and elastic warps, pen width, blur, low
 resolution, noise, contrast, colours and inversion. The data set `glyphs` has a milder hand of its

@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tlcourse.data.photos import decode
+from tlcourse.data.sources.photos import decode
 from tlcourse.models import coral, mobilenet, mobilenetv1
 from tlcourse.supply import fetch
 

@@ -22,7 +22,7 @@ from glyphs import CHARACTERS, distort
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tlcourse.data.ink import FONTS, bank
+from tlcourse.data.render.ink import FONTS, bank
 from tlcourse.models.classifier import ImageClassifier
 from tlcourse.models.load import load_model
 

@@ -29,8 +29,8 @@ from pocket_glyphs import save
 from torch import Tensor, nn
 
 from tlcourse.models import pocket, pocket_vit
-from tlcourse.models.classifier import fold, seeded
 from tlcourse.models.mobilenet import WIDTH
+from tlcourse.rng import initial_seed, seeded
 
 SMALL, FULL = 48, 64
 WARM_UP, AVERAGE = 300, 0.999
@@ -84,7 +84,7 @@ def main() -> None:
     )
     model = student(len(photos.classes), options)
     width = model.head.in_features
-    with seeded(fold(options.seed, "extra")):
+    with seeded(initial_seed(options.seed, "extra")):
         extra = nn.ModuleDict({"feature": nn.Linear(width, WIDTH), "class": nn.Linear(width, 1000)})
     averaged = train(Task(model, extra, exact=options.vit), photos, options)
     print(f"{accuracy(averaged, photos):.1%} of {len(photos.valid)} photos never seen")
@@ -162,10 +162,10 @@ def batch(photos: Photos, step: int, options) -> tuple[Tensor, Tensor, Tensor, T
     An epoch is a permutation; every batch is a pure function of (seed, step).
     """
     rows, position = len(photos.train), step * options.batch_size
-    order = torch.Generator().manual_seed(fold(options.seed, f"epoch {position // rows}"))
+    order = torch.Generator().manual_seed(initial_seed(options.seed, f"epoch {position // rows}"))
     # The few photos after an epoch's last whole batch belong to nobody until the next permutation.
     index = torch.randperm(rows, generator=order)[position % rows :][: options.batch_size]
-    drawn = torch.Generator().manual_seed(fold(options.seed, f"step {step}"))
+    drawn = torch.Generator().manual_seed(initial_seed(options.seed, f"step {step}"))
     mirrored = torch.rand(len(index), generator=drawn) < 0.5
     size = FULL if step >= options.steps - options.sharp else options.small
     x = recoloured(moved(photos.train.pictures(index), mirrored, size, drawn), drawn)

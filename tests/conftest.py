@@ -1,6 +1,6 @@
 """What every test can rely on: a cache of its own run, a mirror if there is one, one thread each.
 
-Set in the environment by the process that starts the run, so that the workers of pytest-xdist and
+The process that starts the run sets this in the environment, so that the workers of pytest-xdist and
 the kernels of the notebooks have it too: a download occurs once (supply locks its files).
 """
 
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 from tlcourse.course.execute import fetch_cards
-from tlcourse.course.hands import VARIABLE as HAND
+from tlcourse.course.recorded_hands import VARIABLE as HAND
 from tlcourse.course.syllabus import lesson
 from tlcourse.course.tiers import VARIABLE as TIER
 from tlcourse.course.tiers import has_cuda
@@ -31,10 +31,42 @@ settings.load_profile("tlcourse")
 ROOT = Path(__file__).resolve().parent.parent
 MIRROR = ROOT.parent / "shared" / "mirror"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+CI = "TLCOURSE_CI"  # set by .ci/run, which installs what tests need
+UNAVOIDABLE = (  # the only reasons for which CI may skip a test
+    "no CUDA device",
+    "TLCOURSE_TEST_NET is not set",
+    "TLCOURSE_MIRROR",  # CI takes a mirror where there is one
+    "mount",  # a container may forbid it
+    "namespaces are not allowed",
+    "no unshare",
+    "no Python outside of this environment",
+)
+# Slow by measurement, though without the marker: what starts processes or Sphinx, or is slow for some
+# parameters only. A file alone, or a file and the beginning of a test's name.
+SLOW = (
+    "cards/test_counts.py",
+    "cli/test_claims.py",
+    "cli/test_lab.py",
+    "cli/test_run.py::test_ctrl_c",
+    "course/test_execute.py::test_a_failure_names",
+    "data/test_data.py",
+    "methods/test_adversarial.py::test_the_adversary_takes_out",
+    "methods/test_forgetting.py::test_drawn_labels",
+    "methods/test_masking.py::test_a_few_steps_of_practice",
+    "methods/test_scalable.py",
+    "models/test_pocket_and_text.py::test_a_shipped_backbone",
+    "session/test_huggingface.py",
+    "session/test_loader.py",
+    "session/test_ranks.py",
+    "session/test_script.py",
+    "test_docs.py",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(NotebookTiers(), "notebook-tiers")
+    if os.environ.get(CI) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(NoAvoidableSkips(), "no-avoidable-skips")
     if hasattr(config, "workerinput"):
         return  # the environment came with the process
     place = Path(tempfile.mkdtemp(prefix="tlcourse-tests-"))
@@ -71,8 +103,40 @@ class NotebookTiers:
             os.environ.pop(HAND, None)
 
 
+class NoAvoidableSkips:
+    """In CI, a test that was skipped for want of something that CI installs fails the run."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, None] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._hear(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._hear(report)
+
+    def _hear(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            reason = str(
+                report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+            )
+            if not any(known in reason for known in UNAVOIDABLE):
+                self.found[f"{report.nodeid}: {reason.removeprefix('Skipped: ')}"] = None
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.found and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.found:
+            terminalreporter.section(f"skipped, but {CI} is set: install what is missing", red=True)
+            for line in self.found:
+                terminalreporter.line(line)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what cannot run here, with the reason."""
+    """Skip what cannot run here, with the reason; mark what is slow."""
     reasons = {
         "browser": None if any(map(shutil.which, CHROMIUM)) else "no Chromium here",
         "public": None if os.environ.get("TLCOURSE_MIRROR") else "TLCOURSE_MIRROR is not set",
@@ -82,6 +146,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if any(item.get_closest_marker("gpu") for item in items):  # may import torch
         reasons["gpu"] = None if has_cuda() else "no CUDA device here"
     for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
         for name, reason in reasons.items():
             if reason and item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=reason))

@@ -25,13 +25,8 @@ MAY_IMPORT = {  # the table in docs/architecture.md
     "ui": {"session", "plots", "course"},
 }
 FRONT_END = {"traitlets", "anywidget", "IPython", "ipywidgets"}
-BESIDE = {
-    "errors",
-    "files",
-    "memory",
-    "seeds",
-    "spoken",
-}  # no rooms: they import no room, and every room may import them
+# No rooms: they import no room, and every room may import them.
+BESIDE = {"checks", "errors", "files", "memory", "rng", "spoken"}
 LIGHT = ("tlcourse", "tlcourse.cards", "tlcourse.supply", "tlcourse.course")
 
 

@@ -127,6 +127,27 @@ def test_the_lessons_stand_on_the_first_page_and_lead_on_to_each_other(html):
             assert f'href="{page.name}.html"' in onwards[:400] and "Next: " in onwards[:400]
 
 
+def test_every_public_name_stands_in_the_reference(html):
+    import tlcourse
+    from tlcourse.session import kinds
+
+    pages = {path.stem: Page(path).anchors for path in (html / "api").glob("*.html")}
+    anchors = set().union(*pages.values())
+    shown = set(tlcourse.__all__) - {"errors", "measure", "methods", "plots"}  # these are pages
+    assert shown - {anchor.removeprefix("tlcourse.") for anchor in anchors} == set()
+    for room in ("measure", "methods", "plots"):
+        for name in getattr(tlcourse, room).__all__:
+            assert {f"tlcourse.{room}.{name}", f"tlcourse.{name}"} & anchors, f"{room}.{name}"
+    for command in kinds().values():
+        assert f"tlcourse.{command.__name__}" in pages["commands"]
+        assert command.__doc__ and not command.__doc__.startswith(f"{command.__name__}(")
+
+
+def test_a_docstring_becomes_what_it_says(html):
+    text = (html / "api" / "commands.html").read_text(encoding="utf-8")
+    assert "`" not in re.sub(r"<[^>]*>", "", text[text.index("<article") : text.index("</article")])
+
+
 def output(**data):
     metadata = data.pop("metadata", {})
     return nbformat.v4.new_output("display_data", data, metadata=metadata)

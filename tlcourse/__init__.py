@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOME = {
+    "Data": "data",
     "load_data": "data",
     "load_model": "models",
     "Session": "session",
@@ -78,7 +79,7 @@ if TYPE_CHECKING:
     from tlcourse.course import hand, tier
     from tlcourse.course.exercises import check, hint
     from tlcourse.course.progress import claim, progress
-    from tlcourse.data import load_data
+    from tlcourse.data import Data, load_data
     from tlcourse.measure import interval
     from tlcourse.methods import features, probe
     from tlcourse.models import load_model

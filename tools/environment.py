@@ -113,7 +113,7 @@ def make(folder: Path) -> None:
 
 def fill(root: Path, python: Path) -> None:
     """Install the lock and the clone. uv takes a third of pip's time, but pip knows the machine's
-    own settings (pip.conf): what uv cannot do, pip tries again, and its errors are the ones told."""
+    own settings (pip.conf): what uv cannot do, pip tries again, and the person reads pip's errors."""
     print("Installing what tlcourse needs, a few minutes the first time …", flush=True)
     uv = shutil.which("uv") or _pinned_uv(root, python)
     clone = ["--no-deps", "--no-build-isolation", "--editable", str(root)]
@@ -165,17 +165,17 @@ def _pip(python: Path, what: list[str]) -> None:
     options = ["--quiet", "--disable-pip-version-check", "--retries", "2"]
     command = [str(python), "-m", "pip", "install", *options]
     pip = subprocess.Popen([*command, *what], stderr=subprocess.PIPE, text=True, errors="replace")
-    said = []
+    output = []
     for line in pip.stderr:
         sys.stderr.write(line)
-        said.append(line)
+        output.append(line)
     if pip.wait():
-        raise SetupError(_reason("".join(said)))
+        raise SetupError(_reason("".join(output)))
 
 
-def _reason(said: str) -> str:
+def _reason(output: str) -> str:
     """What pip's error means for the person in front of it."""
-    if "No space left" in said:
+    if "No space left" in output:
         return "the disk is full. Make room and start again."
     signs = (
         "NewConnectionError",
@@ -184,17 +184,17 @@ def _reason(said: str) -> str:
         "ReadTimeout",
         "ProxyError",
     )
-    if any(sign in said for sign in (*signs, "Temporary failure", "Connection aborted")):
+    if any(sign in output for sign in (*signs, "Temporary failure", "Connection aborted")):
         return (
             "no network: the package index cannot be reached. "
             "Connect (or set PIP_PROXY or PIP_INDEX_URL) and start again."
         )
-    if "HASHES" in said:
+    if "HASHES" in output:
         return (
             "a package is not the one that the lock promises, and was not installed. "
             "Start again, and report it if it stays so."
         )
-    if "No matching distribution" in said:
+    if "No matching distribution" in output:
         return (
             "the package index lacks a pinned package for this Python and platform "
             f"({sys.version.split()[0]}, {sys.platform}); see pip's lines above."

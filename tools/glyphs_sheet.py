@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tlcourse.data.glyphs import draw, scripts
+from tlcourse.data.sources.glyphs import draw, scripts
 
 EACH, COPIES, SIDE, GAP, LABEL = 8, 2, 40, 3, 96  # pixels
 

@@ -1,10 +1,10 @@
-"""The course as pages to read before it is installed: build/docs/html, of docs/ and notebooks/.
+"""The course as pages to read before it is installed: docs/, notebooks/, docstrings.
 
     python tools/make_docs.py          # needs the extra `docs`; no network, nothing is executed
     python tools/make_docs.py --open   # and opens the first page
 
-A lesson's page is made of its executed notebook (`tools/lesson_page.py`). Every warning of Sphinx is an
-error.
+A lesson's page is made of its executed notebook (`tools/lesson_page.py`), the API reference of the
+docstrings (`tools/api_reference.py`). Every warning of Sphinx is an error.
 """
 
 import argparse
@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tlcourse.course.syllabus import lessons  # noqa: E402
+from tools import api_reference  # noqa: E402
 from tools.lesson_page import Page, page_of  # noqa: E402
 
 DOCS, BUILD = ROOT / "docs", ROOT / "build" / "docs"
@@ -43,6 +44,9 @@ def gather(source: Path) -> list[Page]:
     )
     datasets = ROOT / "datasets" / "README.md"
     (source / "datasets.md").write_text(datasets.read_text(encoding="utf-8"), encoding="utf-8")
+    (source / "api").mkdir()
+    for name, text in api_reference.pages().items():
+        (source / "api" / f"{name}.md").write_text(text, encoding="utf-8")
     made = pages()
     for at, page in enumerate(made):
         text = page.text + _onwards(made[at + 1] if at + 1 < len(made) else None)
@@ -66,7 +70,7 @@ def build(folder: Path = BUILD) -> Path:
     gather(source)
     shutil.rmtree(html, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-c", DOCS, "-d", folder / "doctrees"]
-    done = subprocess.run([*command, "-q", "-W", "--keep-going", source, html])
+    done = subprocess.run([*command, "-q", "-W", "--keep-going", source, html], cwd=ROOT)
     if done.returncode:
         raise SystemExit(f"The pages could not be made (Sphinx ended with {done.returncode}).")
     for page in html.rglob("*.html"):
@@ -145,10 +149,10 @@ def _has_page(line: str, path: Path, source: Path) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Make the course's pages.")
     parser.add_argument("--open", action="store_true", help="open the first page in a browser")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     first = build()
     print(first.relative_to(ROOT))
-    if asked.open:
+    if options.open:
         import webbrowser
 
         webbrowser.open(first.as_uri())

@@ -117,9 +117,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing, only look")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
-    asked = parser.parse_args()
-    if not asked.check:
-        make(asked.upgrade)
+    options = parser.parse_args()
+    if not options.check:
+        make(options.upgrade)
     found = faults((ROOT / "pyproject.toml").read_text(), LOCK.read_text())
     for fault in found:
         print(f"requirements.lock: {fault}.", file=sys.stderr)

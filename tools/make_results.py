@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tlcourse.cli.claims import asked, claims_of, measured, on
+from tlcourse.course.headless import claims_of, measured_on
+from tlcourse.measure.claims import evidence_in_words, threshold_in_words
 
 ROOT = Path(__file__).resolve().parent.parent
 STORE = ROOT / "docs" / "results"
@@ -65,8 +66,8 @@ def add(file: Path) -> None:
             raise SystemExit(f"Lesson {lesson['lesson']} did not finish: {lesson['failure']}")
         STORE.mkdir(parents=True, exist_ok=True)
         path = STORE / f"{lesson['lesson']}-{lesson['tier']}-{machine(lesson)}.json"
-        told = json.dumps(slim(lesson), indent=1, ensure_ascii=False) + "\n"
-        path.write_text(told, encoding="utf-8")
+        text = json.dumps(slim(lesson), indent=1, ensure_ascii=False) + "\n"
+        path.write_text(text, encoding="utf-8")
 
 
 def stored() -> list[dict[str, Any]]:
@@ -92,11 +93,10 @@ def claims_page(found: list[dict[str, Any]]) -> str:
                         f", {one['hardware']['gpu']}" if one["hardware"]["gpu"] else ""
                     )
                     sign = "holds" if claim["holds"] else "**fails**"
-                    rows.append(
-                        f"| {name} | {asked(claim)} | {where} | {measured(claim)} | {sign} |"
-                    )
+                    threshold, evidence = threshold_in_words(claim), evidence_in_words(claim)
+                    rows.append(f"| {name} | {threshold} | {where} | {evidence} | {sign} |")
                     shown = sentence
-    rows += ["", *sorted({on(one) for one in found})]
+    rows += ["", *sorted({measured_on(one) for one in found})]
     return "\n".join(rows) + "\n"
 
 

@@ -13,9 +13,9 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tlcourse.data.surface.lines import CLASSES, LINES, MATERIALS
-from tlcourse.data.surface.render import Batch, render
-from tlcourse.data.surfaces import boxes_of
+from tlcourse.data.render.surface.lines import CLASSES, LINES, MATERIALS
+from tlcourse.data.render.surface.render import Batch, render
+from tlcourse.data.sources.surfaces import boxes_of
 
 SIDE, GAP, GROUP, LABEL, HEAD = 72, 2, 14, 58, 34  # pixels
 MASK, BOX = (204, 121, 167), (240, 228, 66)  # Okabe & Ito 2008
@@ -65,9 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("docs/images/surfaces.png"))
     parser.add_argument("--batch", type=int, default=2)
-    asked = parser.parse_args()
-    sheet(asked.batch).save(asked.out, optimize=True)
-    print(f"{asked.out}: {asked.out.stat().st_size / 1000:.0f} kB")
+    options = parser.parse_args()
+    sheet(options.batch).save(options.out, optimize=True)
+    print(f"{options.out}: {options.out.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ import psutil
 import pytest
 
 from tests.course.conftest import SAMPLE, write_lesson  # noqa: F401  a fixture
-from tlcourse.cli.run import run
 from tlcourse.cli.selftest import CLONE, plan
+from tlcourse.course.headless import run
 
 
 def test_a_run_keeps_notebook_records_and_figures(write_lesson, tmp_path):  # noqa: F811
     out = tmp_path / "out"
-    assert run(write_lesson(), "pocket", out, 60) is None
-    told = json.loads((out / "42-figures.json").read_text())
+    told = run(write_lesson(), "pocket", out, 60)
+    assert json.loads((out / "42-figures.json").read_text()) == told
     assert told["passed"] and told["tier"] == "pocket" and told["lesson"] == "42"
     assert told["records"] == ["records/42.jsonl"]
     assert [figure["cell"] for figure in told["figures"]] == [3]
@@ -30,7 +30,7 @@ def test_a_run_keeps_notebook_records_and_figures(write_lesson, tmp_path):  # no
 
 def test_a_claim_that_fails_fails_the_run_and_is_kept(write_lesson, tmp_path):  # noqa: F811
     taught = write_lesson(SAMPLE.replace("at_least=0.25", "at_least=0.75"))
-    failure = run(taught, "pocket", tmp_path, 60)
+    failure = run(taught, "pocket", tmp_path, 60)["failure"]
     assert "cell 3 of 5" in failure and "ClaimFailed" in failure and "42.1" in failure
     told = json.loads((tmp_path / "42-figures.json").read_text())
     assert told["passed"] is False and told["failure"] == failure
@@ -77,6 +77,13 @@ def test_the_lessons_of_the_public_tier_are_a_selection_of_their_own(clone):
     # notebooks/ has no conftest: without ours no hand is recorded, and no tier is set
     assert arguments[:2] == ["-p", "tests.conftest"]
     assert (CLONE / "tests" / "conftest.py").exists()
+
+
+def test_a_quick_selection_leaves_out_notebooks_and_what_is_slow(clone):
+    arguments = plan((), clone, quick=True)
+    assert "not slow and not browser" in arguments[arguments.index("-m") + 1]
+    assert arguments[-1] == str(clone / "tests") and "--nbval" not in arguments
+    assert str(clone / "tests") not in plan(("tests/notebooks",), clone, quick=True)
 
 
 def test_arguments_narrow_the_selection_down(clone):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tlcourse as tl
-from tlcourse.course import hands, lesson, tiers
+from tlcourse.course import lesson, recorded_hands, tiers
 from tlcourse.course.build import notebook
 from tlcourse.measure.claims import GO_ON, Claim
 
@@ -49,7 +49,7 @@ def claims(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(GO_ON, "go on")
         patch.setenv(tiers.VARIABLE, tier)
-        patch.setenv(hands.VARIABLE, "recorded")
+        patch.setenv(recorded_hands.VARIABLE, "recorded")
         patch.setattr(tl, "claim", told)
         for name, broken in methods.items():
             patch.setattr(tl.methods, name, broken)

@@ -7,7 +7,7 @@ import pytest
 from tests.course.conftest import SAMPLE
 from tlcourse.course.build import faults, for_reference, notebook
 from tlcourse.course.execute import execute
-from tlcourse.course.figures import collect, hardware, versions
+from tlcourse.course.headless import collect, hardware, versions
 
 
 def test_a_lesson_runs_in_its_folder_and_tier_and_carries_its_figures(write_lesson, tmp_path):

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from tlcourse.course import learner
-from tlcourse.course.hands import VARIABLE as HAND
-from tlcourse.course.outcomes import sentence
+from tlcourse.course.guess_feedback import sentence
 from tlcourse.course.predictions import UNITS, Question, predict
+from tlcourse.course.recorded_hands import VARIABLE as HAND
 from tlcourse.errors import CourseError
 from tlcourse.measure import interval
 

@@ -10,7 +10,7 @@ import pytest
 
 import tlcourse as tl
 from tlcourse.course import learner
-from tlcourse.course.hands import VARIABLE as HAND
+from tlcourse.course.recorded_hands import VARIABLE as HAND
 from tlcourse.errors import ClaimFailed
 
 

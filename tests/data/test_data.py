@@ -10,7 +10,7 @@ from PIL import Image
 
 from tlcourse import cards, load_data
 from tlcourse.data import domains, names
-from tlcourse.data.photos import decode, read_folder
+from tlcourse.data.sources.photos import decode, read_folder
 from tlcourse.errors import DataError
 
 EMBEDDED = set(cards.names("embedded"))
@@ -133,10 +133,19 @@ def test_caltech24_keeps_its_test_set_and_its_classes():
             r"No data set 'digit'\. Did you mean 'digits'\? There are: .*caltech24",
         ),
         ({"name": "digits", "labels_per_class": 115}, "115 is more than digits has: 114 a class"),
-        ({"name": "digits", "labels_per_class": 0}, "labels_per_class=0 .* 1 or more, or None"),
-        ({"name": "digits", "labels_per_class": 2.5}, "labels_per_class=2.5 .* 1 or more, or None"),
-        ({"name": "digits", "size": 4}, "size=4 is not possible: choose 8 to 1024"),
-        ({"name": "digits", "size": "big"}, "size='big' is not possible: choose 8 to 1024"),
+        (
+            {"name": "digits", "labels_per_class": 0},
+            "a whole number from 1 on, or None for all, not 0",
+        ),
+        (
+            {"name": "digits", "labels_per_class": 2.5},
+            "a whole number from 1 on, or None for all, not 2.5",
+        ),
+        ({"name": "digits", "size": 4}, "size .in pixels. is a whole number from 8 to 1024, not 4"),
+        (
+            {"name": "digits", "size": "big"},
+            "size .in pixels. is a whole number from 8 to 1024, not 'big'",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused_with_the_choices(wrong, sentence):

@@ -11,8 +11,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tlcourse.data import domains, glyphs, ink, load_data
-from tlcourse.data.glyphs import UNSEEN_BY_POCKET_GLYPHS, draw, scripts
+from tlcourse.data import domains, load_data
+from tlcourse.data.render import ink
+from tlcourse.data.sources import glyphs
+from tlcourse.data.sources.glyphs import UNSEEN_BY_POCKET_GLYPHS, draw, scripts
 from tlcourse.errors import DataError
 
 PRETRAINING = Path(__file__).parents[2] / "pretraining"

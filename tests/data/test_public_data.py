@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 
 from tlcourse import cards, load_data
-from tlcourse.data import domains, handwriting, omniglot, pacs, tiles
-from tlcourse.data.bccd import FIELDS, independent, read_boxes
+from tlcourse.data import domains
 from tlcourse.data.corpus import alike, said
+from tlcourse.data.sources import handwriting, omniglot, pacs, tiles
+from tlcourse.data.sources.bccd import FIELDS, independent, read_boxes
 from tlcourse.errors import DataError
 from tlcourse.supply import fetch
 

@@ -7,15 +7,16 @@ from hashlib import sha256
 import pytest
 import torch
 
-from tlcourse.data import domains, load_data, surfaces
-from tlcourse.data.surface import defects
-from tlcourse.data.surface import light as lamps
-from tlcourse.data.surface import render as renderer
-from tlcourse.data.surface.defects import Part
-from tlcourse.data.surface.fields import Dice, cloud
-from tlcourse.data.surface.lines import CLASSES, LINES, MATERIALS
-from tlcourse.data.surface.materials import Surface
-from tlcourse.data.surface.render import BATCH, EACH, composition, render
+from tlcourse.data import domains, load_data
+from tlcourse.data.render.surface import defects
+from tlcourse.data.render.surface import light as lamps
+from tlcourse.data.render.surface import render as renderer
+from tlcourse.data.render.surface.defects import Part
+from tlcourse.data.render.surface.fields import Dice, cloud
+from tlcourse.data.render.surface.lines import CLASSES, LINES, MATERIALS
+from tlcourse.data.render.surface.materials import Surface
+from tlcourse.data.render.surface.render import BATCH, EACH, composition, render
+from tlcourse.data.sources import surfaces
 from tlcourse.errors import DataError
 
 FLAWS = CLASSES[1:]

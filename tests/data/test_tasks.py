@@ -36,8 +36,8 @@ def test_four_quarters_are_a_whole_turn(digits):
     ("make", "said"),
     [
         (lambda d: part(d, ["ten"]), "no class 'ten'. There are: 0, 1"),
-        (lambda d: part(d, ()), "one class or more"),
-        (lambda d: turned(d, 0.5), "whole number of quarter turns"),
+        (lambda d: part(d, ()), "must name one or more"),
+        (lambda d: turned(d, 0.5), "quarters is a whole number, not 0.5"),
     ],
 )
 def test_what_cannot_be_made_is_refused(digits, make, said):

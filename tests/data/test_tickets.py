@@ -11,7 +11,7 @@ import torch
 
 from tlcourse.data import domains, load_data
 from tlcourse.data.corpus import said
-from tlcourse.data.tickets import DOMAINS, INTENTS, second_readings, tickets, unlabelled
+from tlcourse.data.sources.tickets import DOMAINS, INTENTS, second_readings, tickets, unlabelled
 from tlcourse.errors import DataError
 
 NEAR = 0.6  # of the runs of four characters that two texts have, they share

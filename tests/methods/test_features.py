@@ -122,7 +122,7 @@ def test_wrong_inputs_are_named(model, digits, pixels):
         features(model, pixels)
     with pytest.raises(ModelError, match="has no features"):
         features(torch.nn.Linear(2, 2), digits)
-    with pytest.raises(CommandError, match="batch_size=0"):
+    with pytest.raises(CommandError, match="batch_size is a .*number .*, not 0"):
         features(model, digits, batch_size=0)
     with pytest.raises(DataError, match="call features"):
         nearest(digits, digits.test)

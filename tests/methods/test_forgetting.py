@@ -11,16 +11,16 @@ from torch.func import functional_call, grad, vmap
 
 import tlcourse as tl
 from tlcourse.errors import CommandError, DataError, ModelError
-from tlcourse.methods.forgetting import Spring, ewc, fisher_diagonal, l2_sp
-from tlcourse.methods.rehearsal import memory, mix, rehearse, rows_of
-from tlcourse.methods.transfer import (
+from tlcourse.methods.continual_metrics import (
     average_accuracy,
     average_forgetting,
     backward_transfer,
     forward_transfer,
 )
+from tlcourse.methods.forgetting import Spring, ewc, fisher_diagonal, l2_sp
+from tlcourse.methods.rehearsal import keep_examples, mix, rehearse
+from tlcourse.rng import fold_in, permutation
 from tlcourse.session import AddLoRA, Applied, Batch, Refused, SetWeight, StepDone, Twin
-from tlcourse.session.keys import fold_in, permutation
 
 
 def regression(seed=0):
@@ -246,8 +246,8 @@ def test_rehearsal_is_the_loss_on_old_examples_drawn_by_seed_and_step(model, dig
 
 def test_rehearsal_keeps_what_plain_training_forgets(rows):
     low, high = rows.train.y < 5, rows.train.y >= 5
-    old = replace(rows, train=rows_of(rows.train, low.nonzero()[:, 0]))
-    new = replace(rows, train=rows_of(rows.train, high.nonzero()[:, 0]))
+    old = replace(rows, train=rows.train.rows(low.nonzero()[:, 0]))
+    new = replace(rows, train=rows.train.rows(high.nonzero()[:, 0]))
     start = regression()
     trained(start, old, steps=100, lr=0.01)
 
@@ -260,23 +260,23 @@ def test_rehearsal_keeps_what_plain_training_forgets(rows):
             return float((model(rows.test.x[mine]).argmax(1) == rows.test.y[mine]).float().mean())
 
     plain = remembers()
-    assert remembers(terms={"old": rehearse(memory(old, 3))}) > plain + 0.3
+    assert remembers(terms={"old": rehearse(keep_examples(old, 3))}) > plain + 0.3
 
 
 def test_a_memory_holds_as_many_of_each_class_and_grows_by_its_end(digits):
-    small, large = memory(digits, 2, seed=1), memory(digits, 4, seed=1)
+    small, large = keep_examples(digits, 2, seed=1), keep_examples(digits, 4, seed=1)
     assert torch.bincount(small.y).tolist() == [2] * 10
     assert set(small.ids) < set(large.ids) <= set(digits.train.ids)
-    assert memory(digits, 2, seed=2).ids != small.ids
+    assert keep_examples(digits, 2, seed=2).ids != small.ids
     for id, x, y in zip(small.ids, small.x, small.y, strict=True):
         row = digits.train.ids.index(id)
         assert torch.equal(digits.train.x[row], x) and digits.train.y[row] == y
     with pytest.raises(DataError, match="has 10 examples to remember, and 11"):
-        memory(digits, 11)
+        keep_examples(digits, 11)
 
 
 def test_a_mixture_holds_the_share_that_was_asked(digits):
-    new = replace(digits, train=memory(digits, 3))
+    new = replace(digits, train=keep_examples(digits, 3))
     mixed = mix(new, digits.valid, share=0.25, seed=2)
     assert len(mixed.train) == len(mixed.train.y) == 40
     assert mixed.train.ids[:30] == new.train.ids
@@ -290,7 +290,7 @@ def test_a_mixture_holds_the_share_that_was_asked(digits):
         mix(new, replace(digits.valid, x=digits.valid.x[:, :, :5]))
     with pytest.raises(DataError, match="must share their classes"):
         mix(new, replace(digits, classes=("a", "b")))
-    with pytest.raises(CommandError, match="less than 1, not 1"):
+    with pytest.raises(CommandError, match="to below 1, not 1"):
         mix(new, digits, share=1)
 
 
@@ -340,7 +340,7 @@ def test_what_was_never_measured_is_only_missed_where_it_is_needed():
         (lambda: forward_transfer(R, [0.1]), "each of the 3 tasks"),
         (lambda: fisher_diagonal(regression(), None, labels="true"), "drawn, all, data"),
         (lambda: l2_sp(regression(), others=-1), "from 0 on, not -1"),
-        (lambda: memory(None, 0), "from 1 on, not 0"),
+        (lambda: keep_examples(None, 0), "from 1 on, not 0"),
     ],
 )
 def test_what_cannot_be_is_refused(ask, says):

@@ -103,7 +103,7 @@ def test_wrong_uses_are_refused(texts, model):
         with_words(model)
     with pytest.raises(ModelError, match="with_words"):
         masked_words(texts)(model.model, at(0))
-    with pytest.raises(CommandError, match="between 0 and 1"):
+    with pytest.raises(CommandError, match="above 0 and below 1"):
         masked_words(texts, share=1.0)
     with pytest.raises(DataError, match="token ids"):
         masked_words(tl.load_data("digits").test)

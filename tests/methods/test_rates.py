@@ -8,7 +8,7 @@ from timm.optim import param_groups_layer_decay
 
 import tlcourse as tl
 from tlcourse.errors import CommandError
-from tlcourse.methods.rates import depths_of, discriminative, layer_decay
+from tlcourse.methods.schedules import depths_of, discriminative, layer_decay
 from tlcourse.models import groups_of, pocket_vit
 
 LABELS = ("a", "b", "c")
@@ -79,8 +79,8 @@ def test_a_session_trains_at_these_rates(model, digits):
     [
         (lambda m: discriminative(m, 0), "above 0, not 0"),
         (lambda m: discriminative(m, True), "not True"),
-        (lambda m: discriminative(m, 1e-3, factor=0.5), "at least 1, not 0.5"),
-        (lambda m: layer_decay(m, 1e-3, decay=1.5), "at most 1, not 1.5"),
+        (lambda m: discriminative(m, 1e-3, factor=0.5), "from 1 on, not 0.5"),
+        (lambda m: layer_decay(m, 1e-3, decay=1.5), "above 0 and up to 1, not 1.5"),
         (lambda m: layer_decay(m, 1e-3, decay=0), "not 0"),
     ],
 )

@@ -166,7 +166,7 @@ def test_a_run_warms_up_as_planned(model, digits):
         (lambda m: gradual_unfreezing(m, 8, every=0), "every is a whole number"),
         (lambda m: gradual_unfreezing(m, 8, lr=-1), "above 0, not -1"),
         (lambda m: gradual_unfreezing(torch.nn.Sequential(m.head), 8), "nothing to unfreeze"),
-        (lambda m: lp_ft(m, 8, probe=8), "1 to 7 of 8 steps, not 8"),
+        (lambda m: lp_ft(m, 8, probe=8), "probe is a whole number from 1 to 7, not 8"),
         (lambda m: lp_ft(m, 8, lr={"head": 1e-3}), "no rate for stem, deep"),
         (lambda m: warm_up(1e-3, 0), "from 1 on, not 0"),
         (lambda m: warm_up(math.nan, 3), "above 0, not nan"),

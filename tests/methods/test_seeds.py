@@ -11,8 +11,8 @@ import torch
 
 import tlcourse as tl
 from tlcourse import methods, plots
-from tlcourse.data import glyphs
-from tlcourse.data.surface.render import render
+from tlcourse.data.render.surface.render import render
+from tlcourse.data.sources import glyphs
 from tlcourse.errors import TLCourseError
 from tlcourse.methods.masking import covered_loss, masked_words
 
@@ -42,7 +42,7 @@ DOORS = {
     ),
     methods.fixmatch: lambda d, m, **s: methods.fixmatch(d.train, **s),
     methods.lora: lambda d, m, **s: methods.lora(m, **s),
-    methods.memory: lambda d, m, **s: methods.memory(d, 1, **s),
+    methods.keep_examples: lambda d, m, **s: methods.keep_examples(d, 1, **s),
     methods.mix: lambda d, m, **s: methods.mix(d, d, share=0.1, **s),
     methods.prefix: lambda d, m, **s: methods.prefix(tl.load_model("pocket-vit", classes=2), **s),
     methods.prototypical: lambda d, m, **s: methods.prototypical(d.train, shots=1, queries=1, **s),
@@ -104,7 +104,7 @@ def parameters(one):
 @pytest.mark.parametrize("door", DOORS, ids=name_of)
 @pytest.mark.parametrize("seed", ["a", 1.0, True, None], ids=repr)
 def test_what_is_no_whole_number_is_refused(digits, model, door, seed):
-    with pytest.raises(TLCourseError, match=f"^seed={seed!r} is no seed: give a whole number"):
+    with pytest.raises(TLCourseError, match=f"^seed is a whole number such as 0, not {seed!r}.$"):
         DOORS[door](digits, model, seed=seed)
 
 

@@ -15,7 +15,7 @@ from tlcourse.methods import (
     importance_weighted,
     importance_weights,
     information,
-    judges,
+    model_selection_scores,
 )
 
 
@@ -166,7 +166,7 @@ def test_the_judges_say_what_each_says_alone_and_read_no_label_of_the_target():
 
     train, valid, target = split(40), split(60), split(80, shift=1.0)
     model = Sorter().train()
-    says = judges(model, train, valid, target)
+    says = model_selection_scores(model, train, valid, target)
     here, there = (model(s.x).softmax(1).detach() for s in (valid, target))
     wrong = (here.argmax(1) != valid.y).double()
     weights = importance_weights(torch.cat([train.x, valid.x]), target.x, at=valid.x, C=0.01)
@@ -181,5 +181,5 @@ def test_the_judges_say_what_each_says_alone_and_read_no_label_of_the_target():
     )
     assert model.training
     blind = replace(target, y=torch.zeros_like(target.y))
-    assert judges(model, train, valid, blind) == says
-    assert judges(Sorter(0.1), train, valid, target)["entropy"] < says["entropy"]
+    assert model_selection_scores(model, train, valid, blind) == says
+    assert model_selection_scores(Sorter(0.1), train, valid, target)["entropy"] < says["entropy"]

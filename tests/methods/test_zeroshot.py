@@ -65,7 +65,7 @@ def test_what_describes_nothing_is_refused(model):
         describe_by({"a": torch.ones(3)})
     with pytest.raises(DataError, match="one space"):
         describe_by({"a": torch.ones(3), "b": torch.ones(4)})
-    with pytest.raises(CommandError, match="temperature=0"):
+    with pytest.raises(CommandError, match="temperature is a .*number .*, not 0"):
         zero_shot(describe_by({"a": torch.ones(3), "b": torch.ones(3)}), temperature=0)
     with pytest.raises(ModelError, match="does not read texts"):
         embed(model, ["hello"])

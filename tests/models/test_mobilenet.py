@@ -6,7 +6,7 @@ import torch
 
 from tests.models import graph
 from tlcourse import load_data, load_model
-from tlcourse.data.photos import decode
+from tlcourse.data.sources.photos import decode
 from tlcourse.errors import ModelError
 from tlcourse.models import coral, mobilenet
 from tlcourse.supply import fetch

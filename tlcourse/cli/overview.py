@@ -18,5 +18,5 @@ def command() -> None:
     for one in known:
         click.echo(f"{one.number}  {one.title}")
         for tier in one.tiers:
-            in_the_way = obstacle(tier, [one])
-            click.echo(f"      {tier:<7} {in_the_way or 'can run here'}")
+            problem = obstacle(tier, [one])
+            click.echo(f"      {tier:<7} {problem or 'can run here'}")

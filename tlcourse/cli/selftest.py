@@ -1,8 +1,12 @@
 """`tlcourse test`: everything in the clone that can run on this machine, in one pytest run.
 
-The unit and contract tests, the browser's, and the lessons compared with their references in the
-pocket tier by nbval. Those of the public tier take minutes each and are a command of their own, for
-before a release: `tlcourse test --public`, with TLCOURSE_MIRROR or ../shared/mirror beside the clone.
+Unit and contract tests, browser tests, and the lessons in the pocket tier, which nbval compares with
+their references.
+
+    --quick     every room's fast tests, in three minutes, while you work on the code
+    --release   also the variants that are too many for every day
+    --public    the lessons in the public tier, minutes each; nothing else. With TLCOURSE_MIRROR, or
+                ../shared/mirror beside the clone
 """
 
 import importlib.util
@@ -16,15 +20,19 @@ from tlcourse.course.build import CLONE
 from tlcourse.errors import CourseError
 from tlcourse.spoken import command as spoken
 
+NOT_QUICK = ("slow", "browser", "public", "release")  # markers
 SETTINGS = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
 
 @click.command(context_settings=SETTINGS)
-@click.option("--public", is_flag=True, help="The lessons in the public tier, and nothing else.")
+@click.option("--quick", is_flag=True, help="Every room's fast tests, without the lessons.")
 @click.option("--release", is_flag=True, help="Also the variants that run before a release only.")
+@click.option("--public", is_flag=True, help="The lessons in the public tier, and nothing else.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-def command(public: bool, release: bool, pytest_arguments: tuple[str, ...]) -> int:
+def command(quick: bool, release: bool, public: bool, pytest_arguments: tuple[str, ...]) -> int:
     """Run the project's tests; PYTEST_ARGUMENTS (say `-k supply` or a path) narrow them down."""
+    if quick + release + public > 1:
+        raise click.UsageError("Choose one of --quick, --release and --public.")
     if not (CLONE / "tests" / "conftest.py").exists():
         raise CourseError(
             "The tests come with the clone, not with the installed package: clone the project and "
@@ -35,27 +43,42 @@ def command(public: bool, release: bool, pytest_arguments: tuple[str, ...]) -> i
         raise CourseError(
             f"The tests need {', '.join(absent)}: run `python start.py test`, which installs them."
         )
-    arguments = plan(pytest_arguments, CLONE, public=public)
+    arguments = plan(pytest_arguments, CLONE, quick=quick, public=public)
     if release:
         arguments = ["-m", "", *arguments]
+    elif not (pytest_arguments or quick or public):
+        click.echo(
+            "Every test that can run here: about ten minutes on two cores; --quick takes three."
+        )
     return subprocess.call([sys.executable, "-m", "pytest", *arguments], cwd=CLONE)
 
 
-def plan(asked: tuple[str, ...], clone: Path, *, public: bool = False) -> list[str]:
-    """pytest's arguments: the whole selection, or what was asked for. Changes nothing.
+def plan(
+    arguments: tuple[str, ...], clone: Path, *, quick: bool = False, public: bool = False
+) -> list[str]:
+    """pytest's arguments: the whole selection, narrowed down by `arguments`. Changes nothing.
 
-    One file is one worker's (`loadfile`): a notebook's cells share a kernel. Big files first, or
-    one worker would be left with them at the end.
+    All tests of a file run in one worker (`loadfile`), because a notebook's cells share a kernel. The
+    notebooks come first: at the end, one of them would keep one worker busy and the other idle.
     """
     parallel = ["-n", "2", "--dist", "loadfile"]
+    paths = [one.partition("::")[0] for one in arguments if not one.startswith("-")]
+    narrowed = any((clone / path).exists() for path in paths)
+    if quick:
+        chosen = ["-m", " and ".join(f"not {marker}" for marker in NOT_QUICK)]
+        return [
+            *parallel,
+            *chosen,
+            *(arguments if narrowed else (*arguments, str(clone / "tests"))),
+        ]
     nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "600"]
     nbval += ["--nbval-sanitize-with", str(clone / "tests" / "nbval-sanitize.cfg")]
     folder = clone / "notebooks" if public else clone / "tests" / "notebooks"
     notebooks = [str(path) for path in sorted(folder.glob("[0-9]*.ipynb"))]
     if public:  # which lie beside tests/, whose conftest sets the tier and has a hand recorded
-        return ["-p", "tests.conftest", *parallel, *nbval, *asked, *notebooks]
-    if not asked:
+        return ["-p", "tests.conftest", *parallel, *nbval, *arguments, *notebooks]
+    if not arguments:
         return [*parallel, *nbval, *notebooks, str(clone / "tests")]
-    if any((clone / one.partition("::")[0]).exists() for one in asked if not one.startswith("-")):
-        return [*nbval, *asked]
-    return [*parallel, *asked, str(clone / "tests")]
+    if narrowed:
+        return [*nbval, *arguments]
+    return [*parallel, *arguments, str(clone / "tests")]

@@ -1,23 +1,23 @@
-"""Notebooks out of lessons. A lesson (py:percent) is the one source of three notebooks:
+"""Make notebooks from lessons. A lesson (py:percent) is the one source of three notebooks:
 
-    the learner's        clean, its solutions taken out             → the learner's folder
-    the reader's         executed in the public tier, with figures  → notebooks/
-    the tests'           executed in the pocket tier, no pictures   → tests/notebooks/
+    for the learner      clean, without solutions                   → the learner's folder
+    for the reader       executed in the public tier, with figures  → notebooks/
+    for the tests        executed in the pocket tier, no pictures   → tests/notebooks/
 
     python -m tlcourse.course.build            # execute and write both references, all lessons
     python -m tlcourse.course.build 01 --tier pocket
-    python -m tlcourse.course.build --from out/claims      # what `tlcourse claims` has executed
-    python -m tlcourse.course.build --prose    # only new words: where no code changed, keep the outputs
+    python -m tlcourse.course.build --from out/claims   # from what `tlcourse claims` executed
+    python -m tlcourse.course.build --prose    # where only the text changed: keep the outputs
 
-A solution stands between two comment lines in a code cell. The reference keeps it, the learner gets
+A solution stands between two comment lines in a code cell. The reference keeps it; the learner gets
 `# your turn` in its place:
 
     # SOLUTION
     head = nn.Linear(512, 24)
     # END
 
-What is to be filled in may stand before it, so that the learner's cell runs from the start. The
-learner keeps these lines, the reference has no need of them:
+Placeholders may stand before it, so that the learner's cell runs from the start. The learner keeps
+these lines; the reference drops them:
 
     rate = ...  # your turn
     # SOLUTION
@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING
 
 from tlcourse.course.syllabus import Lesson, lesson, lessons
 from tlcourse.errors import CourseError
+from tlcourse.files import write_atomically
 from tlcourse.spoken import command as spoken
 
 if TYPE_CHECKING:
@@ -81,17 +82,14 @@ def write(made: "NotebookNode", path: Path) -> None:
     """Save whole or not at all: a half-written notebook would be lost work."""
     import nbformat
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(nbformat.writes(made) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_atomically(path, nbformat.writes(made) + "\n")
 
 
 def for_reference(executed: "NotebookNode", tier: str) -> "NotebookNode":
-    """Take out what differs from run to run, and others' photos; in the pocket tier every picture.
+    """Remove what differs between runs, and other people's photos; in the pocket tier every picture.
 
-    Sheets of photos are JPEGs, figures of our own are PNGs. The photos are not ours to hand on: what
-    stays of them is the sentence that says what they show. A lens stays as its last picture.
+    Sheets of photos are JPEGs, our own figures are PNGs. We may not redistribute the photos; the
+    sentence that describes them stays. A lens is kept as its last picture.
     """
     _still_lenses(executed)
     executed.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}} | (
@@ -110,7 +108,7 @@ def for_reference(executed: "NotebookNode", tier: str) -> "NotebookNode":
 
 
 def faults(executed: "NotebookNode") -> list[str]:
-    """Why these outputs are not fit to be shown: errors, stderr noise, paths of this machine."""
+    """Why these outputs cannot be published: errors, stderr noise, paths of this machine."""
     found = []
     here = {str(Path.home()), str(CLONE), sys.prefix, "/tmp/ipykernel_"} - {"/"}
     places = sorted(here, key=len, reverse=True)
@@ -120,9 +118,11 @@ def faults(executed: "NotebookNode") -> list[str]:
                 found.append(f"cell {number} ends in {output.ename}: {output.evalue}")
             if output.get("name") == "stderr":
                 found.append(f"cell {number} writes to stderr: {output.text.strip()[:200]}")
-            shown = [text for mime, text in output.get("data", {}).items() if not _is_picture(mime)]
-            told = "\n".join(map(str, [*shown, output.get("text", "")]))
-            found += [f"cell {number} shows the path {place}" for place in places if place in told]
+            shown = [
+                value for mime, value in output.get("data", {}).items() if not _is_picture(mime)
+            ]
+            text = "\n".join(map(str, [*shown, output.get("text", "")]))
+            found += [f"cell {number} shows the path {place}" for place in places if place in text]
     return found
 
 
@@ -147,7 +147,7 @@ def _checked(source: str, taught: Lesson) -> str:
 
 
 def _still_lenses(executed: "NotebookNode") -> None:
-    """Where a lens's picture stands beside it, the widget would only hold the same picture again."""
+    """Drop the widget of every lens that has its picture beside it: it holds the same picture again."""
     view = "application/vnd.jupyter.widget-view+json"
     known = executed.metadata.get("widgets", {})
     models = known.get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
@@ -164,7 +164,7 @@ def _is_picture(mime: str) -> bool:
 
 
 def build(taught: Lesson, tier: str) -> Path:
-    """Execute the lesson in the tier and write its reference; CourseError if it is not fit."""
+    """Execute the lesson in the tier and write its reference; CourseError if `faults` finds any."""
     import tempfile
 
     from tlcourse.course.execute import execute, fetch_cards, first_line
@@ -183,7 +183,7 @@ def build(taught: Lesson, tier: str) -> Path:
 
 
 def keep(executed: "NotebookNode", taught: Lesson, tier: str) -> Path:
-    """Make an executed lesson its tier's reference; CourseError if it is not fit to be shown."""
+    """Make an executed lesson its tier's reference; CourseError if `faults` finds any."""
     if found := faults(executed):
         raise CourseError(f"Lesson {taught.number}, {tier}: {'; '.join(found)}")
     path = REFERENCES[tier] / taught.notebook
@@ -192,7 +192,7 @@ def keep(executed: "NotebookNode", taught: Lesson, tier: str) -> Path:
 
 
 def take(taught: Lesson, tier: str, folder: Path) -> Path:
-    """Make a reference of what `tlcourse claims` has executed in folder/NN-tier, if all claims held."""
+    """Make a reference of what `tlcourse claims` executed in folder/NN-tier, if all claims held."""
     import json
 
     import nbformat
@@ -201,11 +201,11 @@ def take(taught: Lesson, tier: str, folder: Path) -> Path:
     figures = place / f"{taught.number}-figures.json"
     if not figures.exists():
         raise CourseError(f"There is no {figures}: run `{spoken(f'claims --tier {tier}')}` first.")
-    told = json.loads(figures.read_text("utf-8"))
-    claims = (figure["claim"] for figure in told["figures"] if "claim" in figure)
+    ran = json.loads(figures.read_text("utf-8"))
+    claims = (figure["claim"] for figure in ran["figures"] if "claim" in figure)
     failed = [claim["id"] for claim in claims if not claim["holds"]]
-    if failed or not told["passed"]:
-        why = f"{', '.join(failed)} failed" if failed else told["failure"]
+    if failed or not ran["passed"]:
+        why = f"{', '.join(failed)} failed" if failed else ran["failure"]
         raise CourseError(f"Lesson {taught.number}, {tier}: {why}. Nothing was taken over.")
     return keep(nbformat.read(place / taught.notebook, as_version=4), taught, tier)
 
@@ -242,13 +242,13 @@ def main() -> int:
     parser.add_argument(
         "--from", dest="folder", type=Path, help="what the command `claims` executed; run nothing"
     )
-    asked = parser.parse_args()
-    make = reword if asked.prose else build
-    if asked.folder:
-        make = partial(take, folder=asked.folder)
-    chosen = [lesson(number) for number in asked.numbers] or lessons()
+    options = parser.parse_args()
+    make = reword if options.prose else build
+    if options.folder:
+        make = partial(take, folder=options.folder)
+    chosen = [lesson(number) for number in options.numbers] or lessons()
     for taught in chosen:
-        for tier in REFERENCES if asked.tier == "all" else [asked.tier]:
+        for tier in REFERENCES if options.tier == "all" else [options.tier]:
             print(f"Lesson {taught.number}, {tier} tier")
             try:
                 print(f"wrote {make(taught, tier).relative_to(CLONE)}")

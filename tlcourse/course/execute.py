@@ -1,13 +1,13 @@
 """Run a notebook without a browser: cell after cell, in a kernel of this very Python.
 
-Where it stops it keeps what it has: the notebook with its outputs so far, and one sentence that
-says which cell, and why.
+Where it stops, the outputs so far are kept, with one sentence that says which cell failed and why.
 """
 
 import ast
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,21 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlcourse.course.hands import VARIABLE as HAND
+from tlcourse.course.recorded_hands import VARIABLE as HAND
 from tlcourse.course.syllabus import Lesson
 from tlcourse.course.tiers import VARIABLE as TIER
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-PEAK = "__import__('tlcourse.course.peak', fromlist=['peak_mb']).peak_mb()"
+PEAK = "__import__('tlcourse.course.execute', fromlist=['peak_mb']).peak_mb()"
 Progress = Callable[[int, int, "NotebookNode", float], None]  # cell, of, cell itself, seconds
 
 
 @dataclass(frozen=True)
 class Execution:
     """A notebook that ran. `failure` is None, or one sentence: the cell, and what went wrong.
-    `peak` is how much memory its kernel took at most, see `peak.peak_mb`; empty where it died."""
+    `peak` is the memory that its kernel took at most (`peak_mb`); empty if the kernel died."""
 
     notebook: "NotebookNode"
     seconds: float
@@ -73,14 +73,15 @@ def execute(
 
     peak: dict[str, float | None] = {}
 
-    async def weigh(notebook: "NotebookNode") -> None:
+    async def measure_peak(notebook: "NotebookNode") -> None:
         if not began or max(began) not in answered:
             return  # the kernel is dead, or busy with a cell that takes too long
         with suppress(Exception):  # a figure beside the run, never a reason for it to fail
-            asked = {"store_history": False, "user_expressions": {"peak": PEAK}, "timeout": 30}
-            reply = await client.kc.execute_interactive("", silent=True, **asked)
-            told: Any = reply["content"]["user_expressions"]["peak"]
-            peak.update(ast.literal_eval(told["data"]["text/plain"]))
+            reply = await client.kc.execute_interactive(
+                "", silent=True, store_history=False, user_expressions={"peak": PEAK}, timeout=30
+            )
+            answer: Any = reply["content"]["user_expressions"]["peak"]
+            peak.update(ast.literal_eval(answer["data"]["text/plain"]))
 
     def end(cell: "NotebookNode", cell_index: int, **reply: object) -> None:
         answered.add(cell_index)
@@ -100,7 +101,7 @@ def execute(
         on_notebook_start=listen,
         on_cell_execute=start,
         on_cell_executed=end,
-        on_notebook_complete=weigh,
+        on_notebook_complete=measure_peak,
     )
     failure = None
     started = time.perf_counter()
@@ -121,8 +122,33 @@ def execute(
     return Execution(notebook, time.perf_counter() - started, failure, peak)
 
 
+def peak_mb() -> dict[str, float | None]:
+    """The most memory that this process has taken so far: {"memory_mb", "gpu_memory_mb"}, in 10⁶ bytes.
+
+    Runs in the lesson's kernel after the last cell. None where it cannot be known: Windows has no
+    such count, and a lesson may have used no GPU.
+    """
+    return {"memory_mb": _peak_of_process(), "gpu_memory_mb": _peak_of_gpu()}
+
+
+def _peak_of_process() -> float | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6, 1)
+
+
+def _peak_of_gpu() -> float | None:
+    torch = sys.modules.get("torch")  # a lesson that never imported it used no GPU
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return round(torch.cuda.max_memory_allocated() / 1e6, 1)
+
+
 def fetch_cards(taught: Lesson, tier: str) -> None:
-    """Bring what the lesson needs in this tier, so that no cell has to wait for it or speak of it."""
+    """Fetch what the lesson needs in this tier, so that no cell waits for a download or reports one."""
     from tlcourse import supply
 
     for name in taught.cards.get(tier, ()):

@@ -1,7 +1,7 @@
-"""The learner's folder: notebooks that belong to the learner once they are there.
+"""The learner's folder: once a notebook is there, it belongs to the learner.
 
-A lesson is copied only where it is missing; what the learner wrote is never overwritten. `reset`
-puts a fresh one back and keeps the old one beside it.
+Only missing lessons are copied; nothing that the learner wrote is overwritten. `reset` puts a fresh
+lesson there and keeps the old one beside it.
 """
 
 from datetime import datetime
@@ -27,7 +27,7 @@ def prepare(folder: Path, taught: list[Lesson] | None = None) -> list[Path]:
 
 
 def reset(one: Lesson, folder: Path) -> Path | None:
-    """Put the lesson back as it was given out; returns where the learner's version now lies."""
+    """Put a fresh lesson into the folder; returns the new path of the learner's version, if any."""
     path = folder / one.notebook
     if not folder.is_dir():
         raise CourseError(

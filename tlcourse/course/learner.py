@@ -1,25 +1,25 @@
-"""What a learner did, kept in one JSON file of their own: predictions, exercises, claims.
+"""The learner's own JSON file: predictions, exercises, claims.
 
     $TLCOURSE_HOME/progress.json, else in the user's data folder (on Linux $XDG_DATA_HOME/tlcourse)
 
-Whoever changes it holds its lock, reads it anew, and writes it whole or not at all: several notebooks
-may be open at once, and each may die at any moment. What cannot be written is kept in this process
-and written with the next change that can be. A headless run reads nothing and writes nothing.
+Several notebooks may be open at once, and each may die at any moment. So a change takes the file's
+lock, reads the file again, and writes it whole or not at all. A change that cannot be written is kept
+in this process and written with the next one. A headless run neither reads nor writes the file.
 """
 
 import copy
 import json
-import math
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from threading import get_ident
 from typing import Any, TypeVar
 
-from tlcourse.course.hands import headless
+from tlcourse.checks import is_number
+from tlcourse.course.recorded_hands import headless
+from tlcourse.files import write_atomically
 
 Notes = dict[str, Any]  # {"format": 1, "predictions": {id: …}, "exercises": …, "claims": …}
 T = TypeVar("T")
@@ -34,11 +34,11 @@ _said: set[tuple[Path, str]] = set()
 
 
 class _Strange(Exception):
-    """The file is there, and is not ours to understand."""
+    """The file exists, but its content makes no sense."""
 
 
 def path() -> Path:
-    """Where the file lies, or would lie. Not in the cache folder: who empties a cache keeps this."""
+    """The path of the file. Not in the cache folder, so that emptying the cache does not lose it."""
     if home := os.environ.get("TLCOURSE_HOME", "").strip():
         return Path(home).expanduser().absolute() / "progress.json"
     from platformdirs import user_data_path
@@ -47,7 +47,7 @@ def path() -> Path:
 
 
 def read() -> Notes:
-    """The notes as they are now, to look at: changing them changes nothing."""
+    """A copy of the notes as they are now."""
     if headless():
         return copy.deepcopy(_completed(_alone))
     place = path()
@@ -65,9 +65,9 @@ def read() -> Notes:
 
 
 def change(act: Callable[[Notes], T]) -> T:
-    """Let `act` change the notes, and keep them; returns what it returns.
+    """Let `act` change the notes, and write them; returns what `act` returns.
 
-    `act` is called again where its change could not be written at once, always on newly read notes.
+    If the change cannot be written at once, `act` is called again later, on notes read anew.
     """
     if headless():
         return act(_completed(_alone))
@@ -98,14 +98,15 @@ def now() -> str:
 def _changed(place: Path, act: Callable[[Notes], T]) -> T:
     from filelock import FileLock, Timeout
 
-    place.parent.mkdir(parents=True, exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)  # for the lock
     try:
         with FileLock(place.with_suffix(".lock"), timeout=PATIENCE_S):
             notes = _completed(_safely_loaded(place))
             for before in _waiting.get(place, ()):
                 before(notes)
             answer = act(notes)
-            _written(place, notes)
+            text = json.dumps(notes, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+            write_atomically(place, text, sync=True, sole_writer=True)  # the lock is ours
             _waiting.pop(place, None)
             return answer
     except Timeout:
@@ -115,7 +116,7 @@ def _changed(place: Path, act: Callable[[Notes], T]) -> T:
 
 
 def _safely_loaded(place: Path) -> Notes:
-    """The file's notes; one that makes no sense is put aside first, never overwritten."""
+    """The file's notes; a file that makes no sense is renamed first, never overwritten."""
     try:
         return _loaded(place)
     except _Strange as strange:
@@ -157,13 +158,7 @@ def _loaded(place: Path) -> Notes:
 
 def _is_prediction(entry: dict[str, Any]) -> bool:
     values = entry.get("values")
-    return values is None or (
-        isinstance(values, dict)
-        and all(
-            isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
-            for v in values.values()
-        )
-    )
+    return values is None or (isinstance(values, dict) and all(map(is_number, values.values())))
 
 
 def _completed(notes: Notes) -> Notes:
@@ -174,29 +169,12 @@ def _completed(notes: Notes) -> Notes:
     return notes
 
 
-def _written(place: Path, notes: Notes) -> None:
-    """Whole or not at all, also if the power goes. Under the lock, so old parts are nobody's."""
-    for left in place.parent.glob(f".{place.name}.*.part"):
-        left.unlink(missing_ok=True)
-    part = place.with_name(f".{place.name}.{os.getpid()}-{get_ident()}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(notes, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, place)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
-
-
 def _why(error: OSError) -> str:
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
 def _say(place: Path, what: str, sentence: str) -> None:
-    """Once a place and process; a repeated complaint would only be in the way."""
+    """Print the sentence once for each file and process."""
     if (place, what) not in _said:
         _said.add((place, what))
         print(sentence, file=sys.stderr)

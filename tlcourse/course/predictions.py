@@ -1,12 +1,12 @@
-"""A guess before the run: committed, kept, and held against what came out.
+"""A guess before the run: committed, kept, and compared with the outcome.
 
     guess = predict("02.1", "How many points of the old task will be lost?",
                     {"one rate": 0.2, "stage by stage": 0.1}, unit="points")
     guess["one rate"]                                  # what was committed, or None
     guess.outcome({"one rate": interval([…]), …})      # a picture, and how far off
 
-How it is shown and moved in a browser is `tlcourse.ui.predict`; without one it is a table. In a headless
-run the starting positions count as committed.
+`tlcourse.ui.predict` gives it sliders in a browser; without one it is a table. In a headless run the
+starting positions count as committed.
 """
 
 import html
@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tlcourse.checks import is_number
 from tlcourse.course import learner
 from tlcourse.errors import CourseError
 
@@ -69,12 +70,12 @@ class Question:
 
 
 class Prediction:
-    """One question's guess. `face` shows it in a live notebook, `heard` is called when it changes."""
+    """The guess for one question. `face` shows it in a live notebook; `listeners` hear of changes."""
 
     def __init__(self, question: Question) -> None:
         self.question = question
         self.face: Callable[[], dict[str, Any]] | None = None
-        self.heard: list[Callable[[], None]] = []
+        self.listeners: list[Callable[[], None]] = []
 
     @property
     def committed(self) -> dict[str, float] | None:
@@ -98,9 +99,9 @@ class Prediction:
         return committed[name] if committed else None
 
     def commit(self, values: Mapping[str, float], *, over: bool = True) -> "Prediction":
-        """Write the guess down: a value for each item. Until the outcome was seen it may be changed.
+        """Record the guess, a value for each item. It can be changed until the outcome was shown.
 
-        over: whether it may replace an earlier guess that counts; if not, the earlier one stays.
+        over: whether it may replace an earlier guess. Raises CourseError once the outcome was shown.
         """
         checked = self._checked(values)
         asked, when = self.question, learner.now()
@@ -113,7 +114,9 @@ class Prediction:
                 return True
             if stands and entry.get("seen"):
                 return False
-            if had:  # never lost: a mind that was changed, or items that a lesson had before
+            if (
+                had
+            ):  # kept: an earlier guess, or a guess for items of an earlier version of the lesson
                 entry.setdefault("before", []).append({"values": had, "when": entry.get("when")})
             entry |= {"question": asked.text, "unit": asked.unit, "values": checked, "when": when}
             entry["late"] = bool(entry.get("seen"))
@@ -132,19 +135,19 @@ class Prediction:
 
         values: an Interval or a number for each item, or for some, in the question's unit.
         """
-        from tlcourse.course.outcomes import sentence
+        from tlcourse.course.guess_feedback import sentence
         from tlcourse.plots.outcomes import outcomes
 
-        came = self._measured(values)
+        outcome = self._measured(values)
         guess, entry = self.committed, self._entry()
-        said = sentence(guess, came, self.question.unit, late=bool(entry.get("late")))
-        self._see(came)
+        text = sentence(guess, outcome, self.question.unit, late=bool(entry.get("late")))
+        self._see(outcome)
         return outcomes(
-            came,
-            {name: (guess or {}).get(name) for name in came},
+            outcome,
+            {name: (guess or {}).get(name) for name in outcome},
             unit=self.question.unit,
             title=f"{self.question.id} · {self.question.text}",
-            sentence=said,
+            sentence=text,
         )
 
     def __repr__(self) -> str:
@@ -228,9 +231,9 @@ class Prediction:
             for name, value in values.items()
         }
 
-    def _see(self, came: Mapping[str, "Interval | float"]) -> None:
+    def _see(self, outcome: Mapping[str, "Interval | float"]) -> None:
         when = learner.now()
-        means = {name: float(getattr(value, "mean", value)) for name, value in came.items()}
+        means = {name: float(getattr(value, "mean", value)) for name, value in outcome.items()}
         means = {name: value if math.isfinite(value) else None for name, value in means.items()}
 
         def act(notes: learner.Notes) -> None:
@@ -242,8 +245,8 @@ class Prediction:
         self._tell()
 
     def _tell(self) -> None:
-        for hear in self.heard:
-            hear()
+        for listen in self.listeners:
+            listen()
 
 
 def predict(
@@ -266,7 +269,7 @@ def predict(
         raise CourseError(f"Prediction {id} needs a question.")
     if unit not in UNITS:
         raise CourseError(f"Prediction {id} has unit {unit!r}. Choose one of: {', '.join(UNITS)}.")
-    if not all(isinstance(end, int | float) and math.isfinite(end) for end in (low, high)):
+    if not (is_number(low) and is_number(high)):
         raise CourseError(f"Prediction {id} needs numbers for low and high, not {low!r}, {high!r}.")
     if not low < high:
         raise CourseError(
@@ -280,7 +283,7 @@ def predict(
 
 
 def _number(asked: Question, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise CourseError(f"{asked.id} needs a number for {name!r}, not {value!r}.")
     if not asked.low <= value <= asked.high:
         ends = f"{asked.words(asked.low)} and {asked.words(asked.high)}"

@@ -1,6 +1,6 @@
-"""How far a learner is: what was predicted, which exercises are solved, which claims were seen to hold.
+"""How far a learner is: predictions made, exercises solved, claims seen to hold.
 
-What there is comes from the lessons themselves, what was done from the learner's own file (`learner`).
+The totals come from the lessons, the rest from the learner's own file (`learner`).
 """
 
 import html
@@ -76,7 +76,7 @@ def progress() -> Progress:
 
 
 def standing(taught: Lesson, notes: learner.Notes) -> Standing:
-    """A lesson's standing by these notes; what a lesson no longer has is not counted."""
+    """A lesson's standing by these notes, without items that the lesson no longer has."""
     called = _CALLS.findall(taught.path.read_text(encoding="utf-8"))
     asked = {id for what, id in called if what == "predict"}
     claimed = {id for what, id in called if what == "claim"}
@@ -117,7 +117,7 @@ def claim(*args: Any, **kwargs: Any) -> Any:
 
 
 def _note(id: str, holds: bool) -> None:
-    """What a claim did when it was last looked at."""
+    """Note whether a claim held this time."""
     when = learner.now()
 
     def act(notes: learner.Notes) -> None:

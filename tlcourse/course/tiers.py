@@ -1,10 +1,10 @@
-"""Which tier a notebook runs in: the best one that is here, or the one that TLCOURSE_TIER names.
+"""Which tier a notebook runs in: the best that can run here, or the one that TLCOURSE_TIER names.
 
     tier = tl.tier("01")
     tier                                                   # one line: which, and why
     data = tl.load_data(tier.pick(pocket="digits", public="caltech24"))
 
-No torch is imported to find this out unless something looks like a CUDA device.
+torch is imported only if something looks like a CUDA device.
 """
 
 import html
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlcourse.course import hands
+from tlcourse.course import recorded_hands
 from tlcourse.course.syllabus import TIERS, Lesson, lesson, lessons
 from tlcourse.errors import TierError
 from tlcourse.spoken import command
@@ -25,13 +25,13 @@ AS_ASKED = "as asked"
 
 @dataclass(frozen=True)
 class Tier:
-    """A tier's name and why it is this one, in words that go on from `Tier pocket, `."""
+    """A tier's name, and the reason for it, worded to follow `Tier pocket, `."""
 
     name: str
     reason: str
 
     def pick(self, **choices: Any) -> Any:
-        """This tier's value; a tier that is not named takes that of the next smaller one.
+        """This tier's value; a tier without a value takes that of the next smaller one.
 
         >>> Tier("gpu", "").pick(pocket=8, public=64)
         64
@@ -44,9 +44,8 @@ class Tier:
         raise TierError(f"Nothing was given for the {self.name} tier, nor for a smaller one.")
 
     def live(self, steps: int, *, headless: int) -> int:
-        """How many steps a run for somebody's hand has: `steps`, or `headless` where nobody is there to
-        look and a recorded hand steers."""
-        return headless if hands.headless() else steps
+        """The steps of a run that a learner steers: `headless` where a recorded hand steers instead."""
+        return headless if recorded_hands.headless() else steps
 
     def __repr__(self) -> str:
         return f"Tier {self.name}⟨{self._because}⟩"
@@ -61,11 +60,11 @@ class Tier:
 
 
 def tier(number: str | None = None) -> Tier:
-    """The tier for this lesson; without a number, for whatever any lesson needs.
+    """The tier for this lesson; without a number, for all lessons together.
 
-    TLCOURSE_TIER is `auto` (or unset) for the best that is present or on the mirror, or a tier's
-    name. `public` may be asked for before its data are here: loading will fetch them from the web.
-    Raises TierError for a tier that is unknown, or cannot run here.
+    TLCOURSE_TIER is a tier's name, or `auto` (or unset) for the best whose data are here or on the
+    mirror. `public` may be chosen before its data are here: loading fetches them from the web.
+    Raises TierError for a tier that is unknown or cannot run here.
     """
     taught = [lesson(number)] if number is not None else lessons()
     return decide(taught, os.environ.get(VARIABLE, ""))
@@ -78,7 +77,7 @@ def decide(taught: list[Lesson], asked: str) -> Tier:
 
 
 def checked(asked: str) -> str:
-    """A tier's name or `auto`, from what TLCOURSE_TIER says; TierError if it names no tier."""
+    """The tier's name or `auto` in TLCOURSE_TIER; TierError if it is neither."""
     asked = asked.strip().lower() or "auto"
     if asked not in ("auto", *TIERS):
         raise TierError(f"{VARIABLE}={asked}: no such tier. Choose auto, {', '.join(TIERS)}.")
@@ -86,7 +85,7 @@ def checked(asked: str) -> str:
 
 
 def obstacle(name: str, taught: list[Lesson]) -> str | None:
-    """Why this tier cannot run here as things are, with what to do; None if it can."""
+    """Why this tier cannot run here now, and what to do about it; None if it can."""
     if absent := [one.number for one in taught if name not in one.tiers]:
         has = ", ".join(next(one for one in taught if one.number == absent[0]).tiers)
         return f"lesson {absent[0]} has no {name} tier; it has: {has}"
@@ -98,7 +97,7 @@ def obstacle(name: str, taught: list[Lesson]) -> str | None:
 
 
 def lacking(missing: list[str]) -> str:
-    """What is not here, and the command that brings it."""
+    """What is missing, and the command that fetches it."""
     them = "it" if len(missing) == 1 else "them"
     fetching = command(f"fetch {' '.join(missing)}")
     return f"{_named(missing)} on this machine. To get {them}: {fetching}"
@@ -114,7 +113,7 @@ def _and(names: list[str]) -> str:
 
 
 def missing_cards(name: str, taught: list[Lesson]) -> list[str]:
-    """The cards of this tier that are neither present nor on a mirror; or not pinned yet."""
+    """The cards of this tier that are not pinned, or neither here nor on a mirror."""
     from tlcourse import cards, supply
 
     wanted = dict.fromkeys(card for one in taught for card in one.cards.get(name, ()))
@@ -123,7 +122,7 @@ def missing_cards(name: str, taught: list[Lesson]) -> list[str]:
 
 
 def has_cuda() -> bool:
-    """Whether torch can use an NVIDIA GPU. Looks for the driver first: importing torch takes seconds."""
+    """Whether torch can use an NVIDIA GPU. Looks for the driver first, since importing torch is slow."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
         return False
     if not (Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi")):
@@ -136,16 +135,16 @@ def has_cuda() -> bool:
 def _best(taught: list[Lesson]) -> Tier:
     reason = ""
     for name in reversed(TIERS[1:]):
-        in_the_way = obstacle(name, taught)
-        if in_the_way is None:
-            return Tier(name, whence(name, taught))
+        problem = obstacle(name, taught)
+        if problem is None:
+            return Tier(name, origin(name, taught))
         if name == "public":
-            reason = f"because {in_the_way}"
+            reason = f"because {problem}"
     return Tier("pocket", reason)
 
 
-def whence(name: str, taught: list[Lesson]) -> str:
-    """Why a tier of which nothing is missing can run: its cards are here, or the mirror has them."""
+def origin(name: str, taught: list[Lesson]) -> str:
+    """Why a tier with nothing missing can run: its cards are here, or the mirror has them."""
     from tlcourse import supply
 
     cards = list(dict.fromkeys(card for one in taught for card in one.cards.get(name, ())))
@@ -161,11 +160,11 @@ def whence(name: str, taught: list[Lesson]) -> str:
 
 
 def _asked_for(name: str, taught: list[Lesson]) -> Tier:
-    in_the_way = obstacle(name, taught)
-    if in_the_way is None:
+    problem = obstacle(name, taught)
+    if problem is None:
         return Tier(name, AS_ASKED)
     missing = missing_cards(name, taught)
-    if missing and in_the_way == lacking(missing):
+    if missing and problem == lacking(missing):
         verb = "comes" if len(missing) == 1 else "come"
         return Tier(name, f"{AS_ASKED}; {_and(missing)} {verb} from the web")
-    raise TierError(f"Tier {name}, {AS_ASKED}, cannot run: {in_the_way}.")
+    raise TierError(f"Tier {name}, {AS_ASKED}, cannot run: {problem}.")

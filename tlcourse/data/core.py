@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.utils.data import Dataset
+
+SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,20 +26,44 @@ class Split:
     left, top, right, bottom in pixels of x, and what is inside (an index into `Data.things`).
     """
 
-    x: Tensor
+    x: Tensor | Sequence[Tensor]
     y: Tensor
     ids: tuple[str, ...]
     texts: tuple[str, ...] = ()
     masks: Tensor | None = None
     boxes: tuple[Tensor, ...] = ()
 
+    def rows(self, which: Tensor | Sequence[int], y: Tensor | None = None) -> Split:
+        """These examples in this order, copied. which: (M,) whole numbers from 0 to N - 1; one may
+        come twice (a bootstrap). y: (M,) other labels for them. A sequence is not read yet.
+
+        >>> tl.load_data("digits").test.rows([0, 0, 7])
+        Split(3 of 3×32×32 uint8)
+        """
+        import torch
+        from torch.utils.data import Subset
+
+        index = torch.as_tensor(which, dtype=torch.int64)
+        places = index.tolist()
+        return replace(
+            self,
+            x=self.x[index] if isinstance(self.x, torch.Tensor) else Subset(self.x, places),
+            y=self.y[index] if y is None else y,
+            ids=tuple(self.ids[at] for at in places),
+            texts=tuple(self.texts[at] for at in places) if self.texts else (),
+            masks=None if self.masks is None else self.masks[index],
+            boxes=tuple(self.boxes[at].clone() for at in places) if self.boxes else (),
+        )
+
     def __len__(self) -> int:
         return len(self.ids)
 
     def __repr__(self) -> str:
-        one = self.x[0] if len(self) else self.x  # a sequence reads one; a tensor has it
-        shape = "×".join(str(n) for n in one.shape)
-        return f"Split({len(self)} of {shape} {str(one.dtype).removeprefix('torch.')})"
+        if not len(self):
+            return "Split(0)"
+        one = self.x[0]  # a sequence reads one; a tensor has it
+        kind = str(one.dtype).removeprefix("torch.")
+        return f"Split({len(self)} of {_shape(self)} {kind})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +71,8 @@ class Data:
     """Training, validation and test examples of one task.
 
     `classes[i]` is the name of label i, `things[i]` of what is in a box marked i. `recipe` holds the
-    arguments of `load_data` that make the same tensors again; it is plain JSON.
+    arguments of `load_data` that make the same tensors again; it is plain JSON. Your own examples
+    become one by `Data.from_tensors` or `Data.from_dataset`.
     """
 
     name: str
@@ -56,21 +84,97 @@ class Data:
     recipe: dict[str, Any] = field(default_factory=dict)
     things: tuple[str, ...] = ()
 
+    @classmethod
+    def from_tensors(
+        cls,
+        train: tuple[Any, Any],
+        valid: tuple[Any, Any] | None = None,
+        test: tuple[Any, Any] | None = None,
+        *,
+        classes: Sequence[str] | None = None,
+        valid_share: float = 0.2,
+        seed: int = 0,
+        name: str = "mine",
+    ) -> Data:
+        """Your own tensors (or NumPy arrays), each split a pair (x, y).
+
+        x: pictures (N, 3, H, W), uint8 or float in [0, 1] and not normalised (course models do that);
+        features (N, D) float; or token ids (N, T) int64. y: (N,) whole numbers, 0 to C - 1.
+        classes: the C names in the order of the labels; None calls them "0" to "C-1". valid: None
+        splits off `valid_share` of each class's training examples, drawn by `seed`. test: None leaves
+        the test split empty. A record of such a run cannot load the data by name: give `replay`,
+        `resume` or the script the same Data again.
+
+        Raises DataError, naming the first wrong example, for a wrong shape or type, numbers that are
+        not finite, labels out of range, or unequal numbers of examples and labels.
+
+        >>> x, y = torch.rand(50, 8), torch.arange(50) % 2
+        >>> tl.Data.from_tensors((x, y), classes=["left", "right"])
+        mine: 2 classes · 40 train, 10 valid, 0 test · 8
+        """
+        from tlcourse.data.own import from_tensors
+
+        given = {"train": train, "valid": valid, "test": test}
+        return from_tensors(given, classes, valid_share, seed, name)
+
+    @classmethod
+    def from_dataset(
+        cls,
+        train: Dataset,
+        valid: Dataset | None = None,
+        test: Dataset | None = None,
+        *,
+        classes: Sequence[str] | None = None,
+        valid_share: float = 0.2,
+        seed: int = 0,
+        name: str = "mine",
+        in_memory: bool | None = None,
+    ) -> Data:
+        """Your own map-style torch Datasets of pairs (x, y), such as torchvision's.
+
+        x: one example as in `from_tensors`, or a PIL picture; y: its label. classes: None takes
+        `train.classes` where the dataset has it. in_memory: True reads every example once, now, so a
+        random transform is drawn once; False reads pictures as training needs them, rounded to uint8
+        (labels come from `targets`, or from one pass now); None reads up to 512 MB a split into memory.
+        Everything else as in `from_tensors`; an example that cannot be read is named too.
+
+        >>> x, y = torch.zeros(20, 3, 16, 16, dtype=torch.uint8), torch.arange(20) % 2
+        >>> tl.Data.from_dataset(torch.utils.data.TensorDataset(x, y))
+        mine: 2 classes · 16 train, 4 valid, 0 test · 3×16×16
+        """
+        from tlcourse.data.own import from_dataset
+
+        given = {"train": train, "valid": valid, "test": test}
+        return from_dataset(given, classes, valid_share, seed, name, in_memory)
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """Name → split: "train", "valid", "test"."""
+        return {name: getattr(self, name) for name in SPLITS}
+
+    def map(self, change: Callable[[Split], Split], **fields: Any) -> Data:
+        """The same task with every split changed, and with these other fields."""
+        splits = {name: change(split) for name, split in self.splits.items()}
+        return replace(self, **splits, **fields)
+
     def __repr__(self) -> str:
-        shape = "×".join(str(n) for n in self.train.x[0].shape) if len(self.train) else "none"
-        sizes = f"{len(self.train)} train, {len(self.valid)} valid, {len(self.test)} test"
-        return f"{self.name}: {len(self.classes)} classes · {sizes} · {shape}"
+        sizes = ", ".join(f"{len(split)} {name}" for name, split in self.splits.items())
+        return f"{self.name}: {len(self.classes)} classes · {sizes} · {_shape(self.train)}"
+
+
+def _shape(split: Split) -> str:
+    return "×".join(str(n) for n in split.x[0].shape) if len(split) else "none"
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Every example of a data set before it is divided; what a family of loaders returns.
+    """Every example of a data set before it is divided; what a reader in `sources` returns.
 
     x, y, ids, texts, masks, boxes as in `Split`. Of each class, `test` and `valid` examples are set
-    aside for good; the rest is the pool that training labels are drawn from. A data set that comes
-    with a test set of its own says of each example where it belongs in `given`: "test", "valid",
-    "train", or "" for those that are divided by the two numbers. Examples that are one thing for the
-    split (frames of one scene, copies of one picture) share a name in `kin` and stay together.
+    aside for good; training labels are drawn from the rest, the pool. A data set that comes with a
+    test set of its own says where each example belongs in `given`: "test", "valid", "train", or ""
+    for those that are divided by the two numbers. Examples that count as one when splitting (frames of
+    one scene, copies of one picture) share a name in `kin` and stay together.
     """
 
     title: str
@@ -86,3 +190,9 @@ class Source:
     things: tuple[str, ...] = ()
     given: Sequence[str] = ()
     kin: Sequence[str] = ()
+
+    @property
+    def examples(self) -> Split:
+        """All of them as one split, sharing memory."""
+        ids, texts, boxes = tuple(self.ids), tuple(self.texts), tuple(self.boxes)
+        return Split(self.x, self.y, ids, texts, self.masks, boxes)

@@ -7,15 +7,16 @@ from difflib import get_close_matches
 from functools import lru_cache
 from importlib import import_module
 
+from tlcourse.checks import whole_number
 from tlcourse.data.core import Data, Source, Split
 from tlcourse.data.splits import Members, divide, draw
 from tlcourse.errors import DataError
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A data set: the module of this room whose `read(size, domain)` makes its `Source` (or another
+    """A data set: the module of `sources` whose `read(size, domain)` makes its `Source` (or another
     function of it, "module:function"); the size it is read at by default, in pixels of a side, or in
     tokens where `text`; and its domains, the first of which is meant if none is named."""
 
@@ -26,11 +27,13 @@ class Entry:
 
     def read(self, size: int, domain: str | None) -> Source:
         module, _, function = self.module.partition(":")
-        return getattr(import_module(f"tlcourse.data.{module}"), function or "read")(size, domain)
+        return getattr(import_module(f"tlcourse.data.sources.{module}"), function or "read")(
+            size, domain
+        )
 
     @property
     def sizes(self) -> tuple[int, int, str]:
-        """The smallest and the largest that can be asked for, and of what."""
+        """The smallest and largest size, and its unit."""
         return (4, 256, "tokens") if self.text else (8, 1024, "pixels")
 
 
@@ -107,17 +110,17 @@ def load_data(
     entry = _entry(name)
     size = entry.size if size is None else size
     smallest, largest, unit = entry.sizes
-    if not isinstance(size, int) or not smallest <= size <= largest:
-        raise DataError(f"size={size!r} is not possible: choose {smallest} to {largest} {unit}.")
+    size = whole_number(size, f"size (in {unit})", DataError, smallest, largest)
     if domain is not None and domain not in entry.domains:
         choices = f"There are: {', '.join(entry.domains)}." if entry.domains else "It has none."
         raise DataError(f"{name} has no domain {domain!r}. {choices}")
     domain = domain or (entry.domains[0] if entry.domains else None)
-    seed, k = whole(seed, DataError), labels_per_class
-    if k is not None and not (isinstance(k, int) and k >= 1):
-        raise DataError(f"labels_per_class={k!r} is not possible: take 1 or more, or None for all.")
+    seed, k = checked_seed(seed, DataError), labels_per_class
+    if k is not None:
+        k = whole_number(k, "labels_per_class", DataError, 1, also=", or None for all")
 
     source = _read(name, size, domain)
+    row = {id: at for at, id in enumerate(source.ids)}
     pool, valid, test = divide(
         source.ids,
         source.y.tolist(),
@@ -132,13 +135,17 @@ def load_data(
             f"labels_per_class={k} is more than {name} has: {fewest} a class can be trained on"
             f" (besides those for validation and test)."
         )
+
+    def take(members: Members) -> Split:  # a copy: nobody can write into the cached source
+        return source.examples.rows([row[id] for ids in members.values() for id in ids])
+
     recipe = {"name": name, "labels_per_class": k, "size": size, "seed": seed}
     return Data(
         name=name,
         title=source.title,
-        train=_take(source, draw(pool, k, seed)),
-        valid=_take(source, valid),
-        test=_take(source, test),
+        train=take(draw(pool, k, seed)),
+        valid=take(valid),
+        test=take(test),
         classes=source.classes,
         recipe=recipe | ({"domain": domain} if domain else {}),
         things=source.things,
@@ -157,18 +164,3 @@ def _entry(name: str) -> Entry:
 @lru_cache(maxsize=2)
 def _read(name: str, size: int, domain: str | None) -> Source:
     return ENTRIES[name].read(size, domain)
-
-
-def _take(source: Source, members: Members) -> Split:
-    """A copy of the members: nobody can write into the cached source."""
-    where = {id: index for index, id in enumerate(source.ids)}
-    ids = tuple(id for names in members.values() for id in names)
-    index = [where[id] for id in ids]
-    return Split(
-        x=source.x[index],
-        y=source.y[index],
-        ids=ids,
-        texts=tuple(source.texts[row] for row in index) if source.texts else (),
-        masks=None if source.masks is None else source.masks[index],
-        boxes=tuple(source.boxes[row].clone() for row in index) if source.boxes else (),
-    )

@@ -165,6 +165,23 @@ def claim(
     return result
 
 
+def evidence_in_words(claim: dict[str, Any]) -> str:
+    """The evidence of a claim `as_json`: `47.2 points (39.9 … 54.5)`."""
+    evidence, unit = claim["evidence"], claim["unit"]
+    if isinstance(evidence, bool):
+        return "true" if evidence else "false"
+    if not isinstance(evidence, dict):
+        return written(evidence, unit)
+    low, high = (written(evidence[end], unit).split(" ")[0] for end in ("low", "high"))
+    return f"{written(evidence['mean'], unit)} ({low} … {high})"
+
+
+def threshold_in_words(claim: dict[str, Any]) -> str:
+    """The threshold of a claim `as_json`: `≥ 15 points`."""
+    limits = (("≥", claim["at_least"]), ("≤", claim["at_most"]))
+    return ", ".join(f"{s} {as_threshold(v, claim['unit'])}" for s, v in limits if v is not None)
+
+
 def _plain_evidence(evidence: Any) -> Interval | float | bool:
     if isinstance(evidence, Interval | bool):
         return evidence

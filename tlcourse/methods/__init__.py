@@ -1,7 +1,7 @@
 """Decides *what* is trained, on what, and for which loss: features and probes, schedules and rates,
 adapters, alignment and self-training, episodes and prototypes, remedies against forgetting."""
 
-from tlcourse.methods.adabn import adapt_batchnorm, restore_batchnorm
+from tlcourse.data.tasks import join, only
 from tlcourse.methods.adapters import bottleneck, ia3, lora, prefix
 from tlcourse.methods.adversarial import (
     adversarial,
@@ -11,18 +11,22 @@ from tlcourse.methods.adversarial import (
     with_domain,
 )
 from tlcourse.methods.alignment import alignment, coral, mmd, recolour
-from tlcourse.methods.classes import join, only
+from tlcourse.methods.batchnorm import adapt_batchnorm, batchnorm_stats, drift, restore_batchnorm
+from tlcourse.methods.continual_metrics import (
+    average_accuracy,
+    average_forgetting,
+    backward_transfer,
+    forward_transfer,
+)
 from tlcourse.methods.contrastive import (
     contrastive,
     cosine_loss,
     draw_pairs,
     supervised_contrastive,
 )
-from tlcourse.methods.depths import features_by_depth
 from tlcourse.methods.episodes import draw_episode, episode, episode_accuracies
-from tlcourse.methods.features import features, nearest, reuse
+from tlcourse.methods.features import features, features_by_depth, nearest, reuse
 from tlcourse.methods.forgetting import ewc, fisher_diagonal, l2_sp
-from tlcourse.methods.frozen import batchnorm_stats, drift, fingerprint
 from tlcourse.methods.merging import cost, load_stored, merge, merged, set_scale, stored, unmerge
 from tlcourse.methods.probes import Probe, probe
 from tlcourse.methods.prototypes import (
@@ -32,9 +36,15 @@ from tlcourse.methods.prototypes import (
     prototype_logits,
     prototypical,
 )
-from tlcourse.methods.rates import discriminative, layer_decay
-from tlcourse.methods.rehearsal import memory, mix, rehearse
-from tlcourse.methods.schedules import gradual_unfreezing, lp_ft, solve_head, warm_up
+from tlcourse.methods.rehearsal import keep_examples, mix, rehearse
+from tlcourse.methods.schedules import (
+    discriminative,
+    gradual_unfreezing,
+    layer_decay,
+    lp_ft,
+    solve_head,
+    warm_up,
+)
 from tlcourse.methods.selection import (
     atc,
     dev,
@@ -43,17 +53,14 @@ from tlcourse.methods.selection import (
     importance_weighted,
     importance_weights,
     information,
-    judges,
+    model_selection_scores,
 )
 from tlcourse.methods.selftraining import fixmatch, probabilities, pseudo_labels, with_pseudo_labels
-from tlcourse.methods.transfer import (
-    average_accuracy,
-    average_forgetting,
-    backward_transfer,
-    forward_transfer,
-)
 from tlcourse.methods.wrapped import head_apart
 from tlcourse.methods.zeroshot import describe, describe_by, embed, zero_shot
+from tlcourse.models.inspection import fingerprint
+
+memory, judges = keep_examples, model_selection_scores  # names of 0.1, kept until 1.0
 
 __all__ = [
     "Probe",
@@ -100,17 +107,17 @@ __all__ = [
     "importance_weights",
     "information",
     "join",
-    "judges",
+    "keep_examples",
     "l2_sp",
     "layer_decay",
     "load_stored",
     "lora",
     "lp_ft",
-    "memory",
     "merge",
     "merged",
     "mix",
     "mmd",
+    "model_selection_scores",
     "nearest",
     "only",
     "prefix",

@@ -27,11 +27,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, ModelError
 from tlcourse.methods.wrapped import Wrapped
 from tlcourse.models import groups_of
-from tlcourse.models.classifier import fold, seeded
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed, initial_seed, seeded
 from tlcourse.session import AddLoRA
 from tlcourse.session.model.edits import plan_lora
 
@@ -106,7 +106,7 @@ def lora(
     such as "query,value" (the paper's choice) or "attn.qkv"; None is every linear layer and convolution.
     """
     AddLoRA(rank=rank, alpha=alpha, layers=layers, name=NAME).check()
-    seed = whole(seed, CommandError)
+    seed = checked_seed(seed, CommandError)
 
     def insert(made: nn.Module) -> None:
         groups = {name: list(group.parameters()) for name, group in groups_of(made).items()}
@@ -147,12 +147,11 @@ def bottleneck(
     which one stands; None is the last of each attention and each feed-forward part. Not linear, so it
     cannot be merged.
     """
-    if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-        raise CommandError(f"width is a whole number from 1 on, not {width!r}.")
-    seed = whole(seed, CommandError)
+    width = whole_number(width, "width", CommandError, 1)
+    seed = checked_seed(seed, CommandError)
 
     def insert(made: nn.Module) -> None:
-        with seeded(fold(seed, "bottleneck")):
+        with seeded(initial_seed(seed, "bottleneck")):
             found = _linear(made, layers or f"{ATTENTION_OUT},{FEED_FORWARD_OUT}")
             for path, layer in found.items():
                 _put(made, path, Bottleneck(layer, width))
@@ -169,12 +168,11 @@ def prefix(model: nn.Module, *, length: int = 10, seed: int = 0) -> Adapted:
     of the tokens begin at `length`. Raises ModelError where attention takes no prefix (DistilBERT, a
     ResNet).
     """
-    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-        raise CommandError(f"length is a whole number from 1 on, not {length!r}.")
-    seed = whole(seed, CommandError)
+    length = whole_number(length, "length", CommandError, 1)
+    seed = checked_seed(seed, CommandError)
 
     def insert(made: nn.Module) -> None:
-        with seeded(fold(seed, "prefix")):
+        with seeded(initial_seed(seed, "prefix")):
             found = {path: m for path, m in made.named_modules() if _is_timms_attention(m)}
             for path, attention in found.items():
                 _put(made, path, PrefixAttention(attention, length))

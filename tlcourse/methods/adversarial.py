@@ -20,11 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.methods.draws import Draws, features_of_both
 from tlcourse.methods.wrapped import Wrapped
-from tlcourse.models.classifier import fold, seeded
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed, initial_seed, seeded
 
 if TYPE_CHECKING:
     from tlcourse.data import Split
@@ -81,12 +81,10 @@ def with_domain(
     """
     if "domain" in getattr(model, "groups", {}):
         raise ModelError('This model has a group "domain" already; use it as it is.')
-    for name, value in (("hidden", hidden), ("width", 1 if width is None else width)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise CommandError(f"{name}={value!r} must be a whole number from 1 on.")
-    seed = whole(seed, CommandError)
-    width = _width(model) if width is None else width
-    with seeded(fold(seed, "domain")):
+    hidden = whole_number(hidden, "hidden", CommandError, 1)
+    width = _width(model) if width is None else whole_number(width, "width", CommandError, 1)
+    seed = checked_seed(seed, CommandError)
+    with seeded(initial_seed(seed, "domain")):
         domain = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1))
     like = next(model.parameters())
     return WithDomain(model, domain.to(like.device, like.dtype))
@@ -108,8 +106,8 @@ def adversarial(
     weighs the term as a whole, the features' gradient and the discriminator's alike. augment: as strong
     as the run's own. The model has to come from `with_domain`.
     """
-    if steps is not None and steps < 1:
-        raise CommandError(f"steps={steps!r} must be the run's number of steps, or None.")
+    if steps is not None:
+        steps = whole_number(steps, "steps", CommandError, 1, also=", or None")
     draws = Draws(target, seed=seed, batch_size=batch_size, augment=augment)
 
     def term(model: nn.Module, batch: Batch) -> Tensor:
@@ -145,7 +143,7 @@ def domain_distance(source: Tensor, target: Tensor, *, seed: int = 0) -> float:
         )
     if min(len(source), len(target)) < 4:
         raise DataError(f"{len(source)} and {len(target)} examples: give at least 4 of each.")
-    seed = whole(seed, CommandError)
+    seed = checked_seed(seed, CommandError)
     halves: list[tuple[Tensor, Tensor]] = []
     for x in (source, target):
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))

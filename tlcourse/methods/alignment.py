@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor, nn
 
+from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.draws import Draws, features_of_both
 
@@ -91,8 +92,9 @@ def alignment(
     batch goes through the backbone once more, together with the target's (see `features_of_both`), so
     a step takes about twice as long. augment: as strong as the run's own, if it has any.
 
-    >>> run = Session(model, photos, terms={"coral": alignment(sketches.train)}, weights={"coral": 10})
-    >>> run.send(SetWeight("coral", 100))
+    >>> terms = {"coral": alignment(digits.valid)}  # here: any split of another domain
+    >>> run = tl.Session(model, digits, terms=terms, weights={"coral": 10}, steps=100)
+    >>> run.at(50, tl.SetWeight("coral", 100))
     """
     draws = Draws(target, seed=seed, batch_size=batch_size, augment=augment)
 
@@ -114,8 +116,7 @@ def recolour(source: Cloud, target: Data | Split | Tensor, *, ridge: float = 1.0
     of each one's mean variance; 1 is the paper's. It is what makes an inverse where n < D; as it goes
     to 0, the result's covariance goes to the target's.
     """
-    if not 0 <= ridge < float("inf"):
-        raise CommandError(f"ridge={ridge!r} is a number from 0 on; 1.0 is the paper's.")
+    number(ridge, "ridge", CommandError, low=0)
     there, here = _pair(_rows(source).double(), _rows(target).double(), 2)
     whiten, colour = _power(_covariance(there, ridge), -0.5), _power(_covariance(here, ridge), 0.5)
     map_, before, after = whiten @ colour, there.mean(0), here.mean(0)
@@ -126,8 +127,7 @@ def recolour(source: Cloud, target: Data | Split | Tensor, *, ridge: float = 1.0
     if isinstance(source, Tensor):
         return moved(source)
     if hasattr(source, "train"):
-        splits = {name: getattr(source, name) for name in ("train", "valid", "test")}
-        return replace(source, **{name: replace(s, x=moved(s.x)) for name, s in splits.items()})
+        return source.map(lambda split: replace(split, x=moved(split.x)))
     return replace(source, x=moved(source.x))
 
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from tlcourse.checks import choice, number, whole_number
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.draws import drawn
 from tlcourse.methods.features import check_features, normalised
-from tlcourse.seeds import whole
-from tlcourse.session.keys import fold_in, uniforms
+from tlcourse.rng import checked_seed, fold_in, uniforms
 
 if TYPE_CHECKING:
     from tlcourse.data import Split
@@ -39,9 +39,8 @@ def draw_pairs(
     (seed, step). The first of a pair is any example that has a partner; its partner is any of those that
     fit. Raises DataError if no class has two examples, or there is only one class.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 2:
-        raise CommandError(f"{count!r} pairs are too few: give a whole number from 2 on.")
-    seed = whole(seed, CommandError)
+    count = whole_number(count, "The number of pairs", CommandError, 2)
+    seed = checked_seed(seed, CommandError)
     y = torch.as_tensor(y).cpu()
     sizes = torch.bincount(y)
     if int((sizes > 0).sum()) < 2 or int(sizes.max()) < 2:
@@ -80,8 +79,7 @@ def supervised_contrastive(features: Tensor, y: Tensor, *, temperature: float = 
     temperature among all others; then the mean over the examples that have a companion (the paper's
     sum). features: (N, D), of any length; y: (N,). 0 if nobody has a companion.
     """
-    if not temperature > 0:
-        raise CommandError(f"temperature={temperature!r} must be above 0; 0.1 is the paper's.")
+    number(temperature, "temperature", CommandError, above=0)
     unit = normalised(features)
     itself = torch.eye(len(y), dtype=torch.bool, device=unit.device)
     with torch.autocast(unit.device.type, enabled=False):
@@ -109,8 +107,7 @@ def contrastive(
     `head_apart(model)` the features learn from nothing else, as in SetFit; on the model itself from its
     head too.
     """
-    if loss not in LOSSES:
-        raise CommandError(f"No contrastive loss {loss!r}. There are: {', '.join(LOSSES)}.")
+    choice(loss, "contrastive loss", LOSSES, CommandError)
     draw_pairs(split.y, pairs, seed=seed)
     labels = torch.as_tensor(split.y)
 

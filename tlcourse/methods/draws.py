@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from tlcourse.checks import number, whole_number
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.features import check_features, holds_tokens, padding, trimmed
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed, fold_in
 from tlcourse.session.engine.batches import Batches, to_float
-from tlcourse.session.keys import fold_in
 
 if TYPE_CHECKING:
     from tlcourse.data import Split
@@ -41,16 +41,13 @@ class Draws:
     ) -> None:
         if len(split.y) == 0:
             raise DataError("There is nothing to draw: this split is empty.")
-        if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-            raise CommandError(
-                f"batch_size={batch_size!r} must be a whole number from 1 on, or None."
-            )
-        if not 0 <= augment <= 1:
-            raise CommandError(f"augment={augment!r} goes from 0 (off) to 1.")
+        if batch_size is not None:
+            batch_size = whole_number(batch_size, "batch_size", CommandError, 1, also=", or None")
+        augment = number(augment, "augment", CommandError, low=0, high=1)
         self.split, self.batch_size, self.augment, self.flips = split, batch_size, augment, flips
         # Another key than the run's order, though both seeds be 0: else two splits of the same
         # length would come in the same order, pair by pair.
-        self.seed = fold_in(whole(seed, CommandError), purpose)
+        self.seed = fold_in(checked_seed(seed, CommandError), purpose)
         self._made: tuple[tuple[Any, ...], Batches] | None = None
 
     def beside(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.probes import probe
-from tlcourse.seeds import whole
-from tlcourse.session.keys import fold_in, permutation
+from tlcourse.rng import checked_seed, fold_in, permutation
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
@@ -44,10 +44,10 @@ def draw_episode(
     their examples: support and query never share one. Raises CommandError or DataError, with how many
     there are.
     """
-    for name, value, least in (("ways", ways, 2), ("shots", shots, 1), ("queries", queries, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise CommandError(f"{name}={value!r} must be a whole number from {least} on.")
-    seed = whole(seed, CommandError)
+    ways = whole_number(ways, "ways", CommandError, 2)
+    shots = whole_number(shots, "shots", CommandError, 1)
+    queries = whole_number(queries, "queries", CommandError, 1)
+    seed = checked_seed(seed, CommandError)
     y = torch.as_tensor(y).cpu()
     counts = torch.bincount(y)
     fit = (counts >= shots + queries).nonzero().squeeze(1)
@@ -77,9 +77,10 @@ def episode(
     nothing left to validate on, so valid is the query too: a run can be watched by it, but nothing must
     be chosen by it.
 
-    >>> probe(episode(cached, shots=5, number=3), kind="prototypes")
+    >>> episode(digits, shots=5, number=3)
+    digits, episode 3: 5 classes · 25 train, 75 valid, 75 test · 3×32×32
     """
-    split, seed = data.test, whole(seed, CommandError)
+    split, seed = data.test, checked_seed(seed, CommandError)
     draw = draw_episode(split.y, ways=ways, shots=shots, queries=queries, seed=seed, number=number)
     asked = {"ways": ways, "shots": shots, "queries": queries, "seed": seed, "number": number}
     query = _part(split, draw.query)
@@ -111,10 +112,11 @@ def episode_accuracies(
     same seed gives every method the same episodes, so `measure.paired` may compare them. Episodes share
     examples: the interval is over tasks from these classes, not over other classes.
 
-    >>> tl.interval(episode_accuracies(cached, "logistic", shots=5))
+    >>> cached = tl.features(model, digits)
+    >>> tl.interval(episode_accuracies(cached, "prototypes", shots=5, episodes=10))
+    ⟨... ± ... %⟩
     """
-    if isinstance(episodes, bool) or not isinstance(episodes, int) or episodes < 1:
-        raise CommandError(f"episodes={episodes!r} must be a whole number from 1 on.")
+    episodes = whole_number(episodes, "episodes", CommandError, 1)
     learn = _probe(method) if isinstance(method, str) else method
     found = []
     for number in range(episodes):
@@ -134,14 +136,4 @@ def _probe(kind: str) -> Method:
 
 def _part(split: Split, rows: Tensor) -> Split:
     ways, each = rows.shape
-    flat = rows.flatten()
-    places = flat.tolist()
-    return replace(
-        split,
-        x=torch.as_tensor(split.x)[flat],
-        y=torch.arange(ways).repeat_interleave(each),
-        ids=tuple(split.ids[place] for place in places),
-        texts=tuple(split.texts[place] for place in places) if split.texts else (),
-        masks=split.masks[flat] if split.masks is not None else None,
-        boxes=tuple(split.boxes[place] for place in places) if split.boxes else (),
-    )
+    return split.rows(rows.flatten(), y=torch.arange(ways).repeat_interleave(each))

@@ -1,10 +1,15 @@
-"""A frozen backbone says the same about a photo every epoch: ask it once, keep the answer.
+"""Features of a frozen backbone, computed once and kept, from its last layer or from every depth.
 
-`features` runs every picture through the model a single time; from there on "training on
-photos" is training on a small matrix. `nearest` asks that matrix which rows look alike.
+A frozen backbone gives the same features for a picture in every epoch. `features` runs each picture
+through the model once; from then on, training on pictures is training on a small matrix. `nearest` finds
+the rows most alike. `features_by_depth` gives the output of every group: early layers respond to edges
+and colours, late ones to the classes of pre-training (Yosinski et al. 2014, "How transferable are
+features in deep neural networks?"), and a probe on each shows which depth serves a task best.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -12,11 +17,13 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor, nn
 
+from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, DataError, ModelError
-from tlcourse.methods.frozen import fingerprint
+from tlcourse.models.inspection import evaluating, fingerprint
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
+
 
 DataOrSplit = TypeVar("DataOrSplit", "Data", "Split")
 
@@ -33,33 +40,31 @@ def features(
     backbone}`, because a model that was trained in between has the same recipe but other features.
     """
     check_features(model)
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise CommandError(f"batch_size={batch_size!r} must be a whole number of at least 1.")
-
+    batch_size = whole_number(batch_size, "batch_size", CommandError, 1)
     if not hasattr(data, "train"):
         return _split_features(model, data, batch_size, progress, "split")
     splits = {
-        name: _split_features(model, getattr(data, name), batch_size, progress, name)
-        for name in ("train", "valid", "test")
+        name: _split_features(model, split, batch_size, progress, name)
+        for name, split in data.splits.items()
     }
     return replace(data, **splits, recipe=_provenance(model, data))
 
 
-def reuse(cached: "Data", data: "Data") -> "Data":
+def reuse(cached: Data, data: Data) -> Data:
     """Features for another draw of the same data, looked up by id instead of computed again.
 
     cached: `features(...)` of the data with all its labels. data: any draw of it (other labels
     per class, another seed), whose pictures are never looked at. Raises DataError if an id is missing.
 
-    >>> everything = features(model, load_data("digits"))
-    >>> few = reuse(everything, load_data("digits", labels_per_class=5, seed=3))
+    >>> everything = tl.features(model, tl.load_data("digits"))
+    >>> reuse(everything, tl.load_data("digits", labels_per_class=5, seed=3))
+    digits: 10 classes · 50 train, 100 valid, 500 test · 320
     """
-    parts = (cached.train, cached.valid, cached.test)
+    parts = cached.splits.values()
     row = {id: i for i, id in enumerate(id for part in parts for id in part.ids)}
     rows = torch.cat([part.x for part in parts])
     splits = {}
-    for name in ("train", "valid", "test"):
-        split = getattr(data, name)
+    for name, split in data.splits.items():
         missing = [id for id in split.ids if id not in row]
         if missing:
             raise DataError(
@@ -70,7 +75,7 @@ def reuse(cached: "Data", data: "Data") -> "Data":
     return replace(data, **splits, recipe=cached.recipe | {"features_of": data.recipe})
 
 
-def nearest(gallery: "Data | Split | Tensor", query: "Split | Tensor", *, k: int = 5) -> Tensor:
+def nearest(gallery: Data | Split | Tensor, query: Split | Tensor, *, k: int = 5) -> Tensor:
     """Indices of the k rows of the gallery with the highest cosine similarity, nearest first.
 
     gallery: (N, D), or a `Split` of features, or a `Data` (its training split). query: (D,) gives
@@ -121,22 +126,9 @@ def trimmed(tokens: Tensor, pad: int) -> Tensor:
     return tokens[:, : int(used[-1]) + 1 if len(used) else 1]
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside; afterwards every module's own flag is back, even if they differed."""
-    flags = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, training in flags.items():
-            module.training = training
-
-
 def _split_features(
-    model: nn.Module, split: "Split", batch_size: int, progress: bool, name: str
-) -> "Split":
+    model: nn.Module, split: Split, batch_size: int, progress: bool, name: str
+) -> Split:
     x = torch.as_tensor(split.x)
     if x.ndim != 4 and not holds_tokens(x):
         raise DataError(
@@ -150,7 +142,6 @@ def _split_features(
             model.features(ready(x[start : start + batch_size], model, device)).float().cpu()
             for start in (_shown(starts, name) if progress else starts)
         ]
-    # Joined outside: inference tensors cannot enter autograd, and a head is to be trained on these.
     return replace(split, x=torch.cat(parts) if parts else torch.empty(0, 0))
 
 
@@ -173,7 +164,7 @@ def _shown(starts: range, name: str) -> Iterator[int]:
     yield from track(starts, description=f"features of {name}", console=Console(stderr=True))
 
 
-def _provenance(model: nn.Module, data: "Data") -> dict:
+def _provenance(model: nn.Module, data: Data) -> dict:
     recipe = getattr(model, "recipe", None) or {"name": type(model).__name__}
     named = "backbone" if "head" in getattr(model, "groups", {}) else None
     return {
@@ -183,7 +174,7 @@ def _provenance(model: nn.Module, data: "Data") -> dict:
     }
 
 
-def _matrix(source: "Data | Split | Tensor") -> Tensor:
+def _matrix(source: Data | Split | Tensor) -> Tensor:
     source = getattr(source, "train", source) if not isinstance(source, Tensor) else source
     x = torch.as_tensor(getattr(source, "x", source))
     if x.ndim not in (1, 2) or x.numel() == 0:
@@ -192,3 +183,89 @@ def _matrix(source: "Data | Split | Tensor") -> Tensor:
             "call features(model, data) first."
         )
     return x
+
+
+def features_by_depth(
+    model: nn.Module, data: Data, *, groups: Sequence[str] | None = None, batch_size: int = 64
+) -> dict[str, Data]:
+    """For each group but the head, input to output: the data with what comes out of that group.
+
+    Pictures (N, 3, H, W) or token ids (N, T) become (N, D) float32 on the CPU, where D differs by
+    group: maps (B, D, H, W) are averaged over space, tokens (B, T, D) over those that are not padding.
+    groups: names of `model.groups`; None is all but the head. One forward pass serves all of them, in
+    eval mode; the model is left as it was.
+    """
+    known = getattr(model, "groups", None)
+    if not known:
+        raise ModelError(f"{type(model).__name__} names no groups: make it with tl.load_model.")
+    wanted = list(groups) if groups is not None else [name for name in known if name != "head"]
+    if unknown := [name for name in wanted if name not in known]:
+        raise CommandError(f"No group {unknown[0]!r}. The groups are: {', '.join(known)}.")
+    splits = {
+        name: _by_depth(model, split, wanted, batch_size) for name, split in data.splits.items()
+    }
+    return {
+        group: replace(
+            data,
+            **{name: split[group] for name, split in splits.items()},
+            recipe={"features_of": data.recipe, "model": model.recipe, "group": group},
+        )
+        for group in wanted
+    }
+
+
+def _by_depth(
+    model: nn.Module, split: Split, groups: list[str], batch_size: int
+) -> dict[str, Split]:
+    x = torch.as_tensor(split.x)
+    if x.ndim != 4 and not holds_tokens(x):
+        raise DataError(
+            f"Features by depth want pictures (N, 3, H, W) or token ids (N, T) int64, not "
+            f"{tuple(x.shape)}."
+        )
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    rows: dict[str, list[Tensor]] = {group: [] for group in groups}
+    with evaluating(model), _listening(model, groups) as heard:
+        for batch in x.split(batch_size):
+            model(ready(batch, model, device))
+            used = None
+            if holds_tokens(batch):
+                used = (trimmed(batch, padding(model)) != padding(model)).to(device)
+            for group in groups:
+                rows[group].append(_pooled(heard[group], used).float().cpu())
+    return {group: replace(split, x=torch.cat(parts)) for group, parts in rows.items()}
+
+
+@contextmanager
+def _listening(model: nn.Module, groups: list[str]) -> Iterator[dict[str, Tensor]]:
+    """What each group said last. One that is a mere list of modules speaks by the last that ends."""
+    heard: dict[str, Tensor] = {}
+
+    def hook(group: str):
+        def listen(module: nn.Module, inputs: object, output: object) -> None:
+            output = output[0] if isinstance(output, tuple) else output
+            if isinstance(output, Tensor) and output.is_floating_point():
+                heard[group] = output
+
+        return listen
+
+    handles = [
+        module.register_forward_hook(hook(group))
+        for group in groups
+        for module in model.groups[group].modules()
+    ]
+    try:
+        yield heard
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _pooled(x: Tensor, used: Tensor | None) -> Tensor:
+    """(B, D, H, W) or (B, T, D), with `used` (B, T) where there is padding, to (B, D)."""
+    if x.ndim == 4:
+        return x.mean((2, 3))
+    if x.ndim == 3 and used is not None and used.shape == x.shape[:2]:
+        share = used.unsqueeze(-1).to(x.dtype)
+        return (x * share).sum(1) / share.sum(1).clamp(min=1)
+    return x.mean(1) if x.ndim == 3 else x

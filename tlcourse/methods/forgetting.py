@@ -12,8 +12,7 @@ Both terms are ½ Σ k · (w − w₀)², and its derivative is a pull of k · (
 weight decay pulls towards zero besides: give `Session(weight_decay=0)`, or the two springs fight.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,12 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from tlcourse.checks import choice, number, whole_number
 from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.models import groups_of
-from tlcourse.seeds import whole
+from tlcourse.models.inspection import evaluating
+from tlcourse.rng import checked_seed, fold_in, permutation, uniforms
 from tlcourse.session.commands import members
 from tlcourse.session.engine.batches import to_float
-from tlcourse.session.keys import fold_in, permutation, uniforms
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
@@ -78,8 +78,7 @@ def l2_sp(model: nn.Module, *, others: float = 0.1) -> Spring:
     Networks". S: the backbone, as `model` holds it now; S̄: what came new, the head. The term's weight
     in the session is the paper's α, and others is β / α, ≥ 0.
     """
-    if isinstance(others, bool) or not isinstance(others, int | float) or not others >= 0:
-        raise CommandError(f"others is a number from 0 on, not {others!r}.")
+    others = number(others, "others", CommandError, low=0)
     anchors = _copies(_chosen(model, "backbone"))
     return Spring(anchors, dict.fromkeys(anchors, 1.0), others)
 
@@ -121,11 +120,9 @@ def fisher_diagonal(
     mode and is left as it was.
     """
     split = getattr(examples, "train", examples)
-    if labels not in LABELS:
-        raise CommandError(f"No labels {labels!r}. There are: {', '.join(LABELS)}.")
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-        raise CommandError(f"samples is a whole number from 1 on, not {samples!r}.")
-    seed = whole(seed, CommandError)
+    choice(labels, "labels", LABELS, CommandError)
+    samples = whole_number(samples, "samples", CommandError, 1)
+    seed = checked_seed(seed, CommandError)
     if not len(split.y):
         raise DataError("There is no Fisher information over no examples: the split is empty.")
     weights = {n: p.detach().requires_grad_() for n, p in _chosen(model, group).items()}
@@ -133,7 +130,7 @@ def fisher_diagonal(
     device = next(iter(weights.values())).device
     chosen = permutation(fold_in(seed, "fisher"), len(split.y))[:samples]
     draws = uniforms(fold_in(seed, "fisher label"), chosen, 1)[:, 0]
-    with _in_eval_mode(model):
+    with evaluating(model, gradients=True):
         for row, u in zip(chosen.tolist(), draws.tolist(), strict=True):
             x = to_float(split.x[row].unsqueeze(0).to(device))
             log_p = functional_call(model, weights, (x,))[0].log_softmax(0)
@@ -165,14 +162,3 @@ def _chosen(model: nn.Module, group: str) -> dict[str, nn.Parameter]:
 
 def _copies(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
     return {name: p.detach().clone() for name, p in parameters.items()}
-
-
-@contextmanager
-def _in_eval_mode(model: nn.Module) -> Iterator[None]:
-    flags = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in flags.items():
-            module.training = training

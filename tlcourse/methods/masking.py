@@ -16,12 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.methods.draws import Draws
-from tlcourse.methods.features import evaluating, holds_tokens, padding, trimmed
+from tlcourse.methods.features import holds_tokens, padding, trimmed
 from tlcourse.methods.wrapped import Wrapped
-from tlcourse.seeds import whole
-from tlcourse.session.keys import fold_in
+from tlcourse.models.inspection import evaluating
+from tlcourse.rng import checked_seed, fold_in
 
 if TYPE_CHECKING:
     from tlcourse.data import Split
@@ -79,7 +80,7 @@ def masked_words(
     batch_size: None for as many as the run's own. The model has to come from `with_words`.
     """
     _check(texts, share)
-    seed = whole(seed, CommandError)
+    seed = checked_seed(seed, CommandError)
     draws = Draws(texts, seed=seed, batch_size=batch_size, purpose="words")
 
     def term(model: nn.Module, batch: Batch) -> Tensor:
@@ -94,7 +95,7 @@ def covered_loss(
 ) -> float:
     """Mean cross-entropy in nats a covered token, in eval mode, always the same ones covered."""
     _check(texts, share)
-    seed = whole(seed, CommandError)
+    seed = checked_seed(seed, CommandError)
     x, total = torch.as_tensor(texts.x), 0.0
     starts = range(0, len(x), batch_size)
     with evaluating(model):
@@ -125,9 +126,6 @@ def _ends(model: nn.Module) -> tuple[int, int]:
 
 
 def _check(texts: Split, share: float) -> None:
-    if not 0 < share < 1:
-        raise CommandError(
-            f"share={share!r} of the words must lie between 0 and 1; 0.15 is BERT's."
-        )
+    number(share, "share", CommandError, above=0, below=1)
     if not holds_tokens(torch.as_tensor(texts.x[:1])):
         raise DataError("Words are covered in texts: give token ids (N, T) int64.")

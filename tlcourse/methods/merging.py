@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tlcourse.checks import number
 from tlcourse.errors import CommandError, ModelError
 from tlcourse.methods.adapters import Adapted, Bottleneck, PrefixAttention
 
@@ -25,8 +26,7 @@ def set_scale(model: nn.Module, value: float) -> None:
 
     In a run under way, the command SetScale does it and the record has it.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e6:
-        raise CommandError(f"A scale is a number, not {value!r}.")
+    value = number(value, "A scale", CommandError, low=-1e6, high=1e6)
     _refuse_merged(model, "turned")
     layers = [m for m in model.modules() if isinstance(m, Bottleneck) or hasattr(m, "lora_A")]
     if not layers:
@@ -35,7 +35,7 @@ def set_scale(model: nn.Module, value: float) -> None:
         )
     for layer in layers:
         if isinstance(layer, Bottleneck):
-            layer.scale = float(value)
+            layer.scale = value
         else:
             for name in layer.active_adapters:
                 layer.set_scale(name, value)

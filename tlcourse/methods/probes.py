@@ -10,7 +10,6 @@ the photo's contrast than about its class. A probe is trained in well under a se
 first thing to try on new data, and the line that any fine-tuning has to beat.
 """
 
-import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,9 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tlcourse.checks import choice, number
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.features import nearest, normalised
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
@@ -82,11 +82,9 @@ def probe(
     strength of the L2 penalty, > 0 (logistic). seed: initial weights and batch order (mlp; the others
     are deterministic).
     """
-    if kind not in _KINDS:
-        raise CommandError(f"No probe {kind!r}. Choose one of: {', '.join(_KINDS)}.")
-    seed = whole(seed, CommandError)
-    if not C > 0 or not math.isfinite(C):
-        raise CommandError(f"C={C!r} must be a finite number above 0; 1.0 is a good start.")
+    choice(kind, "probe", _KINDS, CommandError)
+    seed = checked_seed(seed, CommandError)
+    number(C, "C", CommandError, above=0)
     x, y = _training_rows(features)
     if kind == "knn" and not 1 <= k <= len(x):
         raise CommandError(

@@ -73,7 +73,8 @@ def prototypical(
     cannot have (too few classes or examples) is refused at once. The paper trains with as many shots as
     the exam has, and with more ways. Put it on `head_apart(model)` to train by episodes alone.
 
-    >>> run = Session(head_apart(model), data, terms={"episodes": prototypical(data.train)})
+    >>> terms = {"episodes": prototypical(digits.train)}
+    >>> run = tl.Session(tl.methods.head_apart(model), digits, terms=terms, steps=100)
     """
     how = {"ways": ways, "shots": shots, "queries": queries, "seed": seed}
     draw_episode(split.y, **how)

@@ -1,8 +1,8 @@
 """Not to forget: go on seeing some of the old examples.
 
-- `memory`    a few examples of each class, to be kept when the old data go
-- `rehearse`  a term of the loss: the loss on a batch of them, at every step; SetWeight turns it
-- `mix`       the same by data: a training split of which a share is old
+- `keep_examples`  a few examples of each class, to be kept when the old data go
+- `rehearse`       a term of the loss: the loss on a batch of them, at every step; SetWeight turns it
+- `mix`            the same by data: a training split of which a share is old
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tlcourse.checks import number, whole_number
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.draws import Draws
-from tlcourse.seeds import whole
-from tlcourse.session.keys import fold_in, permutation
+from tlcourse.rng import checked_seed, fold_in, permutation
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
@@ -50,7 +50,7 @@ def rehearse(
 
     Chaudhry et al. 2019, "On Tiny Episodic Memories in Continual Learning".
 
-    old: a split (such as `memory` keeps), or the training split of a Data; its labels are the run's
+    old: a split (`keep_examples` gives one), or the training split of a Data; its labels are the run's
     own classes. batch_size: None is as many as the run's batch. augment: 0 … 1, how strongly old
     pictures are varied. The old batch goes through the model by itself, in train mode, so BatchNorm's
     running statistics follow it too. It costs a second forward and backward pass.
@@ -62,15 +62,13 @@ def rehearse(
     )
 
 
-def memory(old: "Data | Split", per_class: int, *, seed: int = 0) -> "Split":
+def keep_examples(old: "Data | Split", per_class: int, *, seed: int = 0) -> "Split":
     """`per_class` training examples of every class, drawn by `seed`; a smaller memory is the beginning
     of a larger one. Raises DataError if a class has fewer."""
     split = getattr(old, "train", old)
-    if isinstance(per_class, bool) or not isinstance(per_class, int) or per_class < 1:
-        raise CommandError(f"per_class is a whole number from 1 on, not {per_class!r}.")
-    order = torch.from_numpy(
-        permutation(fold_in(whole(seed, CommandError), "memory"), len(split.y))
-    )
+    per_class = whole_number(per_class, "per_class", CommandError, 1)
+    key = fold_in(checked_seed(seed, CommandError), "memory")
+    order = torch.from_numpy(permutation(key, len(split.y)))
     labels = torch.as_tensor(split.y)[order]
     rows = []
     for label in labels.unique().tolist():
@@ -80,7 +78,7 @@ def memory(old: "Data | Split", per_class: int, *, seed: int = 0) -> "Split":
                 f"Class {label} has {len(mine)} examples to remember, and {per_class} were asked."
             )
         rows.append(mine[:per_class])
-    return rows_of(split, torch.cat(rows))
+    return split.rows(torch.cat(rows))
 
 
 def mix(new: "Data", old: "Data | Split", *, share: float = 0.5, seed: int = 0) -> "Data":
@@ -90,9 +88,8 @@ def mix(new: "Data", old: "Data | Split", *, share: float = 0.5, seed: int = 0) 
     Raises DataError if there are not enough old examples for that share, or if the two have other
     classes or shapes; their ids get a prefix where both use the same.
     """
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
-        raise CommandError(f"share is from 0 to less than 1, not {share!r}.")
-    seed = whole(seed, CommandError)
+    share = number(share, "share", CommandError, low=0, below=1)
+    seed = checked_seed(seed, CommandError)
     split = getattr(old, "train", old)
     if tuple(getattr(old, "classes", new.classes)) != tuple(new.classes):
         raise DataError(
@@ -112,7 +109,7 @@ def mix(new: "Data", old: "Data | Split", *, share: float = 0.5, seed: int = 0) 
             f"are {len(split.y)}: {most:.2f} is the most."
         )
     drawn = permutation(fold_in(seed, "mix"), len(split.y))[:count]
-    kept = rows_of(split, torch.from_numpy(drawn))
+    kept = split.rows(torch.from_numpy(drawn))
     if set(kept.ids) & set(new.train.ids):
         kept = replace(kept, ids=tuple(f"old/{id}" for id in kept.ids))
     train = replace(
@@ -126,17 +123,3 @@ def mix(new: "Data", old: "Data | Split", *, share: float = 0.5, seed: int = 0) 
     )
     recipe = {"new": new.recipe, "old": getattr(old, "recipe", None), "share": share, "seed": seed}
     return replace(new, train=train, recipe={"mix": recipe})
-
-
-def rows_of(split: "Split", rows: Tensor) -> "Split":
-    """These rows of a split, in this order."""
-    picked = rows.tolist()
-    return replace(
-        split,
-        x=split.x[rows],
-        y=split.y[rows],
-        ids=tuple(split.ids[row] for row in picked),
-        texts=tuple(split.texts[row] for row in picked) if split.texts else (),
-        masks=None if split.masks is None else split.masks[rows],
-        boxes=tuple(split.boxes[row] for row in picked) if split.boxes else (),
-    )

@@ -1,4 +1,4 @@
-"""What happens when: schedules of commands, planned before a run and readable before it.
+"""Learning rates by group, and schedules of commands, planned and readable before a run.
 
 A schedule is a list of (step, command). It is put on a run by
 
@@ -10,15 +10,25 @@ and becomes part of the run's record like every other command. Schedules add up:
 - `gradual_unfreezing`   the head first, then one group after the other, from the top
 - `lp_ft`                the head to its end, then everything; `solve_head` solves the first half at once
 - `warm_up`              from a small rate up to the full one, and (if asked) down again
+
+Rates by group are plain dicts for `Session(lr=…)`; features near the
+input are general already and need smaller steps:
+
+- `discriminative`   each group at 1/2.6 of the rate of the one above it
+- `layer_decay`      each layer at 3/4 of the rate of the one above it
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from tlcourse.checks import choice, learning_rate, number, whole_number
 from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.models import groups_of
 from tlcourse.session import Freeze, SetLR, Unfreeze
@@ -27,6 +37,7 @@ from tlcourse.session.recipe import plan_lr
 
 if TYPE_CHECKING:
     from tlcourse.data import Data
+
 
 Schedule = list[tuple[int, Command]]
 """(step, command), in order: what to do when so many steps are done."""
@@ -52,9 +63,9 @@ def gradual_unfreezing(
     *backbone, head = groups_of(model)
     if not backbone:
         raise CommandError(f"The model has one group, {head}: there is nothing to unfreeze.")
-    _check_steps("steps", steps)
+    steps = whole_number(steps, "steps", CommandError, 1)
     every = max(1, steps // (len(backbone) + 1)) if every is None else every
-    _check_steps("every", every)
+    every = whole_number(every, "every", CommandError, 1)
     if every * len(backbone) >= steps:
         raise CommandError(
             f"{len(backbone)} groups, one every {every} steps, need more than "
@@ -82,10 +93,9 @@ def lp_ft(
     train the probe to its end: `solve_head` gets there without a step, and needs no schedule then.
     """
     *backbone, head = groups_of(model)
-    _check_steps("steps", steps)
+    steps = whole_number(steps, "steps", CommandError, 1)
     probe = steps // 2 if probe is None else probe
-    if isinstance(probe, bool) or not isinstance(probe, int) or not 1 <= probe < steps:
-        raise CommandError(f"The probe takes 1 to {steps - 1} of {steps} steps, not {probe!r}.")
+    probe = whole_number(probe, "probe", CommandError, 1, steps - 1)
     if lr is None:
         return [(0, Freeze("backbone")), (probe, Unfreeze("backbone"))]
     rates = plan_lr([*backbone, head], lr)
@@ -96,7 +106,7 @@ def lp_ft(
     ]
 
 
-def solve_head(model: nn.Module, cached: "Data", *, C: float = 1.0) -> nn.Module:
+def solve_head(model: nn.Module, cached: Data, *, C: float = 1.0) -> nn.Module:
     """Put the linear probe's solution into the model's head: the first half of lp-ft, done at once.
 
     cached: `features(model, data)`. C: inverse strength of the L2 penalty on standardised features, > 0.
@@ -112,8 +122,7 @@ def solve_head(model: nn.Module, cached: "Data", *, C: float = 1.0) -> nn.Module
         raise ModelError(
             f"A linear probe fills a linear head, and this is a {type(head).__name__}."
         )
-    if not isinstance(C, int | float) or not 0 < C < math.inf:
-        raise CommandError(f"C={C!r} must be a finite number above 0; 1.0 is a good start.")
+    number(C, "C", CommandError, above=0)
     x, y = torch.as_tensor(cached.train.x), torch.as_tensor(cached.train.y)
     if x.ndim != 2 or x.shape[1] != head.in_features or not len(x):
         raise DataError(
@@ -156,17 +165,15 @@ def warm_up(
     `warm` to `steps` down to 0 by a "linear" or "cosine" curve. stairs: how many commands draw each of
     the two slopes, since each is an event and a moment to go back to; warm or more is one a step.
     """
-    _check_steps("warm", warm)
-    _check_steps("stairs", stairs)
-    if then not in AFTER:
-        raise CommandError(f"No curve {then!r} after the warm-up. There are: {', '.join(AFTER)}.")
+    warm = whole_number(warm, "warm", CommandError, 1)
+    stairs = whole_number(stairs, "stairs", CommandError, 1)
+    choice(then, "curve", AFTER, CommandError)
     rates = dict(lr) if isinstance(lr, Mapping) else {"all": lr}
     plan_lr(list(rates), rates)
     factors = [(begin, end / warm) for begin, end in _stairs(0, warm, stairs)]
     if then != "constant":
         if steps is None or steps <= warm:
             raise CommandError(f"then={then!r} needs steps, more than warm={warm}, not {steps!r}.")
-        _check_steps("steps", steps)
         factors += [
             (begin, _falling(then, (begin - warm) / (steps - warm)))
             for begin, _ in _stairs(warm, steps, stairs)
@@ -191,6 +198,58 @@ def _stairs(first: int, last: int, count: int) -> list[tuple[int, int]]:
     return list(zip(cuts, cuts[1:], strict=False))
 
 
-def _check_steps(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise CommandError(f"{name} is a whole number of steps from 1 on, not {value!r}.")
+def discriminative(model: nn.Module, lr: float, *, factor: float = 2.6) -> dict[str, float]:
+    """The head at `lr`, and each group below at 1/factor of the rate of the one above it.
+
+    Howard & Ruder 2018, "Universal Language Model Fine-tuning", section 3.2: η^(l−1) = η^l / 2.6, found
+    to work well on texts. factor: ≥ 1; at 1 every group has the same rate.
+    """
+    learning_rate(lr, CommandError)
+    number(factor, "factor", CommandError, low=1)
+    names = list(groups_of(model))
+    return {name: lr / factor ** (len(names) - 1 - depth) for depth, name in enumerate(names)}
+
+
+def layer_decay(model: nn.Module, lr: float, *, decay: float = 0.75) -> dict[str, float]:
+    """The head at `lr`, the layer below it at lr · decay, the next one at lr · decay², and so on.
+
+    Clark et al. 2020 (ELECTRA), as BEiT (Bao et al. 2022) and timm do it. Which layer is how deep timm
+    says for its own models, so that each group gets exactly the scale of timm's
+    `param_groups_layer_decay`. Where a group holds several of its layers (a ResNet's stage), timm's
+    coarse grouping counts; if even that divides it, the lowest of them. Any other model is counted
+    group by group.
+    decay: above 0, up to 1.
+    """
+    learning_rate(lr, CommandError)
+    number(decay, "decay", CommandError, above=0, high=1)
+    depths = depths_of(model)
+    last = max(depths.values())
+    return {name: lr * decay ** (last - depth) for name, depth in depths.items()}
+
+
+def depths_of(model: nn.Module) -> dict[str, int]:
+    """Group → how many layers lie below it. 0 is at the input, the highest is the head's."""
+    groups = groups_of(model)
+    body = getattr(model, "body", None)
+    if not hasattr(body, "group_matcher"):
+        return {name: depth for depth, name in enumerate(groups)}
+    for coarse in (False, True):
+        layer = _timm_layers(body, coarse)
+        within = {
+            name: {layer.get(id(p), layer["head"]) for p in group.parameters()}
+            for name, group in groups.items()
+        }
+        if all(len(layers) == 1 for layers in within.values()):
+            break
+    return {name: min(layers) for name, layers in within.items()}
+
+
+def _timm_layers(body: nn.Module, coarse: bool) -> dict[int | str, int]:
+    """id of each parameter of the body → timm's number for its layer; "head" → the head's."""
+    from timm.models import group_parameters
+
+    ids = {name: id(p) for name, p in body.named_parameters()}
+    head = "the head of this course"  # matched by no pattern, as timm's own heads
+    named = SimpleNamespace(named_parameters=lambda: [(name, None) for name in (*ids, head)])
+    numbers = group_parameters(named, body.group_matcher(coarse=coarse), reverse=True)
+    return {ids[name]: numbers[name] for name in ids} | {"head": numbers[head]}

@@ -10,7 +10,7 @@ From labels of the source, weighed by how much each example looks like the targe
 
 - `importance_weights`, then `importance_weighted` (IWV) or `dev`: an estimate of the target's risk
 
-`judges` asks them all about one model.
+`model_selection_scores` gives all of them for one model.
 
 Each rests on an assumption that can fail: the first three that confidence keeps its meaning, the last
 that domains differ in which inputs occur, not in what they are called. Try them where labels are known.
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tlcourse.checks import choice
 from tlcourse.errors import CommandError, DataError
 
 if TYPE_CHECKING:
@@ -57,8 +58,7 @@ def atc(
     the entropy.
     """
     scores = {"confidence": lambda p: p.max(axis=1), "entropy": lambda p: -_entropy(p)}
-    if score not in scores:
-        raise CommandError(f"No score {score!r}. There are: {', '.join(scores)}.")
+    choice(score, "score", scores, CommandError)
     valid, target = _checked(valid_probabilities), _checked(target_probabilities)
     y = np.asarray(valid_y)
     if y.shape != (len(valid),):
@@ -126,7 +126,9 @@ def dev(losses: Any, weights: Any) -> float:
     return float(weighted.mean() + eta * (w.mean() - 1))
 
 
-def judges(model: nn.Module, train: Split, valid: Split, target: Split) -> dict[str, float]:
+def model_selection_scores(
+    model: nn.Module, train: Split, valid: Split, target: Split
+) -> dict[str, float]:
     """What each way of choosing says of a model, by name; larger is better for all of them.
 
     "accuracy at home" (on valid, the source's), "entropy" (negated), "information", "ATC", and "DEV"
@@ -136,13 +138,13 @@ def judges(model: nn.Module, train: Split, valid: Split, target: Split) -> dict[
     """
     import torch
 
-    from tlcourse.methods.features import evaluating
     from tlcourse.methods.selftraining import probabilities
+    from tlcourse.models.inspection import evaluating
 
     here, there = probabilities(model, valid).numpy(), probabilities(model, target).numpy()
     y = np.asarray(valid.y)
     wrong = (here.argmax(axis=1) != y).astype(float)
-    with torch.no_grad(), evaluating(model):
+    with evaluating(model):
         seen = [
             torch.cat([model.features(rows) for rows in split.x.split(256)])
             for split in (train, valid, target)

@@ -18,9 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods.draws import Draws, joined_batch
-from tlcourse.methods.features import evaluating, ready
+from tlcourse.methods.features import ready
+from tlcourse.models.inspection import evaluating
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
@@ -100,12 +102,10 @@ def pseudo_labels(
         )
     confidence, y = p.max(dim=1)
     if threshold is not None:
-        if not 0 <= threshold <= 1:
-            raise CommandError(f"threshold={threshold!r} must lie between 0 and 1.")
+        number(threshold, "threshold", CommandError, low=0, high=1)
         kept = confidence >= threshold
     else:
-        if not 0 < share <= 1:
-            raise CommandError(f"share={share!r} must be above 0 and at most 1.")
+        number(share, "share", CommandError, above=0, high=1)
         kept = torch.zeros(len(p), dtype=torch.bool)
         for label in y.unique():
             members = (y == label).nonzero().squeeze(1)
@@ -164,12 +164,8 @@ def fixmatch(
     label of the same picture varied by `strength` (0 to 1, as Augment's). Cross-entropy in nats, summed
     over the sure ones and divided by all that were drawn: 0 while the model is sure of nothing.
     """
-    if not 0 <= threshold <= 1:
-        raise CommandError(
-            f"threshold={threshold!r} must lie between 0 and 1; 0.95 is the paper's."
-        )
-    if not 0 < strength <= 1:
-        raise CommandError(f"strength={strength!r} must be above 0 and at most 1.")
+    number(threshold, "threshold", CommandError, low=0, high=1)
+    number(strength, "strength", CommandError, above=0, high=1)
     if torch.as_tensor(target.x[:1]).ndim != 4:
         raise DataError("FixMatch varies pictures, and these are not (N, 3, H, W).")
     plain = Draws(target, seed=seed, batch_size=batch_size)

@@ -63,7 +63,8 @@ class HeadApart(Wrapped):
 def head_apart(model: nn.Module) -> HeadApart:
     """The model with its head trained apart (see `HeadApart`); `.model` is the model itself.
 
-    >>> run = Session(head_apart(model), few, terms={"pairs": contrastive(few.train)})
+    >>> terms = {"pairs": tl.methods.contrastive(digits.train)}
+    >>> run = tl.Session(head_apart(model), digits, terms=terms, steps=100)
     """
     if not isinstance(getattr(model, "head", None), nn.Module):
         raise ModelError(

@@ -20,9 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError, ModelError
-from tlcourse.methods.features import check_features, evaluating, normalised
+from tlcourse.methods.features import check_features, normalised
 from tlcourse.methods.probes import Probe
+from tlcourse.models.inspection import evaluating
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +102,7 @@ def zero_shot(described: Described, *, temperature: float = 0.05) -> Probe:
     temperature: > 0; the cosine is divided by it before the softmax. It changes how sure the
     probabilities look, never which class is first; CLIP has learned 0.01.
     """
-    if not 0 < temperature < float("inf"):
-        raise CommandError(f"temperature={temperature!r} must be above 0; 0.05 is a good start.")
+    number(temperature, "temperature", CommandError, above=0)
 
     def scores(rows: Tensor) -> Tensor:
         return (normalised(rows) @ described.vectors.T / temperature).double().softmax(dim=1)

@@ -7,15 +7,14 @@ new head) needs no bookkeeping.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from hashlib import sha256
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tlcourse.errors import ModelError
+from tlcourse.rng import initial_seed
 
 Parts = Mapping[str, Sequence[str]]  # group -> paths of modules or parameters in the body
 
@@ -102,26 +101,9 @@ def groups_of(model: nn.Module) -> dict[str, nn.Module]:
 def new_head(width: int, classes: int, seed: int) -> nn.Linear:
     """A linear layer with PyTorch's usual initial distribution, drawn by `seed` alone."""
     head = nn.utils.skip_init(nn.Linear, width, classes)
-    generator = torch.Generator().manual_seed(fold(seed, "head"))
+    generator = torch.Generator().manual_seed(initial_seed(seed, "head"))
     bound = width**-0.5
     with torch.no_grad():
         head.weight.uniform_(-bound, bound, generator=generator)
         head.bias.uniform_(-bound, bound, generator=generator)
     return head
-
-
-def fold(seed: int, purpose: str) -> int:
-    """An independent seed for each purpose."""
-    return int.from_bytes(sha256(f"{seed} {purpose}".encode()).digest()[:7])
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Libraries that draw initial weights from the global generator draw them by `seed`;
-    afterwards the generator is as it was."""
-    state = torch.get_rng_state()
-    torch.default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from tlcourse.errors import ModelError
-from tlcourse.models.classifier import ImageClassifier, fold, new_head, seeded
+from tlcourse.models.classifier import ImageClassifier, new_head
 from tlcourse.models.layers import parts_of
 from tlcourse.models.stored import folder_of, weight_files, weights_of
 from tlcourse.models.text import TextClassifier
+from tlcourse.rng import initial_seed, seeded
 
 
 class Tower(nn.Module):
@@ -94,7 +95,7 @@ def _sees(config: Any) -> bool:
 def _body(
     maker: Any, config: Any, folder: Path, asked: str, pretrained: bool, seed: int
 ) -> nn.Module:
-    with seeded(fold(seed, "body")):
+    with seeded(initial_seed(seed, "body")):
         if not pretrained:
             body = maker.from_config(config, dtype=torch.float32)
             poolers = _untrained_poolers(body, folder)

@@ -11,8 +11,9 @@ from torch import nn
 
 from tlcourse import cards
 from tlcourse.errors import ModelError
-from tlcourse.models.classifier import ImageClassifier, fold, new_head, seeded
+from tlcourse.models.classifier import ImageClassifier, new_head
 from tlcourse.models.stored import folder_of, weights_of
+from tlcourse.rng import initial_seed, seeded
 
 CONTAINERS = {"blocks", "stages", "layers", "features"}
 STAGE = re.compile(r"(layer|stage|stages_|block|s)\d+")
@@ -42,7 +43,7 @@ def build(
             f"timm {timm.__version__} does not know the weights {name!r}. It knows: "
             f"{', '.join(timm.list_pretrained(f'{architecture}.*')) or 'none of this model'}."
         )
-    with seeded(fold(seed, "body")):
+    with seeded(initial_seed(seed, "body")):
         body = timm.create_model(name, pretrained=False, num_classes=0)
     if folder:
         load_weights(body, weights_of(folder, f"timm/{name}"))

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tlcourse.errors import ModelError
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,7 +44,7 @@ def load_model(
     CardError for a card that is not pinned, SupplyError if weights cannot be brought.
     """
     builder, labels = _find(name), _labels(name, classes, pretrained)
-    seed = whole(seed, ModelError)
+    seed = checked_seed(seed, ModelError)
     recipe = {
         "name": name,
         "classes": classes if isinstance(classes, int | str) else list(labels),

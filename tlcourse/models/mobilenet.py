@@ -13,7 +13,8 @@ from torch import nn
 
 from tlcourse.errors import ModelError
 from tlcourse.models import coral
-from tlcourse.models.classifier import ImageClassifier, fold, new_head, seeded
+from tlcourse.models.classifier import ImageClassifier, new_head
+from tlcourse.rng import initial_seed, seeded
 
 WEIGHTS, LABELS = "tf2_mobilenet_v2_1.0_224_ptq.tflite", "imagenet_labels.txt"
 STATISTICS = Path(__file__).parent / "weights" / "mobilenetv2-batchnorm.safetensors"
@@ -35,7 +36,7 @@ def build(
     """Over `labels` with a new head, or "imagenet" with the head that came with the weights."""
     import timm
 
-    with seeded(fold(seed, "body")):
+    with seeded(initial_seed(seed, "body")):
         # TensorFlow pads at the right and bottom: with symmetric padding the weights lose 9 points.
         body = timm.create_model("mobilenetv2_100", pad_type="same", num_classes=0)
     imagenet = labels == "imagenet"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tlcourse.models import coral
-from tlcourse.models.classifier import ImageClassifier, fold, new_head, seeded
+from tlcourse.models.classifier import ImageClassifier, new_head
 from tlcourse.models.mobilenet import (
     LABELS,
     load_folded,
@@ -22,6 +22,7 @@ from tlcourse.models.mobilenet import (
     read_statistics,
     set_statistics,
 )
+from tlcourse.rng import initial_seed, seeded
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def build(
     """Over `labels` with a new head, or "imagenet" with the head that came with the weights."""
     name = recipe["name"]
     size = SIZES[name]
-    with seeded(fold(seed, "body")):
+    with seeded(initial_seed(seed, "body")):
         body = MobileNetV1(size.width)
     imagenet = labels == "imagenet"
     head = new_head(size.features, 1000 if imagenet else len(labels), seed)

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlcourse.errors import ModelError
-from tlcourse.models.classifier import ImageClassifier, fold, new_head, seeded
+from tlcourse.models.classifier import ImageClassifier, new_head
+from tlcourse.rng import initial_seed, seeded
 
 # name: the stem's channels, and those of the four stages; the last is the number of features
 WIDTHS = {"pocket-resnet": (24, 24, 48, 96, 320), "pocket-glyphs": (16, 16, 32, 64, 128)}
@@ -88,7 +89,7 @@ def classifier(
 ) -> ImageClassifier:
     """Drawn by `seed`, or with a body's stored weights."""
     widths = WIDTHS[recipe["name"]]
-    with seeded(fold(seed, "body")):
+    with seeded(initial_seed(seed, "body")):
         body = PocketResNet(widths)
     if weights:
         load_weights(body, weights)

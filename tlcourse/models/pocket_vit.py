@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tlcourse.models.classifier import ImageClassifier, fold, new_head, seeded
+from tlcourse.models.classifier import ImageClassifier, new_head
+from tlcourse.rng import initial_seed, seeded
 
 WIDTH, BLOCKS, HEADS = 192, 4, 6
 SIDE, PATCH = 64, 16  # pixels: what it was trained on, and what becomes one token
@@ -52,7 +53,7 @@ def body(seed: int) -> nn.Module:
     """
     from timm.models.vision_transformer import VisionTransformer
 
-    with seeded(fold(seed, "body")):
+    with seeded(initial_seed(seed, "body")):
         return VisionTransformer(
             img_size=SIDE,
             patch_size=PATCH,

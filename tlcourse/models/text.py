@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from tlcourse.errors import ModelError
-from tlcourse.models.classifier import Parts, fold, new_head, seeded, views
+from tlcourse.models.classifier import Parts, new_head, views
 from tlcourse.models.layers import parts_of
+from tlcourse.rng import initial_seed, seeded
 
 LONGEST = 256  # tokens; what minilm was trained with, and enough for what the course reads
 
@@ -81,7 +82,7 @@ def build(
     from tlcourse.supply import fetch
 
     folder = fetch("minilm")
-    with seeded(fold(seed, "body")):
+    with seeded(initial_seed(seed, "body")):
         # The pooler is left out: its weights were never trained, nothing here reads them.
         body = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False)
     if pretrained:

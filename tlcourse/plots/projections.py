@@ -19,7 +19,7 @@ from tlcourse.plots.style import (
     sheet,
     styled,
 )
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed
 
 if TYPE_CHECKING:
     from tlcourse.data import Split
@@ -47,7 +47,7 @@ def feature_map(
     if x.ndim != 2 or len(x) < 4:
         raise DataError(f"A map needs four or more rows of features (N, D), not {x.shape}.")
     check_names(classes, y)
-    points = project(x, method=method, seed=whole(seed, CommandError))
+    points = project(x, method=method, seed=checked_seed(seed, CommandError))
     with styled():
         figure = sheet(5.6 + (0.36 if title else 0), width=WIDTH * 0.86, title=title)
         axes = figure.subplots()

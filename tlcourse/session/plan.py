@@ -8,7 +8,7 @@ from torch import nn
 
 from tlcourse.data import Data
 from tlcourse.errors import CommandError
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed
 
 from .engine.loader import holds_pictures
 from .recipe import (
@@ -63,7 +63,7 @@ def plan(
     if pace is not None and not (isinstance(pace, int | float) and pace > 0):
         raise CommandError(f"pace is a number of steps a second above 0, or None, not {pace!r}.")
     _check_data(model, data, rest["augment"])
-    rest["seed"] = whole(rest["seed"], CommandError)
+    rest["seed"] = checked_seed(rest["seed"], CommandError)
     rest["precision"] = precision_of(rest["precision"], device)
     rest["layout"] = layout_of(rest["layout"], model, data)
     return Recipe(

@@ -33,7 +33,7 @@ class Sliders(anywidget.AnyWidget):
         self._prediction = prediction
         super().__init__(state=shown(prediction))
         self.on_msg(self._hear)
-        prediction.heard.append(self._refresh)
+        prediction.listeners.append(self._refresh)
         prediction.face = self._bundle
 
     def _bundle(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 import tlcourse as tl
 from tlcourse.course.exercises.lesson05 import WORDS
-from tlcourse.data.tickets import INTENTS
+from tlcourse.data.sources.tickets import INTENTS
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import tlcourse as tl
 from tlcourse.course import learner, lesson, lessons
 from tlcourse.course.build import notebook
 from tlcourse.course.exercises import exercise, exercises, mechanism, wrong
-from tlcourse.course.hands import VARIABLE as HAND
+from tlcourse.course.recorded_hands import VARIABLE as HAND
 from tlcourse.errors import CourseError
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tlcourse.cli.checks import Finding
-from tlcourse.course.figures import hardware
 from tlcourse.course.folder import DEFAULT
+from tlcourse.course.headless import hardware
 from tlcourse.errors import CourseError
 from tlcourse.spoken import command as spoken
 

@@ -1,4 +1,4 @@
-"""Declares exercises, judges answers, gives hints one at a time."""
+"""Declare exercises, judge answers, give hints one at a time."""
 
 import html
 import re
@@ -21,9 +21,9 @@ class Wrong(Exception):
 
 
 def wrong(sentence: str) -> NoReturn:
-    """The answer is wrong, and this sentence explains it: what is mistaken, and where to look.
+    """End a judge: the answer is wrong, and `sentence` says what is mistaken and where to look.
 
-    A number that varies with hardware stands in ⟨…⟩.
+    A number that varies with hardware is written in ⟨…⟩.
     """
     raise Wrong(sentence)
 
@@ -79,8 +79,7 @@ class Verdict:
             "text/html": boxed(colour, f"{sign}{self.id} {self.word}", prose(self.sentence)),
             "text/plain": repr(self),
         }
-        told = {"id": self.id, "right": self.right}
-        return data, {"tlcourse": {"verdict": told}}
+        return data, {"tlcourse": {"verdict": {"id": self.id, "right": self.right}}}
 
 
 @dataclass(frozen=True)
@@ -108,14 +107,14 @@ class Hint:
 
 
 def check(id: str, answer: Any) -> Verdict:
-    """Is it right, and why, or what is wrong with it? Never raises because of an answer.
+    """Judge an answer: right or wrong, and why. No answer makes it raise.
 
-    `...` or None means that there is nothing yet. Raises CourseError for an unknown exercise.
+    `...` or None means that there is no answer yet. Raises CourseError for an unknown exercise.
     """
-    asked = find(id)
+    found = find(id)
     if gap := _gap(answer):
         return Verdict(id, None, f'{gap} A first step: `tl.hint("{id}")`.')
-    verdict = _judged(asked, answer)
+    verdict = _judged(found, answer)
     learner.change(lambda notes: _tried(notes, id, verdict.right is True, learner.now()))
     return verdict
 
@@ -125,8 +124,8 @@ def hint(id: str) -> Hint:
 
     Raises CourseError for an unknown exercise.
     """
-    asked = find(id)
-    of = len(asked.hints)
+    found = find(id)
+    of = len(found.hints)
 
     def count(notes: learner.Notes) -> int:
         entry = notes["exercises"].setdefault(id, {})
@@ -136,7 +135,7 @@ def hint(id: str) -> Hint:
     at = learner.change(count)
     if at <= of:
         more = " The next call shows the solution." if at == of else ""
-        return Hint(id, at, of, asked.hints[at - 1] + more)
+        return Hint(id, at, of, found.hints[at - 1] + more)
     place = f"notebooks/{lesson(_lesson_of(id)).notebook}"
     sentence = f"There are no more hints. The whole lesson, as it ran, is in the project's {place}."
     return Hint(id, at, of, sentence, solution(id))
@@ -177,24 +176,24 @@ def boxed(colour: str, head: str, body: str) -> str:
     )
 
 
-def _judged(asked: Exercise, answer: Any) -> Verdict:
+def _judged(found: Exercise, answer: Any) -> Verdict:
     try:
-        sentence = asked.judge(answer)
+        sentence = found.judge(answer)
     except Wrong as verdict:
-        return Verdict(asked.id, False, str(verdict))
+        return Verdict(found.id, False, str(verdict))
     except Exception as error:  # whatever an answer of another shape makes of the check
-        said = " ".join(f"{type(error).__name__}: {_text(error)}".split())[:200]
+        text = " ".join(f"{type(error).__name__}: {_text(error)}".split())[:200]
         what = (
             "Calling your function went wrong"
             if callable(answer)
             else f"This check does not know what to do with {_kind(answer)}"
         )
         return Verdict(
-            asked.id,
+            found.id,
             False,
-            f'{what} ({said}). Read again what the answer should be, or ask `tl.hint("{asked.id}")`.',
+            f'{what} ({text}). Read again what the answer should be, or ask `tl.hint("{found.id}")`.',
         )
-    return Verdict(asked.id, True, str(sentence))
+    return Verdict(found.id, True, str(sentence))
 
 
 def _gap(answer: Any) -> str:
@@ -215,11 +214,11 @@ def _gap(answer: Any) -> str:
 def _bare() -> None: ...
 
 
-def _told() -> None:
-    """Only told what it will do."""
+def _documented() -> None:
+    """A docstring, and nothing else."""
 
 
-_NOTHING = {one.__code__.co_code for one in (_bare, _told)}  # whatever their arguments are
+_NOTHING = {one.__code__.co_code for one in (_bare, _documented)}  # whatever their arguments are
 
 
 def _unwritten(answer: Any) -> bool:

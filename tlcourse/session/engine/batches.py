@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tlcourse.data import Split
+from tlcourse.rng import fold_in, permutation, uniforms
 
-from ..keys import fold_in, permutation, uniforms
 from .loader import Loader, Passes, Samples, holds_pictures
 
 

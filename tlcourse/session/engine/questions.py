@@ -4,18 +4,17 @@ While a run is on, its training thread has the model, and answers between two st
 whoever asks has it, one at a time.
 """
 
-import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tlcourse.errors import CommandError, SessionError
+from tlcourse.rng import unmoved
 
 from .inbox import Inbox
 
@@ -28,31 +27,13 @@ def quiet(model: nn.Module) -> Iterator[None]:
     """In eval mode, without gradients. Afterwards every module's mode and the global random states
     (Python's, NumPy's, torch's) are what they were."""
     modes = [(module, module.training) for module in model.modules()]
-    drawn = random.getstate(), np.random.get_state(), random_states()
     model.eval()
     try:
-        with torch.no_grad():
+        with unmoved(), torch.no_grad():
             yield
     finally:
         for module, training in modes:
             module.training = training
-        random.setstate(drawn[0])
-        np.random.set_state(drawn[1])
-        set_random_states(drawn[2])
-
-
-def random_states() -> list[Tensor]:
-    """Of torch's global generators: the CPU's, then each GPU's if they are in use."""
-    states = [torch.get_rng_state()]
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        states += torch.cuda.get_rng_state_all()
-    return states
-
-
-def set_random_states(states: list[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if states[1:]:
-        torch.cuda.set_rng_state_all(states[1:])
 
 
 @dataclass(slots=True, eq=False)

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlcourse.data import Data, Split
+from tlcourse.rng import fold_in
 
-from ..keys import fold_in
 from ..model.groups import Levers
 from ..model.optimizer import OwnOptimizer
 from ..recipe import Recipe

@@ -15,10 +15,9 @@ from torch.nn import Parameter
 
 from tlcourse.errors import CommandError
 from tlcourse.models.partition import Part
-from tlcourse.seeds import whole
+from tlcourse.rng import checked_seed, set_torch_states, torch_states
 
 from ..command import Command
-from ..engine.questions import random_states, set_random_states
 from ..model.groups import Levers
 from ..steerable import Bookmark
 from ..timelines.snapshot import Snapshot, own_bytes, restore, take
@@ -143,7 +142,7 @@ class Marks:
         optimizer = t.levers.optimizer
         optimizer.set_factors(moment.factors)
         optimizer.set_options(moment.options)
-        set_random_states(moment.random)
+        set_torch_states(moment.random)
         self.kept = [m for m in self.kept if m.snapshot.step <= t.step]
 
     def fork(self, t: "Loop", name: str, at: int | str | None) -> None:
@@ -183,7 +182,7 @@ class Marks:
             take(t, (), first=first),  # type: ignore[arg-type]
             dict(levers.optimizer.factors),
             levers.optimizer.options(),
-            random_states(),
+            torch_states(),
             {p: p._version for name in levers.frozen for p in levers.groups[name]},
         )
 
@@ -207,7 +206,7 @@ class Loop:
         self.paused = False
         self.ending: str | None = None
         self.time = Marks(keep_mb)
-        self.recipe = SimpleNamespace(seed=whole(seed, CommandError))
+        self.recipe = SimpleNamespace(seed=checked_seed(seed, CommandError))
         self.terms: dict[str, Any] = {}
         self.weights: dict[str, float] = {}
         self.batches = SimpleNamespace(pictures=False, strength=0.0)

@@ -6,17 +6,14 @@ bring back the very same parameters. Planning one changes nothing.
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import nn
 from torch.nn import Parameter
 
 from tlcourse.errors import CommandError
-
-from ..keys import fold_in
+from tlcourse.rng import fold_in, seeded
 
 Groups = dict[str, list[Parameter]]
 
@@ -109,7 +106,7 @@ def plan_head(model: nn.Module, groups: Groups, *, kind: str, seed: int, turn: i
     owner = place[last][0]
     old = owner if isinstance(owner, MLP) else last  # an mlp that was swapped in goes as a whole
     width, classes = (old[0] if isinstance(old, MLP) else last).in_features, last.out_features
-    with _drawn_by(fold_in(seed, "head", turn)):
+    with seeded(fold_in(seed, "head", turn)):
         new: nn.Module = nn.Linear(width, classes)
         if kind == "mlp":
             new = MLP(nn.Linear(width, width), nn.ReLU(), new)
@@ -151,7 +148,7 @@ def _lora_layers(
         rank_pattern={f"^{n}$": r for n, r in fits.items()},
         alpha_pattern={f"^{n}$": scale * r for n, r in fits.items()},
     )
-    with _drawn_by(key):
+    with seeded(key):
         inject_adapter_in_model(config, beside, adapter_name=name)
     for (
         parameter,
@@ -159,14 +156,3 @@ def _lora_layers(
     ) in trained.items():  # peft freezes all but the adapter; that is ours to decide
         parameter.requires_grad_(was)
     return dict(zip(found, beside.values(), strict=True))
-
-
-@contextmanager
-def _drawn_by(key: int) -> Iterator[None]:
-    """Libraries draw from the global generator; afterwards it is as it was."""
-    state = torch.get_rng_state()
-    torch.default_generator.manual_seed(key & 0x7FFF_FFFF_FFFF_FFFF)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)

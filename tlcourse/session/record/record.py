@@ -95,6 +95,10 @@ class Record:
 
 
 def _header(row: Any) -> dict[str, Any]:
+    if isinstance(row, dict) and "tlcourse_hand" in row:
+        raise ValueError(
+            "this is a lesson's recorded hand, a plan at shares of a run, and no run's record"
+        )
     if not isinstance(row, dict) or "tlcourse_record" not in row:
         raise ValueError("the first line must be a header with tlcourse_record")
     if row["tlcourse_record"] != FORMAT:

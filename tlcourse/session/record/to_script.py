@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tlcourse import rng
 from tlcourse.errors import RecordError
 
-from .. import keys
 from ..commands import (
     AddLoRA,
     Augment,
@@ -108,7 +108,7 @@ class _Writer:
             augment=_AUGMENT if augmented else "",
             laid_out=".contiguous(memory_format=torch.channels_last)" if layout else "",
             interventions=self._interventions(history),
-            noise=keys.fold_in(recipe["seed"], "noise"),
+            noise=rng.fold_in(recipe["seed"], "noise"),
             body=textwrap.indent(_body(recipe["accumulate"], bf16, device, bool(terms)), "    "),
             cast=f"torch.no_grad(), {_cast(device)}" if bf16 else "torch.no_grad()",
         )
@@ -148,7 +148,7 @@ class _Writer:
                 yield f"for layer in {held}[{adapter!r}]:"
                 yield f"    layer.set_scale({adapter!r}, {float(value)!r})"
             case SwapHead(head, lr):
-                key = keys.fold_in(self.recipe["seed"], "head", self.heads) & _KEY
+                key = rng.fold_in(self.recipe["seed"], "head", self.heads) & _KEY
                 self.heads += 1
                 name = self.names[-1]
                 yield f"held[{name!r}]['params'] = groups[{name!r}] = swap_head("
@@ -169,7 +169,7 @@ class _Writer:
         rate = max(training) if command.lr is None else command.lr
         endings = tuple(p.strip() for p in (command.layers or "").split(",") if p.strip())
         alpha = command.rank if command.alpha is None else command.alpha
-        key = keys.fold_in(self.recipe["seed"], "lora", name) & _KEY
+        key = rng.fold_in(self.recipe["seed"], "lora", name) & _KEY
         yield f"wanted = [p for name in {asked!r} for p in groups[name]]"
         yield f"adapters[{name!r}] = add_lora("
         yield f"    model, wanted, {name!r}, rank={command.rank}, alpha={alpha!r},"
@@ -233,10 +233,10 @@ def _imports(augmented: bool, done: list[Command], terms: dict[str, float]) -> s
 
 
 def _functions(augmented: bool) -> str:
-    parts = [keys.mix, keys.fold_in, keys.permutation]
-    constants = f"_MASK, _GOLDEN = {keys._MASK:#x}, {keys._GOLDEN:#x}"
+    parts = [rng.mix, rng.fold_in, rng.permutation]
+    constants = f"_MASK, _GOLDEN = {rng._MASK:#x}, {rng._GOLDEN:#x}"
     if augmented:
-        parts += [keys.uniforms, batches.augment]
+        parts += [rng.uniforms, batches.augment]
         constants += f"\nDRAWS = {batches.DRAWS}"
     return "\n\n\n".join([constants, *(inspect.getsource(part).strip() for part in parts)]) + "\n"
 

@@ -85,7 +85,7 @@ function render({ model, el }) {
   for (const type of ["keydown", "keypress", "keyup"]) root.addEventListener(type, (/** @type {Event} */ e) => e.stopPropagation());
 
   // A hand looks at adapters: their library takes seconds to load, so let the kernel begin now.
-  root.addEventListener("toggle", (e) => {
+  root.addEventListener("toggle", (/** @type {Event} */ e) => {
     const opened = e.target instanceof HTMLDetailsElement && e.target.open && e.target.classList.contains("tlc-more");
     if (opened && takes(view, "add_lora")) model.send({ type: "soon" });
   }, true);
