@@ -40,10 +40,12 @@ def command(file: Path, script: bool) -> int:
 
 def told(record: "Record") -> str:
     """What was trained, and what was done to it at which tick."""
+    from tlcourse.session.record.header import printable
+
     header = record.header
-    names = [(header.get(what) or {}).get("name", f"a {what}") for what in ("model", "data")]
-    steps = header.get("recipe", {}).get("steps", "?")
-    rows = [f"{names[0]} on {names[1]}, {steps} steps, seed {header.get('recipe', {}).get('seed')}"]
+    model, data = ((header.get(what) or {}).get("name", f"a {what}") for what in ("model", "data"))
+    steps, seed = (header.get("recipe", {}).get(name, "?") for name in ("steps", "seed"))
+    rows = [printable(f"{model} on {data}, {steps} steps, seed {seed}")]
     rows += [f"{tick:>7}  {done!r}" for tick, done in record.commands[:SHOWN]]
     if (more := len(record.commands) - SHOWN) > 0:
         rows.append(f"         and {more} more")

@@ -3,8 +3,8 @@
 `commands.py` declares them all; what each does is in `apply.py`.
 """
 
-import math
 import re
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
@@ -69,7 +69,8 @@ def from_json(message: dict[str, Any]) -> Command:
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    return real and abs(value) <= sys.float_info.max
 
 
 def check_lr(lr: Any, instead: str) -> None:

@@ -1,7 +1,7 @@
 """Run a record again, without a hand, and say whether the same comes out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from .commands import Command
 from .engine.inbox import Envelope
 from .engine.meters import Meter
 from .engine.training import Term
-from .recipe import Recipe
+from .record.header import recipe_of
 from .record.record import Record, commands_of, outcome_of
 from .session import Session
 
@@ -80,12 +80,7 @@ def session_of(
     Raises RecordError if it cannot be made, or is another."""
     model = _again(load_model, header, "model") if model is None else model
     data = _again(load_data, header, "data") if data is None else data
-    told = header.get("recipe", {})
-    known = {f.name: told.get(f.name, f.default) for f in fields(Recipe)}
-    if missing := [name for name, value in known.items() if value is None or value is MISSING]:
-        raise RecordError(
-            f"The record's recipe lacks {', '.join(missing)}; it cannot be run again."
-        )
+    known = recipe_of(header).to_json()
     if strange := sorted(set(known["weights"]) - set(terms or {})):
         raise RecordError(
             f"The run's loss had a further term {strange[0]!r}, and no record can hold a function; "

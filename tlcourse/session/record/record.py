@@ -24,6 +24,17 @@ from tlcourse.errors import CommandError, RecordError
 from ..commands import Command, from_json
 from ..events import Applied, Evaluated, Event, Finished, Metered, Moved, Refused, StepDone, Warned
 from ..recipe import Recipe
+from .header import (
+    LARGEST,
+    call_of,
+    check_header,
+    check_outcome,
+    check_plain,
+    loss_name,
+    printable,
+    shown,
+    whole,
+)
 
 FORMAT = 1
 LOSSES_KEPT = 1000  # a longer curve is thinned to about so many points
@@ -76,43 +87,50 @@ class Record:
     @classmethod
     def read(cls, text: str, path: str) -> "Record":
         """Of a record's text. path: where it stood, to name it."""
-        rows = [line for line in text.splitlines() if line.strip()]
         record: Record | None = None
-        for number, line in enumerate(rows, start=1):
+        for number, line in enumerate(text.split("\n"), start=1):  # names may hold other separators
+            if not line.strip():
+                continue
             try:
                 row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise RecordError(f"a line is a JSON object, not {shown(row)}.")
+                check_plain(row)
                 if record is None:
                     record = cls(_header(row))
                 elif "outcome" in row:
-                    record.outcome = dict(row["outcome"])
+                    record.outcome = check_outcome(row["outcome"])
                 else:
-                    record.commands.append((_tick(row), from_json(row["command"])))
-            except (ValueError, KeyError, TypeError, CommandError) as error:
-                raise RecordError(f"{path}, line {number} is not a record's: {error}") from None
+                    before = record.commands[-1][0] if record.commands else 0
+                    record.commands.append((_tick(row, before), from_json(row.get("command"))))
+            except (ValueError, RecursionError, RecordError, CommandError) as error:
+                says = printable(f"{path}, line {number} is not a record's: {error}")
+                raise RecordError(says) from None
         if record is None:
             raise RecordError(f"{path} is empty; a record begins with a header line.")
         return record
 
 
-def _header(row: Any) -> dict[str, Any]:
-    if isinstance(row, dict) and "tlcourse_hand" in row:
-        raise ValueError(
-            "this is a lesson's recorded hand, a plan at shares of a run, and no run's record"
+def _header(row: dict[str, Any]) -> dict[str, Any]:
+    if "tlcourse_hand" in row:
+        raise RecordError(
+            "this is a lesson's recorded hand, a plan at shares of a run, and no run's record."
         )
-    if not isinstance(row, dict) or "tlcourse_record" not in row:
-        raise ValueError("the first line must be a header with tlcourse_record")
+    if "tlcourse_record" not in row:
+        raise RecordError("the first line must be a header with tlcourse_record.")
     if row["tlcourse_record"] != FORMAT:
-        raise ValueError(
-            f"format {row['tlcourse_record']!r} was written by another version; this one reads "
-            f"{FORMAT}"
+        raise RecordError(
+            f"format {shown(row['tlcourse_record'])} was written by another version; this one reads "
+            f"{FORMAT}."
         )
-    return {key: value for key, value in row.items() if key != "tlcourse_record"}
+    return check_header({key: value for key, value in row.items() if key != "tlcourse_record"})
 
 
-def _tick(row: dict[str, Any]) -> int:
-    if not isinstance(row["tick"], int) or row["tick"] < 0:
-        raise ValueError(f"tick is a step count, not {row['tick']!r}")
-    return row["tick"]
+def _tick(row: dict[str, Any], before: int) -> int:
+    tick = row.get("tick")
+    if not whole(before).fits(tick):
+        raise RecordError(f"tick is a step count from {before} to {LARGEST}, not {shown(tick)}.")
+    return tick
 
 
 def record_of(header: dict[str, Any], events: list[Event]) -> Record:
@@ -185,10 +203,10 @@ def header_of(
 ) -> dict[str, Any]:
     """What a run is made of, before its first step."""
     return environment(device, torch.get_num_threads()) | {
-        "model": getattr(model, "recipe", None),
-        "data": getattr(data, "recipe", None),
+        "model": call_of(model),
+        "data": call_of(data),
         "recipe": recipe.to_json(),
-        "loss": getattr(loss, "__qualname__", type(loss).__name__),
+        "loss": loss_name(loss),
         "keep_mb": keep_mb,
         "ranks": ranks,
         "weights_sha256": weights_sha256(model),

@@ -15,6 +15,7 @@ from ..commands import Augment
 from ..events import Event, Failed, Finished, StepDone
 from ..recipe import Recipe
 from ..steerable import Bookmark, GroupState, Steerable, TimelineState
+from .header import printable, recipe_of
 from .record import Record
 from .retelling import retell
 from .retold import Retold
@@ -73,18 +74,20 @@ class Recording:
     def load(cls, path: str | Path) -> "Recording":
         """A saved record. Of a long run it holds every n-th loss; those between are interpolated."""
         record = Record.load(path)
-        told = retell(record)
-        header = record.header
-        recipe = header["recipe"]
-        sizes, frozen = header.get("groups", {}), recipe.get("freeze", ())
+        try:
+            told = retell(record)
+        except CommandError as error:
+            raise RecordError(
+                printable(f"A command of this record cannot be played: {error}")
+            ) from None
+        header, recipe = record.header, recipe_of(record.header)
+        sizes = header.get("groups", {})
         groups = [
-            GroupState(name, sizes.get(name, 0), name not in frozen, lr, depth)
-            for depth, (name, lr) in enumerate(recipe["lr"].items())
+            GroupState(name, sizes.get(name, 0), name not in recipe.freeze, lr, depth)
+            for depth, (name, lr) in enumerate(recipe.lr.items())
         ]
         pace = _pace(told, header.get("seconds"))
-        return cls(
-            told, groups, steps=recipe["steps"], recipe=_recipe(recipe), sizes=sizes, pace=pace
-        )
+        return cls(told, groups, steps=recipe.steps, recipe=recipe, sizes=sizes, pace=pace)
 
     @classmethod
     def of(cls, run: Steerable) -> "Recording":
@@ -267,12 +270,3 @@ class Recording:
 
 def _pace(told: Sequence[Event], seconds: float | None) -> float:
     return told[-1].tick / seconds if seconds and told[-1].tick else PACE
-
-
-def _recipe(told: dict[str, Any]) -> Recipe | None:
-    """None if this version knows other recipes."""
-    try:
-        weights = tuple(dict(told.get("weights", {})).items())
-        return Recipe(**{**told, "freeze": tuple(told["freeze"]), "weights": weights})
-    except (KeyError, TypeError):
-        return None

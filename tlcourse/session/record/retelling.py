@@ -30,6 +30,7 @@ from ..commands import (
     members,
 )
 from ..events import Applied, Branched, Evaluated, Event, Finished, Saved, StepDone
+from .header import recipe_of
 from .record import Record
 
 Levers = tuple[dict[str, float], frozenset[str]]  # a rate for every group; which are frozen
@@ -43,6 +44,7 @@ def retell(record: Record) -> list[Event]:
             "This record holds no losses, so there is nothing to play; record a run to its end "
             "(run.record.save(…)), or run these commands with tl.replay."
         )
+    recipe = recipe_of(record.header).to_json()
     told = _Telling(recipe, record.header.get("groups", {}))
     told.measured = deque(outcome.get("evaluations", ()))
     due = deque(sorted(record.commands, key=lambda done: done[0]))
@@ -56,6 +58,11 @@ def retell(record: Record) -> list[Event]:
         if every and told.step % every == 0 and told.step < recipe["steps"]:
             told.measure()
     while told.measured:
+        tick = told.measured[0][0]
+        if tick > told.tick:
+            raise RecordError(
+                f"An evaluation at tick {tick} lies beyond the record's last step, {told.tick}."
+            )
         told.measure()
     _fill(told, outcome)
     reason, seconds = outcome.get("reason", "done"), outcome.get("seconds") or 0.0

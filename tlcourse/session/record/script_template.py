@@ -26,7 +26,7 @@ norms = {{
     for name in lr
 }}
 {adapters}
-frozen = {frozen!r}
+frozen = {frozen}
 still = {still}  # frozen groups whose BatchNorm statistics stand still
 for name in groups:
     for p in groups[name]:

@@ -5,13 +5,15 @@ state is determined by its step and its history alone.
 """
 
 import inspect
+import string
 import textwrap
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tlcourse import rng
-from tlcourse.errors import RecordError
+from tlcourse.errors import CommandError, RecordError
 
 from ..commands import (
     AddLoRA,
@@ -27,10 +29,63 @@ from ..commands import (
 )
 from ..engine import batches
 from ..timelines.history import last_timeline
+from .header import check_header, check_plain, is_argument, need, printable, recipe_of
 from .record import Record
 from .script_template import ADD_LORA, SWAP_HEAD, TEMPLATE
 
 _KEY = 0x7FFF_FFFF_FFFF_FFFF
+_UNQUOTED = str.maketrans("", "", "\"'\\")
+
+
+class Code(str):
+    """A piece of the script. Only `code` and the three functions below it make one."""
+
+    __slots__ = ()
+
+
+class _Filler(string.Formatter):
+    """`str.format` for source code: a `Code` enters as it is, any other value as its literal."""
+
+    def format_field(self, value: Any, spec: str) -> str:
+        return value if isinstance(value, Code) else literal(value)
+
+
+def code(template: str, *values: Any, **named: Any) -> Code:
+    """template: this package's own text, with {} or {name} where a value goes."""
+    return Code(_Filler().vformat(template, values, named))
+
+
+def argument(name: str) -> Code:
+    """The name of an argument. Raises RecordError for what is no identifier."""
+    if not is_argument(name):
+        raise RecordError(f"An argument's name must be an identifier, not {name!r}.")
+    return Code(name)
+
+
+def comment(text: str) -> Code:
+    """Text for a comment: it stays on its line."""
+    return Code(printable(text))
+
+
+def docstring(text: str) -> Code:
+    """Text for within a docstring: it cannot end it."""
+    return Code(printable(text).translate(_UNQUOTED))
+
+
+def literal(value: Any) -> Code:
+    """A plain value as source. Raises RecordError for any other."""
+    check_plain(value)
+    if isinstance(value, dict):
+        rows = [f"{literal(key)}: {literal(inner)}" for key, inner in value.items()]
+        return Code("{" + ", ".join(rows) + "}")
+    if isinstance(value, list | tuple):
+        comma = "," if isinstance(value, tuple) and len(value) == 1 else ""
+        begin, end = "()" if isinstance(value, tuple) else "[]"
+        return Code(begin + ", ".join(map(literal, value)) + comma + end)
+    for kind in (bool, str, int, float):  # what numpy makes of them is no literal
+        if isinstance(value, kind):
+            return Code(repr(kind(value)))
+    return Code(repr(value))
 
 
 def to_script(record: Record | str | Path) -> str:
@@ -38,98 +93,103 @@ def to_script(record: Record | str | Path) -> str:
     machine, and prints the last loss and the accuracy on test data.
 
     Where `load_model` or `load_data` cannot make the model or the data again, or where the loss is not
-    cross-entropy or has further terms, the script has a marked place to put them. Raises RecordError for
-    a record that is not whole, or of a run in several processes.
+    cross-entropy or has further terms, the script has a marked place to put them. Nothing from the
+    record becomes code: it enters as literals, and as names of arguments. Raises RecordError for a
+    record that is not whole, or of a run in several processes.
     """
     if not isinstance(record, Record):
         record = Record.load(record)
-    header = record.header
+    header = check_header(record.header)  # again: a record need not come from a file
+    need(header, "versions", "machine", "recipe")
     try:
-        recipe = header["recipe"]
         steps, history = last_timeline(record)
-        return _Writer(header, recipe).write(steps, history)
-    except (KeyError, TypeError) as error:
-        raise RecordError(f"The record's header is not whole: {error!r}.") from None
+        return str(_Writer(header).write(steps, history))
+    except CommandError as error:
+        raise RecordError(
+            printable(f"A command of this record cannot be written: {error}")
+        ) from None
 
 
 class _Writer:
     """Follows what is frozen, at which rates, as the session did: so a command becomes plain lines."""
 
-    def __init__(self, header: dict[str, Any], recipe: dict[str, Any]):
+    def __init__(self, header: dict[str, Any]):
         if header.get("ranks", 1) > 1:
             raise RecordError("This run was trained by several processes; a script is for one.")
-        self.header, self.recipe = header, recipe
-        self.names: list[str] = list(recipe["lr"])
-        self.rates = dict(recipe["lr"])
-        self.frozen = dict.fromkeys(recipe["freeze"], recipe["freeze_stats"])
+        self.header, self.recipe = header, recipe_of(header)
+        self.names: list[str] = list(self.recipe.lr)
+        self.rates = dict(self.recipe.lr)
+        self.frozen = dict.fromkeys(self.recipe.freeze, self.recipe.freeze_stats)
         self.adapters: list[str] = []
         self.heads = 0
 
-    def write(self, steps: int, history: Any) -> str:
+    def write(self, steps: int, history: Any) -> Code:
         header, recipe = self.header, self.recipe
         done = [command for _, command in history]
-        augmented = recipe["augment"] > 0 or any(isinstance(c, Augment) for c in done)
-        terms = dict(recipe.get("weights") or {})
-        layout, bf16 = recipe["layout"] == "channels_last", recipe["precision"] == "bf16"
+        lora, swaps = (any(isinstance(c, kind) for c in done) for kind in (AddLoRA, SwapHead))
+        augmented = recipe.augment > 0 or any(isinstance(c, Augment) for c in done)
+        terms = dict(recipe.weights)
+        layout, bf16 = recipe.layout == "channels_last", recipe.precision == "bf16"
         device = header.get("device", "cpu")
-        adamw = recipe["optimizer"] == "adamw"
-        kind, settings = ("AdamW", "") if adamw else ("SGD", "momentum=0.9, ")
-        data = _call("load_data", header.get("data"), "YOUR_DATA  # put your data here")
-        model = "YOUR_MODEL  # put your model here, as it was before the run"
-        model = _call("load_model", header.get("model"), model)
-        return TEMPLATE.format(
+        on_cpu = device == "cpu"
+        adamw = recipe.optimizer == "adamw"
+        momentum = Code("" if adamw else "momentum=0.9, ")
+        model = Code("YOUR_MODEL  # put your model here, as it was before the run")
+        return code(
+            TEMPLATE,
             steps=steps,
-            versions=f"torch {header['versions']['torch']}, {header['machine']}",
-            imports=_imports(augmented, done, terms),
-            functions=_functions(augmented)
-            + "".join(
-                f"\n\n{source}"
-                for source, kind in ((ADD_LORA, AddLoRA), (SWAP_HEAD, SwapHead))
-                if any(isinstance(c, kind) for c in done)
+            versions=docstring(
+                f"torch {header['versions'].get('torch', 'unknown')}, {header['machine']}"
             ),
+            imports=_imports(augmented, lora, bool(terms)),
+            functions=_functions(augmented, lora, swaps),
             threads=header.get("threads", 1),
-            data=data,
-            model=model,
-            tlcourse="import tlcourse as tl\n\n" if "tl." in data + model else "",
-            moved="" if device == "cpu" else f"model.to({device!r})\n",
-            to="" if device == "cpu" else f".to({device!r})",
-            back="" if device == "cpu" else ".cpu()",
-            adapters="adapters = {}\n" if any(isinstance(c, AddLoRA) for c in done) else "",
-            channels_last="model.to(memory_format=torch.channels_last)\n" if layout else "",
-            rates=_rates(recipe["lr"]),
-            optimizer=f"torch.optim.{kind}",
-            settings=f"{settings}weight_decay={recipe['weight_decay']!r}",
-            frozen=recipe["freeze"] and list(recipe["freeze"]) or [],
-            still=_braces(self.frozen) if self.frozen and recipe["freeze_stats"] else "set()",
+            data=_call("load_data", header, Code("YOUR_DATA  # put your data here")),
+            model=_call("load_model", header, model),
+            tlcourse=Code(
+                "import tlcourse as tl\n\n" if any(map(_can_load, _calls(header))) else ""
+            ),
+            moved=Code("") if on_cpu else code("model.to({})\n", device),
+            to=Code("") if on_cpu else code(".to({})", device),
+            back=Code("" if on_cpu else ".cpu()"),
+            adapters=Code("adapters = {}\n" if lora else ""),
+            channels_last=Code("model.to(memory_format=torch.channels_last)\n" if layout else ""),
+            rates=recipe.lr,
+            optimizer=Code("torch.optim.AdamW" if adamw else "torch.optim.SGD"),
+            settings=code("{}weight_decay={}", momentum, recipe.weight_decay),
+            frozen=list(recipe.freeze),
+            still=_set(self.frozen if recipe.freeze_stats else ()),
             loss=_loss(header.get("loss", "cross_entropy"), terms),
-            batch_size=recipe["batch_size"],
-            seed=recipe["seed"],
-            strength=f"strength = {recipe['augment']!r}  # of augmentation\n" if augmented else "",
-            augment=_AUGMENT if augmented else "",
-            laid_out=".contiguous(memory_format=torch.channels_last)" if layout else "",
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            strength=code("strength = {}  # of augmentation\n", recipe.augment)
+            if augmented
+            else Code(""),
+            augment=Code(_AUGMENT if augmented else ""),
+            laid_out=Code(".contiguous(memory_format=torch.channels_last)" if layout else ""),
             interventions=self._interventions(history),
-            noise=rng.fold_in(recipe["seed"], "noise"),
-            body=textwrap.indent(_body(recipe["accumulate"], bf16, device, bool(terms)), "    "),
-            cast=f"torch.no_grad(), {_cast(device)}" if bf16 else "torch.no_grad()",
+            noise=rng.fold_in(recipe.seed, "noise"),
+            body=Code(textwrap.indent(_body(recipe.accumulate, bf16, device, bool(terms)), "    ")),
+            cast=code("torch.no_grad(), {}", _cast(device)) if bf16 else Code("torch.no_grad()"),
         )
 
     # -- interventions -------------------------------------------------------------------------
 
-    def _interventions(self, history: Any) -> str:
+    def _interventions(self, history: Any) -> Code:
         rows: list[str] = []
         last = None
         for step, command in history:
             if step != last:
-                rows.append(f"    if step == {step}:")
-            rows.append(f"        # {command!r}")
-            rows += [f"        {line}" for line in self._lines(command)]
+                rows.append(code("    if step == {}:", step))
+            rows.append("        # " + comment(repr(command)))
+            rows += ["        " + line for line in self._lines(command)]
             last = step
-        return "\n".join(rows) + "\n" if rows else ""
+        return Code("".join(row + "\n" for row in rows))
 
-    def _lines(self, command: Command) -> Iterator[str]:
+    def _lines(self, command: Command) -> Iterator[Code]:
         match command:
             case SetLR(group, lr):
-                yield from self._set([n for n in self._of(group) if n not in self.frozen], lr)
+                yield from self._set_lr([n for n in self._of(group) if n not in self.frozen], lr)
             case Freeze(group, stats):
                 asked = [n for n in self._of(group) if self.frozen.get(n) != stats]
                 yield from self._freeze(asked, stats)
@@ -138,64 +198,64 @@ class _Writer:
                 for name in asked:
                     del self.frozen[name]
                 yield from _requires_grad(asked, True)
-                yield f"still -= {_braces(asked)}"
+                yield code("still -= {}", _set(asked))
                 if lr is not None:
-                    yield from self._set(asked, lr)
+                    yield from self._set_lr(asked, lr)
             case AddLoRA():
                 yield from self._add_lora(command)
             case SetScale(adapter, value):
-                held = "adapters" if adapter in self.adapters else "model.scalable"
-                yield f"for layer in {held}[{adapter!r}]:"
-                yield f"    layer.set_scale({adapter!r}, {float(value)!r})"
+                held = Code("adapters" if adapter in self.adapters else "model.scalable")
+                yield code("for layer in {}[{}]:", held, adapter)
+                yield code("    layer.set_scale({}, {})", adapter, float(value))
             case SwapHead(head, lr):
-                key = rng.fold_in(self.recipe["seed"], "head", self.heads) & _KEY
+                key = rng.fold_in(self.recipe.seed, "head", self.heads) & _KEY
                 self.heads += 1
                 name = self.names[-1]
-                yield f"held[{name!r}]['params'] = groups[{name!r}] = swap_head("
-                yield f"    model, groups[{name!r}], mlp={head == 'mlp'}, key={key}"
-                yield ")"
+                yield code("held[{0}]['params'] = groups[{0}] = swap_head(", name)
+                yield code("    model, groups[{}], mlp={}, key={}", name, head == "mlp", key)
+                yield Code(")")
                 if name in self.frozen:
                     yield from _requires_grad([name], False)
                 if lr is not None:
-                    yield from self._set([name], lr)
+                    yield from self._set_lr([name], lr)
             case SetWeight(term, value):
-                yield f"weights[{term!r}] = {float(value)!r}"
+                yield code("weights[{}] = {}", term, float(value))
             case Augment(strength):
-                yield f"strength = {float(strength)!r}"
+                yield code("strength = {}", float(strength))
 
-    def _add_lora(self, command: AddLoRA) -> Iterator[str]:
+    def _add_lora(self, command: AddLoRA) -> Iterator[Code]:
         name, asked = command.name, self._of(command.group)
         training = [self.rates[n] for n in self.names if n not in self.frozen]
-        rate = max(training) if command.lr is None else command.lr
+        rate = max(training or self.rates.values()) if command.lr is None else command.lr
         endings = tuple(p.strip() for p in (command.layers or "").split(",") if p.strip())
         alpha = command.rank if command.alpha is None else command.alpha
-        key = rng.fold_in(self.recipe["seed"], "lora", name) & _KEY
-        yield f"wanted = [p for name in {asked!r} for p in groups[name]]"
-        yield f"adapters[{name!r}] = add_lora("
-        yield f"    model, wanted, {name!r}, rank={command.rank}, alpha={alpha!r},"
-        yield f"    endings={endings!r}, key={key},"
-        yield ")"
-        yield f"groups[{name!r}] = ["
-        yield f"    p for layer in adapters[{name!r}] for part in (layer.lora_A, layer.lora_B)"
-        yield "    for p in part.parameters()"
-        yield "]"
-        yield f"optimizer.add_param_group({{'params': groups[{name!r}], 'lr': {rate!r}}})"
-        yield f"held[{name!r}] = optimizer.param_groups[-1]"
+        key = rng.fold_in(self.recipe.seed, "lora", name) & _KEY
+        yield code("wanted = [p for name in {} for p in groups[name]]", asked)
+        yield code("adapters[{}] = add_lora(", name)
+        yield code("    model, wanted, {}, rank={}, alpha={},", name, command.rank, alpha)
+        yield code("    endings={}, key={},", endings, key)
+        yield Code(")")
+        yield code("groups[{}] = [", name)
+        yield code("    p for layer in adapters[{}] for part in (layer.lora_A, layer.lora_B)", name)
+        yield Code("    for p in part.parameters()")
+        yield Code("]")
+        yield code("optimizer.add_param_group({{'params': groups[{}], 'lr': {}}})", name, rate)
+        yield code("held[{}] = optimizer.param_groups[-1]", name)
         self.names.insert(len(self.names) - 1, name)
         self.rates[name] = rate
         self.adapters.append(name)
         yield from self._freeze([n for n in asked if n not in self.frozen], True)
 
-    def _freeze(self, asked: list[str], stats: bool) -> Iterator[str]:
+    def _freeze(self, asked: list[str], stats: bool) -> Iterator[Code]:
         if asked:
             self.frozen |= dict.fromkeys(asked, stats)
             yield from _requires_grad(asked, False)
-            yield f"still {'|' if stats else '-'}= {_braces(asked)}"
+            yield code("still {} {}", Code("|=" if stats else "-="), _set(asked))
 
-    def _set(self, asked: list[str], lr: float) -> Iterator[str]:
+    def _set_lr(self, asked: list[str], lr: float) -> Iterator[Code]:
         for name in asked:
             self.rates[name] = lr
-            yield f"held[{name!r}]['lr'] = {lr!r}"
+            yield code("held[{}]['lr'] = {}", name, lr)
 
     def _of(self, group: str) -> list[str]:
         return members(group, self.names, self.adapters)
@@ -208,76 +268,76 @@ _AUGMENT = """\
 """
 
 
-def _requires_grad(asked: list[str], on: bool) -> Iterator[str]:
-    yield f"for name in {asked!r}:"
-    yield f"    for p in groups[name]: p.requires_grad_({on})"
+def _requires_grad(asked: list[str], on: bool) -> Iterator[Code]:
+    yield code("for name in {}:", asked)
+    yield code("    for p in groups[name]: p.requires_grad_({})", on)
 
 
-def _imports(augmented: bool, done: list[Command], terms: dict[str, float]) -> str:
-    lora = any(isinstance(c, AddLoRA) for c in done)
-    plain = ["math", "zlib"] if augmented else ["zlib"]
-    rows = [f"import {name}" for name in plain]
+def _imports(augmented: bool, lora: bool, terms: bool) -> Code:
+    rows = ["import math"] if augmented else []
+    rows.append("import zlib")
     if terms:
         rows.append("from collections import namedtuple")
-    return "\n".join(
-        [
-            *rows,
-            "",
-            "import numpy as np",
-            "import torch",
-            "import torch.nn.functional as F",
-            *(["from peft import LoraConfig, inject_adapter_in_model"] if lora else []),
-            "from torch import Tensor, nn",
-        ]
-    )
+    rows += ["", "import numpy as np", "import torch", "import torch.nn.functional as F"]
+    if lora:
+        rows.append("from peft import LoraConfig, inject_adapter_in_model")
+    return Code("\n".join([*rows, "from torch import Tensor, nn"]))
 
 
-def _functions(augmented: bool) -> str:
+@cache  # looking a function's source up parses its whole module
+def _functions(augmented: bool, lora: bool, swaps: bool) -> Code:
     parts = [rng.mix, rng.fold_in, rng.permutation]
-    constants = f"_MASK, _GOLDEN = {rng._MASK:#x}, {rng._GOLDEN:#x}"
+    constants = "_MASK, _GOLDEN = " + f"{rng._MASK:#x}, {rng._GOLDEN:#x}"
     if augmented:
         parts += [rng.uniforms, batches.augment]
         constants += f"\nDRAWS = {batches.DRAWS}"
-    return "\n\n\n".join([constants, *(inspect.getsource(part).strip() for part in parts)]) + "\n"
+    rows = [constants, *(inspect.getsource(part).strip() for part in parts)]
+    added = [source for source, used in ((ADD_LORA, lora), (SWAP_HEAD, swaps)) if used]
+    return Code("\n\n\n".join(rows) + "\n" + "".join("\n\n" + source for source in added))
 
 
-def _call(name: str, recipe: dict[str, Any] | None, otherwise: str) -> str:
-    if not recipe or "name" not in recipe:
+def _calls(header: dict[str, Any]) -> list[dict[str, Any] | None]:
+    return [header.get("data"), header.get("model")]
+
+
+def _can_load(call: dict[str, Any] | None) -> bool:
+    return bool(call) and "name" in call
+
+
+def _call(function: str, header: dict[str, Any], otherwise: Code) -> Code:
+    call = header.get(function.removeprefix("load_"))
+    if not _can_load(call):
         return otherwise
-    values = dict(recipe)
-    first = values.pop("name")
-    rest = "".join(f", {key}={value!r}" for key, value in values.items())
-    if name == "load_model" and "classes" in values:
-        rest = rest.replace(f"classes={values['classes']!r}", "classes=data.classes")
-    return f"tl.{name}({first!r}{rest})"
+    rest = Code("")
+    for key, value in call.items():
+        if key == "classes" and function == "load_model":
+            value = Code("data.classes")
+        if key != "name":
+            rest = code("{}, {}={}", rest, argument(key), value)
+    return code("tl.{}({}{})", Code(function), call["name"], rest)
 
 
-def _rates(lr: dict[str, float]) -> str:
-    return "{" + ", ".join(f"{name!r}: {rate!r}" for name, rate in lr.items()) + "}"
-
-
-def _loss(name: str, terms: dict[str, float]) -> str:
-    rows = []
-    if name == "cross_entropy":
-        rows.append("loss_of = F.cross_entropy")
-    else:
-        rows.append(f"loss_of = YOUR_LOSS  # put your loss here: {name}(logits, y)")
+def _loss(name: str, terms: dict[str, float]) -> Code:
+    rows = [Code("loss_of = F.cross_entropy")]
+    if name != "cross_entropy":
+        rows = [code("loss_of = YOUR_LOSS  # put your loss here: {}(logits, y)", comment(name))]
     if terms:
-        rows.append(f"weights = {terms!r}  # of the loss's further terms")
-        rows.append(
-            f"terms = YOUR_TERMS  # put here {', '.join(terms)}: a dict of functions of (model, batch)"
-        )
-        rows.append("Batch = namedtuple('Batch', 'x y logits step')")
-    return "\n".join(rows)
+        named = comment(", ".join(terms))
+        rows += [
+            code("weights = {}  # of the loss's further terms", terms),
+            code("terms = YOUR_TERMS  # put here {}: a dict of functions of (model, batch)", named),
+            Code("Batch = namedtuple('Batch', 'x y logits step')"),
+        ]
+    return Code("\n".join(rows))
 
 
-def _cast(device: str) -> str:
-    return f"torch.autocast({device.split(':')[0]!r}, torch.bfloat16)"
+def _cast(device: str) -> Code:
+    return code("torch.autocast({}, torch.bfloat16)", device.split(":")[0])
 
 
-def _body(accumulate: int, bf16: bool, device: str, terms: bool) -> str:
-    place = "step" if accumulate == 1 else f"step * {accumulate} + part"
-    rows = [f"x, y = batch({place})"]
+def _body(accumulate: int, bf16: bool, device: str, terms: bool) -> Code:
+    place = Code("step") if accumulate == 1 else code("step * {} + part", accumulate)
+    rows = [code("x, y = batch({})", place)]
     forward = ["logits = model(x)", "loss = total = loss_of(logits, y)"]
     if terms:
         forward += [
@@ -288,24 +348,29 @@ def _body(accumulate: int, bf16: bool, device: str, terms: bool) -> str:
     else:
         forward[1] = "loss = loss_of(logits, y)"
     if bf16:
-        rows += [f"with {_cast(device)}:", *(f"    {row}" for row in forward)]
+        rows += [code("with {}:", _cast(device)), *("    " + row for row in forward)]
     else:
         rows += forward
-    total = "total" if terms else "loss"
+    total = Code("total" if terms else "loss")
     if accumulate == 1:
-        return "\n".join([*rows, f"{total}.backward()", "losses.append(loss.item())"])
-    share = f"1 / {accumulate}"
-    inner = [*rows, f"({total} * ({share})).backward()", f"value += loss.item() / {accumulate}"]
-    return "\n".join(
-        [
-            "value = 0.0",
-            f"for part in range({accumulate}):",
-            *(f"    {row}" for row in inner),
-            "losses.append(value)",
-        ]
+        return Code("\n".join([*rows, code("{}.backward()", total), "losses.append(loss.item())"]))
+    inner = [
+        *rows,
+        code("({} * (1 / {})).backward()", total, accumulate),
+        code("value += loss.item() / {}", accumulate),
+    ]
+    return Code(
+        "\n".join(
+            [
+                "value = 0.0",
+                code("for part in range({}):", accumulate),
+                *("    " + row for row in inner),
+                "losses.append(value)",
+            ]
+        )
     )
 
 
-def _braces(names: Iterable[str]) -> str:
+def _set(names: Iterable[str]) -> Code:
     """A set as code, in this order: Python's own would change from run to run."""
-    return "{" + ", ".join(map(repr, names)) + "}"
+    return Code("{" + ", ".join(map(literal, names)) + "}") if names else Code("set()")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tlcourse.errors import CommandError, RecordError
 
 from ..commands import STEERING, Branch, Rewind, Save, Stop
+from ..record.header import printable, recipe_of
 from ..record.record import Record
 from .snapshot import History, Moment
 from .timelines import START, Timeline, Timelines
@@ -20,7 +21,7 @@ class _Position:
 def last_timeline(record: Record) -> tuple[int, History]:
     """(steps, history) of the timeline that the record ends on. Raises RecordError if its commands
     lead nowhere."""
-    here, time, steps, ticks = _Position(), Timelines(0.0), record.header["recipe"]["steps"], 0
+    here, time, steps, ticks = _Position(), Timelines(0.0), recipe_of(record.header).steps, 0
     time.branches[here.branch] = Timeline(here.branch, None, 0, 0, ())
     time.named[START] = (here.branch, Moment(0, ()))
     stopped = False
@@ -47,6 +48,6 @@ def last_timeline(record: Record) -> tuple[int, History]:
                 )
         except CommandError as error:
             raise RecordError(
-                f"The record's {command!r} at tick {tick} leads nowhere: {error}"
+                printable(f"The record's {command!r} at tick {tick} leads nowhere: {error}")
             ) from None
     return here.step if stopped else steps, time.branches[here.branch].history
