@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import subprocess
 import sys
 import urllib.error
 
@@ -62,6 +63,53 @@ def run_in_kernel(running: Lab, kernel: dict, code: str) -> str:
         return answer["content"]["text"].strip()
     finally:
         wire.close()
+
+
+OPEN_TO_ALL = """
+from jupyter_server.auth.identity import IdentityProvider, User
+
+class Anyone(IdentityProvider):
+    def get_user(self, handler):
+        return User("anyone")
+
+c.ServerApp.identity_provider_class = Anyone
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ("c.IdentityProvider.token = ''", "lets anyone in"),
+        ("c.ServerApp.token = ''; c.ServerApp.password = ''", "lets anyone in"),
+        (OPEN_TO_ALL, "lets anyone in"),
+        ("c.IdentityProvider.token = 'of-my-own'", "does not take the token"),
+    ],
+    ids=["no token", "no token, the older way", "an open door of one's own", "another token"],
+)
+def test_a_configuration_that_opens_the_server_to_all_stops_it(tmp_path, config, says):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "jupyter_server_config.py").write_text(config)
+    environ = os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path / "config")}
+    port = free_port(18888)
+    command = [sys.executable, "-m", "tlcourse", "lab", "--no-browser", "--port", str(port)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert says in done.stderr and "Traceback" not in done.stderr
+    assert "token=" not in done.stdout, "no address is printed"
+    assert is_free(port)
+
+
+def test_a_configuration_that_does_no_harm_is_taken(tmp_path):
+    (tmp_path / "config").mkdir()
+    harmless = {"ServerApp": {"base_url": "/elsewhere/", "certfile": "none.pem"}}
+    (tmp_path / "config" / "jupyter_server_config.json").write_text(json.dumps(harmless))
+    with lab(
+        "mine", cwd=tmp_path, environ={"JUPYTER_CONFIG_DIR": str(tmp_path / "config")}
+    ) as ours:
+        assert ours.ask("api/contents")["content"]
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """`tlcourse lab`: the learner's notebooks, in a JupyterLab of their own.
 
 The server listens on 127.0.0.1 only, wants a token, and asks nothing of the web: no news, no
-update check, no extension store.
+update check, no extension store. A configuration of the learner's own may switch the token off, so the
+server is asked, before its address is printed, whether it refuses who has none.
 """
 
 import os
@@ -15,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import click
@@ -26,10 +28,13 @@ from tlcourse.errors import CourseError, TierError
 from tlcourse.spoken import command as spoken
 
 FIRST_PORT = 8888
+PRIVATE = ("api/contents", "api/kernels", "api/terminals")  # files, code, a shell
 SETTINGS = (
     "--ServerApp.ip=127.0.0.1",
     "--ServerApp.port_retries=0",
     "--ServerApp.open_browser=False",
+    "--ServerApp.base_url=/",
+    "--ServerApp.certfile=",
     "--Application.log_level=WARN",
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
@@ -70,6 +75,7 @@ def command(
     token = secrets.token_hex(16)
     with serving(folder, port, environment(token, tier), jupyter_arguments) as server:
         wait_until_up(server, port)
+        check_locked(port, token)
         address = f"http://127.0.0.1:{port}/lab{start_page(folder)}?token={token}"
         click.echo(
             f"\n    The course is open at\n\n        {address}\n\n    Ctrl-C here closes it.\n"
@@ -188,6 +194,40 @@ def wait_until_up(server: subprocess.Popen, port: int, patience_s: float = 90) -
         f"JupyterLab did not answer within {patience_s:.0f} s. "
         f"Try again, or ask `{spoken('doctor')}`."
     )
+
+
+def check_locked(port: int, token: str) -> None:
+    """Raise CourseError if the server lets somebody in without the token, or nobody in with it."""
+    mend = (
+        "The server was stopped. Look for token, password and identity_provider_class in the files of "
+        "the folders that `jupyter --paths` lists under config, or set JUPYTER_CONFIG_DIR to an empty "
+        "folder."
+    )
+    for path in PRIVATE:
+        # A server without terminals has no such page, for anybody.
+        if not 300 <= (status := _status(port, path)) < 500:
+            raise CourseError(
+                f"Your Jupyter configuration lets anyone in who asks without a token ({path} answered "
+                f"{status}). {mend}"
+            )
+    if (status := _status(port, PRIVATE[0], token)) != 200:
+        raise CourseError(
+            "Your Jupyter configuration does not take the token that tlcourse made for this server "
+            f"({PRIVATE[0]} answered {status}). {mend}"
+        )
+
+
+def _status(port: int, path: str, token: str | None = None) -> int:
+    """The HTTP status of one request, without a proxy and without following a redirect."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        headers = {} if token is None else {"Authorization": f"token {token}"}
+        connection.request("GET", f"/{path}", headers=headers)
+        return connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        raise CourseError(f"JupyterLab stopped answering while it started: {error}.") from None
+    finally:
+        connection.close()
 
 
 def open_browser(address: str) -> bool:
