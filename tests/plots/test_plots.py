@@ -22,6 +22,9 @@ from tlcourse.methods import nearest
 from tlcourse.plots.timelines import course_of
 from tlcourse.session.commands import Branch, Rewind
 from tlcourse.session.events import Applied, Branched, Evaluated, StepDone
+from tlcourse.session.state import GroupState, RunState
+
+STATE = RunState((GroupState("head", 1, True, 1e-3, 0),))
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +202,7 @@ def storied():
                 told.append(Evaluated(tick, step, branch, "valid", measured(step), 1.0))
 
     def done(command, step, branch="main"):
-        told.append(Applied(tick, step, branch, command, None, 1, 1, {"head": 1e-3}, ()))
+        told.append(Applied(tick, step, branch, command, None, 1, 1, STATE))
 
     steps(1, 30, lambda s: 1.0 if s <= 20 else 9.0, measured=lambda s: 0.5 if s <= 20 else 0.1)
     done(tl.SetLR("head", 1.0), 30)

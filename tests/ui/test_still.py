@@ -9,6 +9,7 @@ import pytest
 import tlcourse as tl
 from tlcourse.session.commands import Branch, Rewind
 from tlcourse.session.events import Applied, Branched, Evaluated, Saved, StepDone
+from tlcourse.session.state import GroupState, RunState
 from tlcourse.ui.cockpit.still import LOSS, still
 from tlcourse.ui.cockpit.story import Story
 
@@ -16,6 +17,8 @@ from .conftest import make_run
 
 SVG = "{http://www.w3.org/2000/svg}"
 TOP, HEIGHT = LOSS
+
+STATE = RunState((GroupState("head", 1, True, 1e-3, 0),))
 
 
 def drawn(story):
@@ -55,7 +58,7 @@ def storied():
                 told.append(Evaluated(tick, step, branch, "valid", 1 - loss / 10, loss))
 
     def done(command, step, branch="main"):
-        told.append(Applied(tick, step, branch, command, None, 1, 1, {"head": 1e-3}, ()))
+        told.append(Applied(tick, step, branch, command, None, 1, 1, STATE))
 
     steps(1, 20, 2.0)
     told.append(Saved(tick, 20, "main", "<warm>", 1.0))

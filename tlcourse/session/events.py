@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from .commands import Command
 from .commands import from_json as command_from_json
+from .state import RunState, state_from_json, state_from_rates
 
 
 class Event:
@@ -67,7 +68,8 @@ class Metered(Event):
 @dataclass(frozen=True, slots=True)
 class Applied(Event):
     """A command was applied; tick, step and branch are those after it (a `Rewind` has the step
-    where the run now is). trainable_*: number of parameters; lrs: rate of each training group."""
+    where the run now is), and so is the state, whole: nobody has to work out what a command does.
+    trainable_*: number of parameters that train."""
 
     kind: ClassVar[str] = "applied"
     tick: int
@@ -77,8 +79,16 @@ class Applied(Event):
     id: str | None
     trainable_before: int
     trainable_after: int
-    lrs: dict[str, float]
-    frozen: tuple[str, ...]
+    state: RunState
+
+    @property
+    def lrs(self) -> dict[str, float]:
+        """The rate of each group that trains."""
+        return self.state.lrs
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        return self.state.frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +203,8 @@ def event_from_json(message: dict[str, Any]) -> Event:
     values = {key: value for key, value in message.items() if key != "kind"}
     if "command" in values:
         values["command"] = command_from_json(values["command"])
-    if "frozen" in values:
-        values["frozen"] = tuple(values["frozen"])
+    if "state" in values:
+        values["state"] = state_from_json(values["state"])
+    elif "frozen" in values:
+        values["state"] = state_from_rates(values.pop("lrs"), values.pop("frozen"))
     return {cls.kind: cls for cls in _EVENTS}[message["kind"]](**values)

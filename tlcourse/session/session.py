@@ -121,6 +121,7 @@ class Session:
         self._header = header_of(model, data, recipe, loss, device, keep_mb, several)
         self._training = Training(model, groups, data, recipe, loss, device, terms, keep_mb, ranks)
         self._training.meters = Meters(meters)
+        self.began = self._training.state()
         self.pace = pace
         self._inbox = Inbox()
         self._looking = Looking(self._inbox)

@@ -5,22 +5,7 @@ from typing import Protocol
 
 from .command import Command
 from .events import Event
-
-
-@dataclass(frozen=True, slots=True)
-class GroupState:
-    """One parameter group as it is now. depth: 0 at the input; kind: "layers" or "adapter" (a LoRA, then
-    scale is its scale); stats: whether its BatchNorm statistics stand still when it is frozen, None
-    if it has none."""
-
-    name: str
-    parameters: int
-    trainable: bool
-    lr: float
-    depth: int
-    kind: str = "layers"
-    stats: bool | None = True
-    scale: float | None = None
+from .state import GroupState, RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +37,7 @@ class Steerable(Protocol):
     """
 
     events: list[Event]  # append only
+    began: RunState  # before the first step
 
     @property
     def status(self) -> str:

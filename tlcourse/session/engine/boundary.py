@@ -32,16 +32,7 @@ def obey(t: Training, envelope: Envelope) -> Iterator[Event]:
         return
     if steering:
         t.time.did(t, command)
-    levers = t.levers
-    yield Applied(
-        *_now(t),
-        command,
-        envelope.id,
-        before,
-        levers.trainable(),
-        levers.lrs(),
-        tuple(name for name in levers.names if name in levers.frozen),
-    )
+    yield Applied(*_now(t), command, envelope.id, before, t.levers.trainable(), t.state())
     if twin:
         t.time.add_twin(t, twin)
         yield Branched(t.tick, t.step, twin.branch, t.branch, control=True)

@@ -20,6 +20,7 @@ from tlcourse.rng import fold_in
 from ..model.groups import Levers
 from ..model.optimizer import OwnOptimizer
 from ..recipe import Recipe
+from ..state import RunState
 from ..timelines.timelines import Timelines
 from .batches import Batches
 from .meters import Meters
@@ -186,6 +187,10 @@ class Training:
         finally:
             self.levers.set_modes()
         return correct / len(split.y), total / len(split.y)
+
+    def state(self) -> RunState:
+        strength = self.batches.strength if self.batches.pictures else None
+        return RunState(self.levers.states(), dict(self.weights), strength)
 
     def fork(self, branch: str) -> "Training":
         """A copy that goes on by itself, on the same batches and with the same noise."""

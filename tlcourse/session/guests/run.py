@@ -94,6 +94,7 @@ class Steering:
         holder.register({name: list(part.own) for name, part in parts.items()})
         self._loop = Loop(GivenLevers(self._divided[0], parts, holder), *self._options)
         self._loop.time.begin(self._loop)
+        self.began = self._loop.state()
 
     # -- to steer ------------------------------------------------------------------------------
 

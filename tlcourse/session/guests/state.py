@@ -19,6 +19,7 @@ from tlcourse.rng import checked_seed, set_torch_states, torch_states
 
 from ..command import Command
 from ..model.groups import Levers
+from ..state import RunState
 from ..steerable import Bookmark
 from ..timelines.snapshot import Snapshot, own_bytes, restore, take
 from ..timelines.timelines import START
@@ -211,6 +212,9 @@ class Loop:
         self.weights: dict[str, float] = {}
         self.batches = SimpleNamespace(pictures=False, strength=0.0)
         self.data = None
+
+    def state(self) -> RunState:
+        return RunState(self.levers.states())
 
     @property
     def model(self) -> nn.Module:

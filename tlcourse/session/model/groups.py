@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from ..steerable import GroupState
+from ..state import GroupState
 from .edits import Edit, Groups
 from .optimizer import clone_state
 

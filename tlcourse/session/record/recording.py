@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,11 +13,11 @@ from tlcourse.errors import CommandError, RecordError
 from ..command import Command
 from ..commands import Augment
 from ..events import Event, Failed, Finished, StepDone
-from ..recipe import Recipe
-from ..steerable import Bookmark, GroupState, Steerable, TimelineState
+from ..state import GroupState, RunState
+from ..steerable import Bookmark, Steerable, TimelineState
 from .header import printable, recipe_of
 from .record import Record
-from .retelling import retell
+from .retelling import began_of, retell
 from .retold import Retold
 
 PACE = 60.0  # steps a second, where nobody knows how long the run took
@@ -39,25 +39,16 @@ class Recording:
     memory: dict[str, float] = {}
 
     def __init__(
-        self,
-        told: Sequence[Event],
-        groups: Sequence[GroupState],
-        *,
-        steps: int | None,
-        recipe: Recipe | None = None,
-        sizes: Mapping[str, int] | None = None,
-        pace: float = PACE,
+        self, told: Sequence[Event], began: RunState, *, steps: int | None, pace: float = PACE
     ) -> None:
-        """told: all that happened; groups: as they were before the first step; sizes: parameters of
-        groups that came later; pace: steps a second."""
+        """told: all that happened; began: the state before the first step; pace: steps a second."""
         if not any(isinstance(event, StepDone) for event in told):
             raise RecordError("Nothing to play: this run has taken no step yet.")
-        self.recipe, self.steps = recipe, steps
+        self.began, self.steps = began, steps
         self.length: int = told[-1].tick
         self._told = list(told)
         self._ticks = [event.tick for event in told]
-        self._groups = tuple(groups)
-        self._augments = bool(recipe and recipe.augment) or any(
+        self._augments = began.augment or any(
             isinstance(getattr(event, "command", None), Augment) for event in told
         )
         self._pace, self._speed = pace, 1.0
@@ -67,8 +58,7 @@ class Recording:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self.events: list[Event] = []
-        self._sizes = sizes or {}
-        self._now = Retold(self._groups, recipe, self._sizes)
+        self._now = Retold(began)
 
     @classmethod
     def load(cls, path: str | Path) -> "Recording":
@@ -80,33 +70,16 @@ class Recording:
             raise RecordError(
                 printable(f"A command of this record cannot be played: {error}")
             ) from None
-        header, recipe = record.header, recipe_of(record.header)
-        sizes = header.get("groups", {})
-        groups = [
-            GroupState(name, sizes.get(name, 0), name not in recipe.freeze, lr, depth)
-            for depth, (name, lr) in enumerate(recipe.lr.items())
-        ]
-        pace = _pace(told, header.get("seconds"))
-        return cls(told, groups, steps=recipe.steps, recipe=recipe, sizes=sizes, pace=pace)
+        pace = _pace(told, record.header.get("seconds"))
+        began = began_of(record.header)
+        return cls(told, began, steps=recipe_of(record.header).steps, pace=pace)
 
     @classmethod
     def of(cls, run: Steerable) -> "Recording":
         """What a run has done so far, with all that it told."""
-        recipe = getattr(run, "recipe", None)
         told = list(run.events)
-        groups = run.groups
-        if recipe:  # as they were at the beginning
-            groups = [
-                GroupState(
-                    g.name, g.parameters, g.name not in recipe.freeze, recipe.lr[g.name], depth
-                )
-                for depth, g in enumerate(g for g in run.groups if g.name in recipe.lr)
-            ]
-        sizes = {g.name: g.parameters for g in run.groups}
         seconds = next((e.seconds for e in reversed(told) if isinstance(e, Finished)), None)
-        return cls(
-            told, groups, steps=run.steps, recipe=recipe, sizes=sizes, pace=_pace(told, seconds)
-        )
+        return cls(told, run.began, steps=run.steps, pace=_pace(told, seconds))
 
     # -- to play -------------------------------------------------------------------------------
 
@@ -204,7 +177,7 @@ class Recording:
 
     @property
     def groups(self) -> tuple[GroupState, ...]:
-        return self._now.groups
+        return self._now.state.groups
 
     @property
     def timelines(self) -> tuple[TimelineState, ...]:
@@ -216,12 +189,12 @@ class Recording:
 
     @property
     def weights(self) -> dict[str, float]:
-        return dict(self._now.levers.weights)
+        return dict(self._now.state.weights)
 
     @property
     def augment(self) -> float | None:
         """None for a run that never augmented."""
-        return self._now.levers.augment if self._augments else None
+        return self._now.state.augment if self._augments else None
 
     @property
     def twin(self) -> str | None:
@@ -257,7 +230,7 @@ class Recording:
         """Show what had happened when `at` steps were taken."""
         count = bisect_right(self._ticks, at)
         if count < len(self.events):  # back: readers hold the old list, so it gets a new one
-            now, told = Retold(self._groups, self.recipe, self._sizes), self._told[:count]
+            now, told = Retold(self.began), self._told[:count]
             for event in told:
                 now.take(event)
             self._now, self.events = now, told

@@ -7,7 +7,7 @@ ones left out are interpolated in a straight line over the steps.
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from tlcourse.errors import RecordError
 from ..commands import (
     STEERING,
     AddLoRA,
+    Augment,
     Branch,
     Command,
     Evaluate,
@@ -24,16 +25,30 @@ from ..commands import (
     Rewind,
     Save,
     SetLR,
+    SetScale,
+    SetWeight,
     SwapHead,
     Twin,
     Unfreeze,
     members,
 )
 from ..events import Applied, Branched, Evaluated, Event, Finished, Saved, StepDone
+from ..state import GroupState, RunState
 from .header import recipe_of
 from .record import Record
 
-Levers = tuple[dict[str, float], frozenset[str]]  # a rate for every group; which are frozen
+
+def began_of(header: dict[str, Any]) -> RunState:
+    """The state before the first step, as far as a header tells: not which groups have BatchNorm."""
+    recipe, sizes = recipe_of(header), header.get("groups", {})
+    groups = [
+        GroupState(
+            name, sizes.get(name, 0), name not in recipe.freeze, lr, depth,
+            stats=name not in recipe.freeze or recipe.freeze_stats,
+        )
+        for depth, (name, lr) in enumerate(recipe.lr.items())
+    ]  # fmt: skip
+    return RunState(tuple(groups), dict(recipe.weights), recipe.augment)
 
 
 def retell(record: Record) -> list[Event]:
@@ -45,7 +60,7 @@ def retell(record: Record) -> list[Event]:
             "(run.record.save(…)), or run these commands with tl.replay."
         )
     recipe = recipe_of(record.header).to_json()
-    told = _Telling(recipe, record.header.get("groups", {}))
+    told = _Telling(began_of(record.header), record.header.get("groups", {}))
     told.measured = deque(outcome.get("evaluations", ()))
     due = deque(sorted(record.commands, key=lambda done: done[0]))
     total, every = outcome["steps"], outcome.get("eval_every", recipe.get("eval_every", 0))
@@ -71,24 +86,22 @@ def retell(record: Record) -> list[Event]:
 
 @dataclass(slots=True)
 class _Line:
-    """One timeline. past: (step, levers as they then became), in order."""
+    """One timeline. past: (step, the state as it then became), in order."""
 
     step: int
-    past: list[tuple[int, Levers]] = field(default_factory=list)
+    past: list[tuple[int, RunState]] = field(default_factory=list)
 
 
 class _Telling:
     """The run as it goes on, without a model."""
 
-    def __init__(self, recipe: dict[str, Any], sizes: dict[str, int]) -> None:
+    def __init__(self, began: RunState, sizes: dict[str, int]) -> None:
         self.events: list[Event] = []
         self.tick = self.steps_told = 0
         self.branch, self.twin, self.armed, self.twins = "main", None, False, 0
         self.lines = {"main": _Line(0)}
         self.named = {"start": ("main", 0)}
-        self.first: Levers = (dict(recipe["lr"]), frozenset(recipe.get("freeze", ())))
-        self.rates, self.frozen = dict(self.first[0]), self.first[1]
-        self.adapters: set[str] = set()
+        self.first = self.state = began
         self.sizes = sizes
         self.measured: deque[list[Any]] = deque()
 
@@ -125,11 +138,8 @@ class _Telling:
             self._steer(command)
             if self.armed:
                 begun = Branched(self.tick, self.step, self._add_twin(), self.branch, control=True)
-        rates = {name: lr for name, lr in self.rates.items() if name not in self.frozen}
-        self.events.append(
-            Applied(self.tick, self.step, self.branch, command, None, before, self._trainable(),
-                    rates, tuple(name for name in self.rates if name in self.frozen))
-        )  # fmt: skip
+        done = command, None, before, self._trainable(), self.state
+        self.events.append(Applied(self.tick, self.step, self.branch, *done))
         if begun:
             self.events.append(begun)
         if isinstance(command, Save):
@@ -139,39 +149,44 @@ class _Telling:
             self.measure()
 
     def _trainable(self) -> int:
-        return sum(self.sizes.get(name, 0) for name in self.rates if name not in self.frozen)
+        return sum(group.parameters for group in self.state.groups if group.trainable)
 
     # -- what commands do ----------------------------------------------------------------------
 
     def _steer(self, command: Command) -> None:
-        if isinstance(command, SetLR | Freeze | Unfreeze):
-            for name in self._members(command.group):
-                if isinstance(command, Freeze):
-                    self.frozen |= {name}
-                    continue
-                if isinstance(command, Unfreeze):
-                    self.frozen -= {name}
-                elif name in self.frozen:
-                    continue
-                if command.lr is not None:
-                    self.rates[name] = command.lr
-        elif isinstance(command, AddLoRA):
-            asked = self._members(command.group)
-            fastest = max(
-                (lr for name, lr in self.rates.items() if name not in self.frozen), default=1e-3
-            )
-            head, lr = self.rates.popitem()
-            self.rates |= {command.name: command.lr or fastest, head: lr}
-            self.frozen |= set(asked)
-            self.adapters.add(command.name)
-        elif isinstance(command, SwapHead):
-            head = list(self.rates)[-1]
-            self.frozen -= {head}
-            self.rates[head] = command.lr or self.rates[head]
-        self.lines[self.branch].past.append((self.step, (dict(self.rates), self.frozen)))
-
-    def _members(self, group: str) -> list[str]:
-        return members(group, list(self.rates), self.adapters)
+        state, names = self.state, [group.name for group in self.state.groups]
+        groups = {group.name: group for group in state.groups}
+        adapters = {group.name for group in state.groups if group.kind == "adapter"}
+        meant = members(command.group, names, adapters) if hasattr(command, "group") else []
+        training = [name for name in meant if groups[name].trainable]
+        match command:
+            case SetLR(_, lr):
+                groups |= {name: replace(groups[name], lr=lr) for name in training}
+            case Freeze(_, stats):
+                groups |= {n: replace(groups[n], trainable=False, stats=stats) for n in meant}
+            case Unfreeze(_, lr):
+                for name in set(meant) - set(training):
+                    rate = groups[name].lr if lr is None else lr
+                    groups[name] = replace(groups[name], trainable=True, lr=rate, stats=True)
+            case AddLoRA(name=name):
+                rate = command.lr or max(state.lrs.values(), default=1e-3)
+                off = {"trainable": False, "stats": True}
+                groups |= {n: replace(groups[n], **off) for n in training}
+                last, head = groups.popitem()
+                size = self.sizes.get(name, 0)
+                groups[name] = GroupState(name, size, True, rate, 0, kind="adapter", scale=1.0)
+                groups[last] = head
+            case SwapHead(lr=lr) if lr is not None:
+                groups[names[-1]] = replace(groups[names[-1]], lr=lr)
+            case SetScale(adapter, value) if adapter in groups:
+                groups[adapter] = replace(groups[adapter], scale=value)
+            case SetWeight(term, value):
+                state = replace(state, weights=state.weights | {term: value})
+            case Augment(strength):
+                state = replace(state, augment=strength)
+        deep = (replace(group, depth=depth) for depth, group in enumerate(groups.values()))
+        self.state = replace(state, groups=tuple(deep))
+        self.lines[self.branch].past.append((self.step, self.state))
 
     def _rewind(self, command: Rewind) -> None:
         branch, step = self._moment(command.to, command.branch)
@@ -205,8 +220,7 @@ class _Telling:
         return (branch if branch in self.lines else self.branch), step
 
     def _restore(self, line: _Line) -> None:
-        rates, self.frozen = line.past[-1][1] if line.past else self.first
-        self.rates = dict(rates)
+        self.state = line.past[-1][1] if line.past else self.first
 
     def _add_twin(self) -> str:
         self.twins += 1

@@ -37,8 +37,6 @@ def first_branch(run: Steerable) -> str:
     return run.events[0].branch if run.events else run.branch
 
 
-def first_rates(run: Any) -> dict[str, float]:
-    """Rates at the beginning: those of the recipe, or of now for a run that has none."""
-    if recipe := getattr(run, "recipe", None):
-        return {name: lr for name, lr in recipe.lr.items() if name not in recipe.freeze}
-    return {g.name: g.lr for g in run.groups if g.trainable}
+def first_rates(run: Steerable) -> dict[str, float]:
+    """Rates at the beginning."""
+    return run.began.lrs
