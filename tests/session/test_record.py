@@ -3,6 +3,7 @@
 import copy
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tlcourse.errors import CommandError, RecordError
 from tlcourse.session import Applied, Branched, kinds
 
 from .conftest import Net, mlp
+from .shapes import BertShaped
 
 GROUPS = st.sampled_from(["stem", "body", "head", "backbone", "all", "lora"])
 RATES = st.floats(1e-5, 1e-1)
@@ -243,3 +245,35 @@ def test_the_global_random_state_does_not_matter(pictures):
     torch.rand(7)
     assert tl.Session(Net(), pictures, steps=10, augment=0.5).run().losses.tolist() == first
     assert tl.Session(Net(), pictures, steps=10, seed=1).run().losses.tolist() != first
+
+
+OLD = Path(__file__).parent / "records" / "two-groups.jsonl"
+
+
+def test_a_record_from_before_models_were_divided_by_depth_keeps_its_groups(numbers):
+    """Its header says {backbone, head}; the same model has seven groups today."""
+    old = tl.Record.load(OLD)
+    again = tl.replay(old, model=BertShaped(), data=numbers)
+    assert again.exact or "on other hardware or versions" in again.text, again.text
+    assert [g.name for g in again.run.groups] == list(old.header["recipe"]["lr"])
+    assert len(tl.Session(BertShaped(), numbers).groups) == 7
+    script = tl.to_script(old).replace("YOUR_MODEL", "given_model()")
+    assert "dict(model.named_children())" in script
+
+
+def test_a_record_says_where_its_groups_lie(numbers, tmp_path):
+    groups = {"low": ["backbone.embeddings", "backbone.encoder.layer.0"], "top": "head"}
+    run = tl.Session(BertShaped(), numbers, steps=6, groups=groups, eval_every=6, seed=1)
+    assert [g.name for g in run.groups] == ["rest", "low", "top"]
+    run.at(2, tl.Freeze("low"))
+    run.at(4, tl.SetLR("head", 1e-2))
+    run.run()
+    path = run.record.save(tmp_path / "run.jsonl")
+    again = tl.replay(path, model=BertShaped(), data=numbers)
+    assert again.exact, again.text
+    assert [g.name for g in again.run.groups] == ["rest", "low", "top"]
+    last = run.result.losses[-1]
+    text = tl.to_script(tl.Record.load(path))
+    scope = {"YOUR_MODEL": BertShaped(), "YOUR_DATA": numbers}
+    exec(compile(text, "script", "exec"), scope)
+    assert scope["losses"][-1] == last

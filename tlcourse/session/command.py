@@ -100,12 +100,16 @@ def unknown_group(group: str, groups: list[str]) -> CommandError:
 
 
 def members(group: str, groups: list[str], adapters: Collection[str] = ()) -> list[str]:
-    """The groups that a name stands for: itself, "backbone" (all but adapters and the last, the head),
-    or "all"."""
+    """The groups that a name stands for: itself; "head" (the last one); "backbone" (all but adapters and
+    the last); "all"; or what the names of several begin with, such as "layer" for "layer.0" and "layer.1".
+    """
     if group in groups:
         return [group]
     if group == "all":
         return list(groups)
     if group == "backbone" and len(groups) > 1:
         return [name for name in groups[:-1] if name not in adapters]
+    within = [name for name in groups if name.startswith(f"{group}.")]
+    if within or group == "head":
+        return within or groups[-1:]
     raise unknown_group(group, groups)

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlcourse.data import Data, load_data
-from tlcourse.errors import CommandError, RecordError, TLCourseError
+from tlcourse.errors import CommandError, ModelError, RecordError, TLCourseError
 from tlcourse.models import load_model
+from tlcourse.models.partition import has_groups
 
 from .commands import Command
 from .engine.inbox import Envelope
@@ -86,9 +87,19 @@ def session_of(
             f"The run's loss had a further term {strange[0]!r}, and no record can hold a function; "
             f"give it again: terms={{{strange[0]!r}: …}}."
         )
+    parts = parts_of(header, model)
     try:
-        run = Session(model, data, device=_device(header), terms=terms, loss=loss, **more, **known)
-    except CommandError as error:
+        run = Session(
+            model,
+            data,
+            device=_device(header),
+            groups=parts,
+            terms=terms,
+            loss=loss,
+            **more,
+            **known,
+        )
+    except (CommandError, ModelError) as error:
         raise RecordError(f"The recorded session cannot be made again: {error}") from error
     made = run.record.header
     if made["weights_sha256"] != header.get("weights_sha256"):
@@ -106,6 +117,16 @@ def session_of(
             f"The run's loss was {header['loss']}, not {made['loss']}; give it again: loss=…."
         )
     return run
+
+
+def parts_of(header: Mapping[str, Any], model: nn.Module) -> Mapping[str, Any] | None:
+    """The groups of a recorded run, as `Session` takes them. A record that does not say where they lie
+    in the model is from before models were divided by depth: then each child was a group."""
+    if parts := header.get("parts"):
+        return parts
+    names, children = list(recipe_of(header).lr), dict(model.named_children())
+    old = "parts" not in header and not has_groups(model) and set(names) <= set(children)
+    return {name: children[name] for name in names} if old else None
 
 
 def _first_other(then: list[tuple[int, Command]], now: list[tuple[int, Command]]) -> str:

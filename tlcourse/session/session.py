@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tlcourse.data import Data
 from tlcourse.errors import CommandError, SessionError, TrainingFailed
-from tlcourse.models import groups_of
+from tlcourse.models.partition import Groups, groups_of, has_groups, paths_of
 
 from .autosave.saver import check_folder, save_to
 from .commands import Branch, Command, Rewind, kinds
@@ -40,6 +40,8 @@ class Session:
     lr: one rate, or a mapping from group (or "backbone", "all") to rate.
     freeze: groups that start frozen; None leaves the model as it is.
     freeze_stats: whether frozen BatchNorm keeps its running statistics too (see `Freeze`).
+    groups: name → module, its path in the model, or several of them; None takes `model.groups`, or
+    divides the model by depth (see `tl.groups_of`).
     accumulate: batches whose gradients are averaged for one step.
     precision: "float32", "bf16" (autocast), or "auto": bf16 where this machine computes it natively.
     layout: "channels_last", "contiguous", or "auto": the first for pictures and convolutions.
@@ -75,6 +77,7 @@ class Session:
         lr: float | Mapping[str, float] = 1e-3,
         freeze: str | list[str] | tuple[str, ...] | None = None,
         freeze_stats: bool = True,
+        groups: Groups | None = None,
         batch_size: int = 32,
         accumulate: int = 1,
         optimizer: str = "adamw",
@@ -96,7 +99,8 @@ class Session:
         seed: int = 0,
     ):
         check_kinds(model, data)
-        groups, meters = groups_of(model), plan_meters(meters)
+        divided = groups is not None or not has_groups(model)
+        groups, meters = groups_of(model, groups), plan_meters(meters)
         device, ranks = device_of(device), ranks_here()
         if ranks:
             device = ranks.device(device)
@@ -118,7 +122,8 @@ class Session:
         self.events: list[Event] = []
         self._told = 0
         several = ranks.size if ranks else 1
-        self._header = header_of(model, data, recipe, loss, device, keep_mb, several)
+        parts = paths_of(model, groups) if divided else None
+        self._header = header_of(model, parts, data, recipe, loss, device, keep_mb, several)
         self._training = Training(model, groups, data, recipe, loss, device, terms, keep_mb, ranks)
         self._training.meters = Meters(meters)
         self.began = self._training.state()

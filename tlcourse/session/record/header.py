@@ -107,6 +107,7 @@ HEADER = {
     "device": matching("[a-z]+(:[0-9]{1,4})?", "a device such as cpu or cuda:0"),
     "threads": whole(1, 4096),
     "model": CALL,
+    "parts": or_null(dict_of(list_of(TEXT))),  # null: the model says itself what its groups are
     "data": CALL,
     "recipe": Field("an object", lambda v: isinstance(v, dict)),
     "loss": LOSS,

@@ -199,11 +199,19 @@ def environment(device: str, threads: int) -> dict[str, Any]:
 
 
 def header_of(
-    model: Any, data: Any, recipe: Recipe, loss: Any, device: str, keep_mb: float, ranks: int
+    model: Any,
+    parts: dict[str, list[str]] | None,
+    data: Any,
+    recipe: Recipe,
+    loss: Any,
+    device: str,
+    keep_mb: float,
+    ranks: int,
 ) -> dict[str, Any]:
     """What a run is made of, before its first step."""
     return environment(device, torch.get_num_threads()) | {
         "model": call_of(model),
+        "parts": parts,
         "data": call_of(data),
         "recipe": recipe.to_json(),
         "loss": loss_name(loss),

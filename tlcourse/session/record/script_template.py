@@ -19,8 +19,7 @@ torch.set_num_threads({threads})  # other numbers sum in another order, to other
 data = {data}
 model = {model}
 {moved}{channels_last}lr = {rates}
-parts = getattr(model, "groups", None) or dict(model.named_children())
-groups = {{name: list(parts[name].parameters()) for name in lr}}
+{parts}
 norms = {{
     name: [m for m in parts[name].modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
     for name in lr

@@ -141,7 +141,7 @@ class _Writer:
             versions=docstring(
                 f"torch {header['versions'].get('torch', 'unknown')}, {header['machine']}"
             ),
-            imports=_imports(augmented, lora, bool(terms)),
+            imports=_imports(augmented, lora, bool(terms), bool(header.get("parts"))),
             functions=_functions(augmented, lora, swaps),
             threads=header.get("threads", 1),
             data=_call("load_data", header, Code("YOUR_DATA  # put your data here")),
@@ -155,6 +155,7 @@ class _Writer:
             adapters=Code("adapters = {}\n" if lora else ""),
             channels_last=Code("model.to(memory_format=torch.channels_last)\n" if layout else ""),
             rates=recipe.lr,
+            parts=_parts(header.get("parts")),
             optimizer=Code("torch.optim.AdamW" if adamw else "torch.optim.SGD"),
             settings=code("{}weight_decay={}", momentum, recipe.weight_decay),
             frozen=list(recipe.freeze),
@@ -273,11 +274,13 @@ def _requires_grad(asked: list[str], on: bool) -> Iterator[Code]:
     yield code("    for p in groups[name]: p.requires_grad_({})", on)
 
 
-def _imports(augmented: bool, lora: bool, terms: bool) -> Code:
+def _imports(augmented: bool, lora: bool, terms: bool, divided: bool) -> Code:
     rows = ["import math"] if augmented else []
     rows.append("import zlib")
     if terms:
         rows.append("from collections import namedtuple")
+    if divided:
+        rows.append("from operator import attrgetter")
     rows += ["", "import numpy as np", "import torch", "import torch.nn.functional as F"]
     if lora:
         rows.append("from peft import LoraConfig, inject_adapter_in_model")
@@ -315,6 +318,27 @@ def _call(function: str, header: dict[str, Any], otherwise: Code) -> Code:
         if key != "name":
             rest = code("{}, {}={}", rest, argument(key), value)
     return code("tl.{}({}{})", Code(function), call["name"], rest)
+
+
+def _parts(paths: dict[str, list[str]] | None) -> Code:
+    if paths is None:  # the model's own groups, or of a record that says nothing, its children
+        return Code(_PARTS)
+    return code(_DIVIDED, paths)
+
+
+_PARTS = """\
+parts = getattr(model, "groups", None) or dict(model.named_children())
+groups = {name: list(parts[name].parameters()) for name in lr}"""
+_DIVIDED = """\
+paths = {}
+seen = set()  # weights that two groups share belong to the first
+parts, groups = {{}}, {{}}
+for name in lr:
+    found = [attrgetter(path)(model) for path in paths[name]]
+    parts[name] = nn.ModuleList(part for part in found if isinstance(part, nn.Module))
+    loose = [part for part in found if isinstance(part, nn.Parameter)]
+    groups[name] = [p for p in (*loose, *parts[name].parameters()) if p not in seen]
+    seen.update(groups[name])"""
 
 
 def _loss(name: str, terms: dict[str, float]) -> Code:
