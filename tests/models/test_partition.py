@@ -133,7 +133,6 @@ def test_collective_names_hold_for_whatever_the_groups_are_called(numbers):
     run.at(1, tl.Stop())
     run.run()
     assert [g.name for g in run.groups if g.trainable] == LAYERS
-    model = BertShaped()
     groups = {"all but it": "backbone", "classifier": "head"}
     run = tl.Session(BertShaped(), numbers, freeze="head", groups=groups)
     assert [(g.name, g.trainable) for g in run.groups] == [

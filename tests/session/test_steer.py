@@ -13,7 +13,7 @@ import tlcourse as tl
 from tlcourse.errors import CommandError, SessionError
 from tlcourse.session import Applied, Evaluated, Finished, Moved, Norms, Refused, StepDone
 from tlcourse.session.commands import kinds
-from tlcourse.session.guests.limits import CAN, CANNOT
+from tlcourse.session.guests.run import CAN, CANNOT
 
 from .conftest import Net, of
 

@@ -1,4 +1,4 @@
-"""The parameter groups of anyone's model, from input to output: what can be frozen or get its own rate."""
+"""The parameter groups of anyone's model: what can be frozen, or get a rate of its own."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -101,8 +101,7 @@ def unknown_group(group: str, groups: list[str]) -> CommandError:
 
 def members(group: str, groups: list[str], adapters: Collection[str] = ()) -> list[str]:
     """The groups that a name stands for: itself; "head" (the last one); "backbone" (all but adapters and
-    the last); "all"; or what the names of several begin with, such as "layer" for "layer.0" and "layer.1".
-    """
+    the last); "all"; or a common beginning, such as "layer" for "layer.0" and "layer.1"."""
     if group in groups:
         return [group]
     if group == "all":

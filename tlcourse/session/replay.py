@@ -19,6 +19,8 @@ from .commands import Command
 from .engine.inbox import Envelope
 from .engine.meters import Meter
 from .engine.training import Term
+from .model.user_optimizer import OptimizerFactory, SchedulerFactory
+from .recipe import factory_name
 from .record.header import recipe_of
 from .record.record import Record, commands_of, outcome_of
 from .session import Session
@@ -43,13 +45,15 @@ def replay(
     data: Data | None = None,
     terms: Mapping[str, Term] | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    optimizer: OptimizerFactory | None = None,
+    scheduler: SchedulerFactory | None = None,
     meters: Mapping[str, Meter] | None = None,
 ) -> Replay:
     """Do again what a record says and compare the outcome.
 
     model, data: what the run started from, for records of models or data that `load_model` and
-    `load_data` cannot make again; terms, loss: those that the session was given; meters: any, since they
-    change nothing. Raises RecordError when the record cannot be run.
+    `load_data` cannot make again; terms, loss, optimizer, scheduler: the functions that the session was
+    given; meters: any, since they change nothing. Raises RecordError when the record cannot be run.
     """
     if not isinstance(record, Record):
         record = Record.load(record)
@@ -57,7 +61,8 @@ def replay(
     torch.set_num_threads(record.header.get("threads") or threads_before)
     try:
         keep_mb = record.header.get("keep_mb", 512)  # whether a bookmark was refused hangs on it
-        more = {"terms": terms, "loss": loss, "keep_mb": keep_mb, "meters": meters}
+        more = {"terms": terms, "loss": loss, "optimizer": optimizer, "scheduler": scheduler}
+        more |= {"keep_mb": keep_mb, "meters": meters}
         run = session_of(record.header, model=model, data=data, **more)
         for tick, command in record.commands:
             run._inbox.plan(tick, Envelope(command))
@@ -75,6 +80,8 @@ def session_of(
     data: Data | None = None,
     terms: Mapping[str, Term] | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    optimizer: OptimizerFactory | None = None,
+    scheduler: SchedulerFactory | None = None,
     **more: Any,
 ) -> Session:
     """The session of a record's header as it was before its first step. more: what no record holds.
@@ -87,6 +94,8 @@ def session_of(
             f"The run's loss had a further term {strange[0]!r}, and no record can hold a function; "
             f"give it again: terms={{{strange[0]!r}: …}}."
         )
+    known["optimizer"] = _factory("optimizer", known["optimizer"], optimizer)
+    known["scheduler"] = _factory("scheduler", known["scheduler"], scheduler)
     parts = parts_of(header, model)
     try:
         run = Session(
@@ -117,6 +126,26 @@ def session_of(
             f"The run's loss was {header['loss']}, not {made['loss']}; give it again: loss=…."
         )
     return run
+
+
+def _factory(what: str, recorded: str | None, function: Any) -> Any:
+    """The function that makes a run's optimizer or scheduler, or the name of an optimizer."""
+    own = recorded is not None and "." in recorded
+    if not own and function is None:
+        return recorded
+    if not own:
+        raise RecordError(f"The run had the {what} {recorded!r}, and no function made it.")
+    if function is None:
+        raise RecordError(
+            f"The run's {what} was made by {recorded}, and no record can hold a function; give it "
+            f"again: {what}=…."
+        )
+    name = factory_name(function)
+    if (
+        name.rpartition(".")[2] != recorded.rpartition(".")[2]
+    ):  # its module may have another name here
+        raise RecordError(f"The run's {what} was made by {recorded}, not by {name}.")
+    return function
 
 
 def parts_of(header: Mapping[str, Any], model: nn.Module) -> Mapping[str, Any] | None:

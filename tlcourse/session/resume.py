@@ -18,6 +18,7 @@ from .autosave.saver import FORMAT, data_sha256, save_to
 from .engine.meters import Meter
 from .engine.training import Term
 from .events import Event, Warned
+from .model.user_optimizer import OptimizerFactory, SchedulerFactory
 from .record.eventlog import read_events
 from .record.record import Record
 from .replay import session_of
@@ -33,6 +34,8 @@ def resume(
     data: Data | None = None,
     terms: Mapping[str, Term] | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    optimizer: OptimizerFactory | None = None,
+    scheduler: SchedulerFactory | None = None,
     meters: Mapping[str, Meter] | None = None,
 ) -> Session:
     """The run that was saved to `folder` by `Session(…, autosave=folder)`, as it was then.
@@ -43,7 +46,8 @@ def resume(
     run's `autosave_s`.
 
     model, data: as they were before the run, for those that `load_model` and `load_data` cannot make
-    again; terms, loss: those that the session was given; meters: any, since they change nothing. A
+    again; terms, loss, optimizer, scheduler: the functions that the session was given; meters: any,
+    since they change nothing. A
     damaged save is not used but the one before it, with a warning that says which file is wrong;
     `run.resumed_from` is the save that was taken.
     Raises RecordError if there is none, or if model or data are others.
@@ -68,7 +72,8 @@ def resume(
 
     run = session_of(
         record.header, model=model, data=data, terms=terms, loss=loss,
-        keep_mb=state["keep_mb"], pace=state["pace"], meters=meters,
+        optimizer=optimizer, scheduler=scheduler, meters=meters,
+        keep_mb=state["keep_mb"], pace=state["pace"],
     )  # fmt: skip
     if data_sha256(run.data) != state["data_sha256"]:
         raise RecordError(

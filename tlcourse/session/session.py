@@ -14,8 +14,9 @@ from tlcourse.models.partition import Groups, groups_of, has_groups, paths_of
 
 from .autosave.saver import check_folder, save_to
 from .commands import Branch, Command, Rewind, kinds
-from .engine.boundary import refused, warn_of_refusals
+from .engine.boundary import check_command, refused, warn_of_refusals
 from .engine.inbox import Envelope, Inbox
+from .engine.loader import holds_pictures
 from .engine.loop import events_of
 from .engine.memory import memory_of
 from .engine.meters import Meter, Meters, plan_meters
@@ -23,13 +24,13 @@ from .engine.processes import ranks_here
 from .engine.questions import Looking
 from .engine.training import Term, Training
 from .events import Event, Failed, Finished
-from .guests.limits import check_itself
-from .plan import check_kinds, check_step, device_of, plan
+from .model.user_optimizer import OptimizerFactory, SchedulerFactory, check_saving
+from .recipe import check_kinds, check_step, device_of, plan
 from .record.record import Record, header_of, record_of
 from .result import Result, result_of
 from .steerable import Bookmark, GroupState, TimelineState
 from .threads.runner import Runner
-from .threads.yielding import give_way
+from .threads.yielding import yielder
 
 T = TypeVar("T")
 
@@ -42,6 +43,14 @@ class Session:
     freeze_stats: whether frozen BatchNorm keeps its running statistics too (see `Freeze`).
     groups: name → module, its path in the model, or several of them; None takes `model.groups`, or
     divides the model by depth (see `tl.groups_of`).
+    optimizer: "adamw", "sgd", or a function of one's own. It is called with parameter groups as
+    torch.optim takes them, a {"params", "lr", "name"} for each group of the model, and returns a
+    torch.optim.Optimizer: optimizer=lambda groups: torch.optim.SGD(groups, momentum=0.9, nesterov=True).
+    weight_decay counts for the named two.
+    scheduler: a function that is called with the optimizer and returns a scheduler of
+    torch.optim.lr_scheduler, which is stepped after each optimizer step. SetLR sets a factor on what
+    the schedule says, and the group goes on following the schedule. A twin and a replay call both
+    functions again.
     accumulate: batches whose gradients are averaged for one step.
     precision: "float32", "bf16" (autocast), or "auto": bf16 where this machine computes it natively.
     layout: "channels_last", "contiguous", or "auto": the first for pictures and convolutions.
@@ -80,7 +89,8 @@ class Session:
         groups: Groups | None = None,
         batch_size: int = 32,
         accumulate: int = 1,
-        optimizer: str = "adamw",
+        optimizer: str | OptimizerFactory = "adamw",
+        scheduler: SchedulerFactory | None = None,
         weight_decay: float = 0.01,
         augment: float = 0.0,
         terms: Mapping[str, Term] | None = None,
@@ -105,7 +115,7 @@ class Session:
         if ranks:
             device = ranks.device(device)
         recipe = plan(
-            model, groups, data, device,
+            model, groups, data, device, pictures=holds_pictures(data.train.x), scheduler=scheduler,
             steps=steps, lr=lr, freeze=freeze, freeze_stats=freeze_stats, batch_size=batch_size,
             accumulate=accumulate, optimizer=optimizer, weight_decay=weight_decay, augment=augment,
             terms=terms, weights=weights, eval_every=eval_every, precision=precision, layout=layout,
@@ -116,15 +126,15 @@ class Session:
         if ranks:
             ranks.agree({"groups": list(groups)} | recipe.to_json(), len(data.train.y))
             ranks.copy_from_first(model)
-        for module in groups.values():  # from here on, `freeze` alone says what is frozen
-            module.requires_grad_(True)
         self.recipe = recipe
         self.events: list[Event] = []
-        self._told = 0
+        self._warned = 0
         several = ranks.size if ranks else 1
         parts = paths_of(model, groups) if divided else None
         self._header = header_of(model, parts, data, recipe, loss, device, keep_mb, several)
-        self._training = Training(model, groups, data, recipe, loss, device, terms, keep_mb, ranks)
+        self._training = Training(
+            model, groups, data, recipe, loss, device, terms, keep_mb, ranks, optimizer, scheduler
+        )
         self._training.meters = Meters(meters)
         self.began = self._training.state()
         self.pace = pace
@@ -134,6 +144,7 @@ class Session:
         self._error: BaseException | None = None
         self.resumed_from: Path | None = None
         if autosave is not None:
+            check_saving(self._training.levers.optimizer)
             save_to(self, Path(autosave), autosave_s)
 
     # -- to steer ------------------------------------------------------------------------------
@@ -144,7 +155,7 @@ class Session:
 
         A run that is over takes Rewind and Branch, and goes on from there in a thread of its own.
         """
-        check_itself(command, self._training.levers, self._inbox.all())
+        check_command(command, self._training.levers, self._inbox.all())
         if self._inbox.put(Envelope(command, id)):
             return
         if not isinstance(command, Rewind | Branch) or not self._open_again():
@@ -155,7 +166,7 @@ class Session:
     def at(self, step: int, command: Command) -> None:
         """Apply `command` when `step` steps are done (0 … steps - 1). It is applied once, also if a
         rewind leads past that step again."""
-        check_itself(command, self._training.levers, self._inbox.all())
+        check_command(command, self._training.levers, self._inbox.all())
         check_step(step, self.recipe.steps)
         if self.events and step < self._training.step:
             raise CommandError(f"Step {step} is past: the run is at {self._training.step}.")
@@ -194,11 +205,11 @@ class Session:
         return self._outcome()
 
     def _outcome(self) -> Result:
-        self._told = warn_of_refusals(self.events, self._told)
+        self._warned = warn_of_refusals(self.events, self._warned)
         return self.result
 
     def _train(self) -> None:
-        tell, t, pause = self.events.append, self._training, give_way()
+        tell, t, pause = self.events.append, self._training, yielder()
         try:
             with self._looking.training():
                 while True:
@@ -296,7 +307,7 @@ class Session:
     @property
     def augment(self) -> float | None:
         """Strength of augmentation now, 0 … 1; None where nothing can be augmented."""
-        return self._training.batches.strength if self._training.batches.pictures else None
+        return self._training.augment
 
     @property
     def weights(self) -> dict[str, float]:

@@ -25,7 +25,7 @@ from torch.nn import Parameter
 from tlcourse.errors import CommandError, SessionError
 
 from ..commands import from_json
-from ..threads.time_budget import Thrift
+from ..threads.time_budget import TimeBudget
 from .inbox import Envelope, Inbox
 
 TIMEOUT_S = 300.0  # a rank that is silent for so long is given up
@@ -167,10 +167,10 @@ class Ranks:
 
 
 @dataclass(slots=True)
-class SharedThrift:
+class SharedBudget:
     """Rank 0's watch decides, for all; what it says travels with the commands."""
 
-    watch: Thrift
+    watch: TimeBudget
     said: bool = False
 
     def due(self) -> bool:
@@ -186,29 +186,29 @@ class SharedInbox:
 
     def __init__(self, ranks: Ranks, inbox: Inbox):
         self._ranks, self._inbox = ranks, inbox
-        self._thrifts: list[SharedThrift] = []
+        self._budgets: list[SharedBudget] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inbox, name)
 
-    def thrift(self) -> SharedThrift:
-        self._thrifts.append(SharedThrift(Thrift()))
-        return self._thrifts[-1]
+    def budget(self) -> SharedBudget:
+        self._budgets.append(SharedBudget(TimeBudget()))
+        return self._budgets[-1]
 
     def due(self, step: int, tick: int) -> Iterator[Envelope]:
         """One broadcast of a few numbers while nothing is."""
         mine, words = list(self._inbox.due(step, tick)), b""
         if self._ranks.leads and mine:
             words = json.dumps([[e.command.to_json(), e.id] for e in mine]).encode()
-        watches = [int(thrift.watch.due()) for thrift in self._thrifts]
+        watches = [int(budget.watch.due()) for budget in self._budgets]
         now, length, *watches = self._ranks.hear([tick, len(words), *watches])
         if now != tick:
             raise SessionError(
                 f"Rank {self._ranks.rank} is at tick {tick} and rank 0 at {now}: they lost step. "
                 "Every rank must call the same methods of its Session in the same order."
             )
-        for thrift, said in zip(self._thrifts, watches, strict=True):
-            thrift.said = bool(said)
+        for budget, said in zip(self._budgets, watches, strict=True):
+            budget.said = bool(said)
         if length:
             for command, id in json.loads(self._ranks.hear_words(words, length)):
                 yield Envelope(from_json(command), id)

@@ -14,7 +14,7 @@ from typing import Any
 
 from tlcourse.errors import RecordError
 
-from ..recipe import LAYOUTS, OPTIMIZERS, PRECISIONS, Recipe
+from ..recipe import FACTORY, LAYOUTS, OPTIMIZERS, PRECISIONS, Recipe
 
 HUGE = sys.float_info.max  # a larger whole number is none that a float can hold
 LARGEST = 10**8  # steps, and whatever counts in steps: no run is longer
@@ -123,7 +123,11 @@ RECIPE = {
     "freeze": list_of(TEXT),
     "freeze_stats": FLAG,
     "batch_size": whole(1, 2**63),
-    "optimizer": one_of(OPTIMIZERS),
+    "optimizer": Field(
+        f"{', '.join(OPTIMIZERS)}, or a function's name with its module",
+        lambda v: isinstance(v, str) and (v in OPTIMIZERS or bool(FACTORY.fullmatch(v))),
+    ),
+    "scheduler": or_null(matching(FACTORY, "a function's name with its module")),
     "weight_decay": number(0),
     "augment": number(0, 1),
     "eval_every": whole(1, 2**63),

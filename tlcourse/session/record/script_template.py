@@ -30,10 +30,7 @@ still = {still}  # frozen groups whose BatchNorm statistics stand still
 for name in groups:
     for p in groups[name]:
         p.requires_grad_(name not in frozen)
-optimizer = {optimizer}(
-    [{{"params": groups[name], "lr": lr[name]}} for name in lr], {settings}, fused=True
-)
-held = dict(zip(lr, optimizer.param_groups))
+{optimizer}held = dict(zip(lr, optimizer.param_groups))
 
 # The training. `if step == …` is what was done by hand.
 
@@ -65,7 +62,7 @@ for step in range({steps}):
     optimizer.zero_grad()
 {body}
     optimizer.step()
-
+{scheduled}
 # How good is it?
 
 model.eval()

@@ -28,6 +28,7 @@ from ..commands import (
     members,
 )
 from ..engine import batches
+from ..recipe import Recipe
 from ..timelines.history import last_timeline
 from .header import check_header, check_plain, is_argument, need, printable, recipe_of
 from .record import Record
@@ -92,8 +93,9 @@ def to_script(record: Record | str | Path) -> str:
     """A Python script that trains as the recorded run did, to the same losses, bit for bit on the same
     machine, and prints the last loss and the accuracy on test data.
 
-    Where `load_model` or `load_data` cannot make the model or the data again, or where the loss is not
-    cross-entropy or has further terms, the script has a marked place to put them. Nothing from the
+    Where `load_model` or `load_data` cannot make the model or the data again, where the loss is not
+    cross-entropy or has further terms, or where a function of the user's made the optimizer or the
+    scheduler, the script has a marked place to put them. Nothing from the
     record becomes code: it enters as literals, and as names of arguments. Raises RecordError for a
     record that is not whole, or of a run in several processes.
     """
@@ -126,14 +128,13 @@ class _Writer:
     def write(self, steps: int, history: Any) -> Code:
         header, recipe = self.header, self.recipe
         done = [command for _, command in history]
+        self._check_rates(done)
         lora, swaps = (any(isinstance(c, kind) for c in done) for kind in (AddLoRA, SwapHead))
         augmented = recipe.augment > 0 or any(isinstance(c, Augment) for c in done)
         terms = dict(recipe.weights)
         layout, bf16 = recipe.layout == "channels_last", recipe.precision == "bf16"
         device = header.get("device", "cpu")
         on_cpu = device == "cpu"
-        adamw = recipe.optimizer == "adamw"
-        momentum = Code("" if adamw else "momentum=0.9, ")
         model = Code("YOUR_MODEL  # put your model here, as it was before the run")
         return code(
             TEMPLATE,
@@ -156,8 +157,8 @@ class _Writer:
             channels_last=Code("model.to(memory_format=torch.channels_last)\n" if layout else ""),
             rates=recipe.lr,
             parts=_parts(header.get("parts")),
-            optimizer=Code("torch.optim.AdamW" if adamw else "torch.optim.SGD"),
-            settings=code("{}weight_decay={}", momentum, recipe.weight_decay),
+            optimizer=_optimizer(recipe),
+            scheduled=Code("    scheduler.step()\n" if recipe.scheduler else ""),
             frozen=list(recipe.freeze),
             still=_set(self.frozen if recipe.freeze_stats else ()),
             loss=_loss(header.get("loss", "cross_entropy"), terms),
@@ -173,6 +174,16 @@ class _Writer:
             body=Code(textwrap.indent(_body(recipe.accumulate, bf16, device, bool(terms)), "    ")),
             cast=code("torch.no_grad(), {}", _cast(device)) if bf16 else Code("torch.no_grad()"),
         )
+
+    def _check_rates(self, done: Iterable[Command]) -> None:
+        if "." not in self.recipe.optimizer and not self.recipe.scheduler:
+            return
+        for command in done:
+            if isinstance(command, AddLoRA | SwapHead | SetLR) or getattr(command, "lr", None):
+                raise RecordError(
+                    f"{command!r} sets a factor on an optimizer or schedule of your own, and a script "
+                    "does not write that. tl.replay(record, optimizer=…, scheduler=…) runs it again."
+                )
 
     # -- interventions -------------------------------------------------------------------------
 
@@ -318,6 +329,26 @@ def _call(function: str, header: dict[str, Any], otherwise: Code) -> Code:
         if key != "name":
             rest = code("{}, {}={}", rest, argument(key), value)
     return code("tl.{}({}{})", Code(function), call["name"], rest)
+
+
+def _optimizer(recipe: Recipe) -> Code:
+    rows = [
+        Code("param_groups = ["),
+        Code('    {"params": groups[name], "lr": lr[name], "name": name} for name in lr'),
+        Code("]"),
+    ]
+    if "." in recipe.optimizer:
+        made = code("YOUR_OPTIMIZER(param_groups)  # put here {}", comment(recipe.optimizer))
+    else:
+        adamw = recipe.optimizer == "adamw"
+        kind, momentum = Code("AdamW" if adamw else "SGD"), Code("" if adamw else "momentum=0.9, ")
+        settings = code("{}weight_decay={}", momentum, recipe.weight_decay)
+        made = code("torch.optim.{}(param_groups, {}, fused=True)", kind, settings)
+    rows.append(code("optimizer = {}", made))
+    if recipe.scheduler:
+        put = comment(recipe.scheduler)
+        rows.append(code("scheduler = YOUR_SCHEDULER(optimizer)  # put here {}", put))
+    return Code("".join(f"{row}\n" for row in rows))
 
 
 def _parts(paths: dict[str, list[str]] | None) -> Code:

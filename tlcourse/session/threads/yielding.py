@@ -21,12 +21,12 @@ PROMPT_S = 0.004  # a request that is answered later found nobody busy
 
 
 @cache
-def give_way() -> "GiveWay":
+def yielder() -> "Yielder":
     """One for the whole process: what was asked may be answered after a run has ended."""
-    return GiveWay()
+    return Yielder()
 
 
-class GiveWay:
+class Yielder:
     """Called by the training thread at every boundary; a busy main thread is asked to rest."""
 
     def __init__(self) -> None:
