@@ -54,8 +54,8 @@ class Session:
     accumulate: batches whose gradients are averaged for one step.
     precision: "float32", "bf16" (autocast), or "auto": bf16 where this machine computes it natively.
     layout: "channels_last", "contiguous", or "auto": the first for pictures and convolutions.
-    terms, weights: further terms of the loss, (model, Batch) → scalar, and what each counts (1 unless
-    told; `SetWeight` turns them).
+    terms, weights: further terms of the loss, (model, Batch) → scalar, and the weight of each (1 by
+    default; `SetWeight` changes it).
     keep_mb: 10⁶ bytes that the snapshots for going back may hold together.
     workers: processes that read the training data ahead; 0 for data held in memory. `Split.x` may be any
     sequence of (3, H, W) uint8 pictures with len() and [i], which then are read batch by batch.

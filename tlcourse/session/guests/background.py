@@ -1,4 +1,4 @@
-"""`await tl.beside(trainer.train)`: anyone's blocking training in a thread; the kernel stays free."""
+"""`await tl.beside(trainer.train)`: blocking training in a thread, while the kernel stays free."""
 
 import asyncio
 from collections.abc import Callable, Generator
@@ -52,10 +52,10 @@ class Background(Generic[T]):
 
 
 def beside(function: Callable[..., T], /, *args: Any, **options: Any) -> Background[T]:
-    """Run `function(*args, **options)` in a thread of its own, with the cores; `await` gives its value,
-    or raises what it raised.
+    """Begin `function(*args, **options)` in a thread of its own, which gets the cores. `await` returns
+    its value, or raises what it raised.
 
-    While a cell awaits, the kernel hears the clicks of a cockpit. It begins at once. An interrupt ends
-    the wait, not the training.
+    While a cell awaits, the kernel receives the clicks of a cockpit. An interrupt ends the wait, not the
+    training.
     """
     return Background(lambda: function(*args, **options))
