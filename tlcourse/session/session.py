@@ -24,7 +24,7 @@ from .engine.processes import ranks_here
 from .engine.questions import Looking
 from .engine.training import Term, Training
 from .events import Event, Failed, Finished
-from .model.user_optimizer import OptimizerFactory, SchedulerFactory, check_saving
+from .model.user_optimizer import OptimizerFactory, SchedulerFactory
 from .recipe import check_kinds, check_step, device_of, plan
 from .record.record import Record, header_of, record_of
 from .result import Result, result_of
@@ -38,11 +38,11 @@ T = TypeVar("T")
 class Session:
     """A run of `steps` training steps of `model` on `data`, open to commands between any two.
 
-    lr: one rate, or a mapping from group (or "backbone", "all") to rate.
+    lr: one rate, or a mapping from group (or "head", "backbone", "all") to rate.
     freeze: groups that start frozen; None leaves the model as it is.
     freeze_stats: whether frozen BatchNorm keeps its running statistics too (see `Freeze`).
     groups: name → module, its path in the model, or several of them; None takes `model.groups`, or
-    divides the model by depth (see `tl.groups_of`).
+    divides the model by depth: its children, and where most parameters lie in one of them, that one's.
     optimizer: "adamw", "sgd", or a function of one's own. It is called with parameter groups as
     torch.optim takes them, a {"params", "lr", "name"} for each group of the model, and returns a
     torch.optim.Optimizer: optimizer=lambda groups: torch.optim.SGD(groups, momentum=0.9, nesterov=True).
@@ -59,13 +59,13 @@ class Session:
     keep_mb: 10⁶ bytes that the snapshots for going back may hold together.
     workers: processes that read the training data ahead; 0 for data held in memory. `Split.x` may be any
     sequence of (3, H, W) uint8 pictures with len() and [i], which then are read batch by batch.
-    pace: steps a second at most, so that a hand can follow a small model; None is as fast as it goes.
-    It changes nothing but the time that the run takes, and is no part of its record.
-    autosave: a folder for the run's state, written beside the training every autosave_s seconds and at
-    the end, so that `tl.resume` can go on with a run that was killed. It changes nothing in the run.
-    meters: what else to watch: name → (model) → a number, or a split of other data, to be right on. Read
-    in eval mode at the start, with every evaluation and at the end, as `Metered` events, a line in the
-    cockpit and `result.meters`. They change nothing in the run, and are no part of its record.
+    pace: steps a second at most, so that one can follow a small model; None is as fast as it goes. It
+    changes only the time that the run takes, and is no part of its record.
+    autosave: a folder for the run's state, written by another thread every autosave_s seconds and at the
+    end, so that `tl.resume` can go on with a run that was killed. It changes nothing in the run.
+    meters: what else to measure: name → (model) → a number, or a split of other data for the accuracy
+    on it. Read in eval mode at the start, with every evaluation and at the end: as `Metered` events, a line
+    in the cockpit and `result.meters`. They change nothing in the run, and are no part of its record.
     loss: (logits, targets) → scalar; device: "auto" is the first GPU, else the CPU.
 
     `start()` trains in a thread of its own, `run()` in this one; `await run.wait()` waits for the
@@ -73,8 +73,8 @@ class Session:
     the same CPU build with the same number of threads.
 
     Under `torchrun` or `accelerate launch` every process makes the same Session and calls the same
-    methods. batch_size is then each process's own, so that n of them train on n times as many samples a
-    step. Commands are heard on rank 0 and applied on all at the same step.
+    methods. batch_size is then that of each process: n of them train on n times as many samples a step.
+    Rank 0 receives commands, and all ranks apply them at the same step.
     """
 
     def __init__(
@@ -133,8 +133,9 @@ class Session:
         parts = paths_of(model, groups) if divided else None
         self._header = header_of(model, parts, data, recipe, loss, device, keep_mb, several)
         self._training = Training(
-            model, groups, data, recipe, loss, device, terms, keep_mb, ranks, optimizer, scheduler
-        )
+            model, groups, data, recipe, loss, device, terms, keep_mb, ranks,
+            optimizer=optimizer, scheduler=scheduler, saved=autosave is not None,
+        )  # fmt: skip
         self._training.meters = Meters(meters)
         self.began = self._training.state()
         self.pace = pace
@@ -144,14 +145,13 @@ class Session:
         self._error: BaseException | None = None
         self.resumed_from: Path | None = None
         if autosave is not None:
-            check_saving(self._training.levers.optimizer)
             save_to(self, Path(autosave), autosave_s)
 
     # -- to steer ------------------------------------------------------------------------------
 
     def send(self, command: Command, id: str | None = None) -> None:
-        """Apply `command` before the next step. What can be seen to be wrong raises CommandError now;
-        what only the run can tell comes back as a `Refused` event. Any thread may call this.
+        """Apply `command` before the next step. What is wrong in itself raises CommandError now; what
+        only the run can tell comes back as a `Refused` event. Any thread may call this.
 
         A run that is over takes Rewind and Branch, and goes on from there in a thread of its own.
         """
@@ -187,7 +187,7 @@ class Session:
 
         def begun(threads: int) -> None:
             self._header.update(threads=threads)
-            self._looking.expected = True  # what was sent before a look shall be in force
+            self._looking.expected = True  # a look must come after what was sent before it
 
         self._runner.start(begun)
         return self
@@ -209,13 +209,13 @@ class Session:
         return self.result
 
     def _train(self) -> None:
-        tell, t, pause = self.events.append, self._training, yielder()
+        emit, t, rest = self.events.append, self._training, yielder()
         try:
             with self._looking.training():
                 while True:
                     for event in events_of(t, self._inbox):
-                        tell(event)
-                        pause()
+                        emit(event)
+                        rest()
                     planned = self._inbox.planned if self._inbox.alone else ()
                     if not planned or planned[0][0] > t.tick:  # none is due, nor ever will be
                         break
@@ -224,11 +224,11 @@ class Session:
         except BaseException as error:
             line = traceback.format_exception_only(error)[-1].strip()
             for left in self._inbox.shut_down():
-                tell(refused(t, left, "Training has failed; start a new Session."))
+                emit(refused(t, left, "Training has failed; start a new Session."))
             self._error = error
             if t.ranks:
                 t.ranks.leave()
-            tell(Failed(t.tick, t.step, t.branch, line, traceback.format_exc()))
+            emit(Failed(t.tick, t.step, t.branch, line, traceback.format_exc()))
             if not isinstance(error, Exception):  # Ctrl-C in run(): say so to whoever called
                 raise
         finally:
@@ -248,8 +248,8 @@ class Session:
 
     def look(self, ask: Callable[[nn.Module], T]) -> T:
         """ask(model), between two steps and in the thread that trains, also while the run is paused; at
-        once if it is not under way. The model is in eval mode, without gradients; modes and global
-        random states are put back. What `ask` raises is raised here, and the run goes on."""
+        once if it is not running. The model is in eval mode, without gradients; modes and global random
+        states are restored. What `ask` raises is raised here, and the run goes on."""
         return self._looking.look(lambda: self.model, ask)
 
     @property
@@ -330,7 +330,7 @@ class Session:
 
     @property
     def twin(self) -> str | None:
-        """The twin that trains beside; "armed" if the next intervention gets one; else None."""
+        """The twin that trains now; "armed" if the next intervention gets one; else None."""
         twin = self._training.time.twin
         return twin.branch if twin else "armed" if self._training.time.armed else None
 

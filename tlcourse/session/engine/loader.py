@@ -142,7 +142,7 @@ class Loader:
         if not self._workers:
             return SessionError(f"The data could not be read: {reason}")
         return SessionError(
-            f"The {self._workers} loader workers broke down ({reason}). They are other processes, so the "
+            f"The {self._workers} loader workers broke down ({reason}). They are other processes: the "
             "class of your data must stand in a file that can be imported, not in a notebook or in "
             "__main__, and a script must start its work under `if __name__ == '__main__':`. "
             "workers=0 reads without them."

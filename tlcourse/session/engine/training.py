@@ -70,8 +70,10 @@ class Training:
         terms: Mapping[str, Term] | None = None,
         keep_mb: float = 512,
         ranks: Ranks | None = None,
+        *,
         optimizer: str | OptimizerFactory = "adamw",
         scheduler: SchedulerFactory | None = None,
+        saved: bool = False,
     ):
         self.device, self.ranks = torch.device(device), ranks
         self.data, self.recipe, self.loss = data, recipe, loss
@@ -115,7 +117,7 @@ class Training:
         if isinstance(optimizer, str) and scheduler is None:
             made = NamedOptimizer(optimizer, recipe.weight_decay, everything, recipe.lr)
         else:
-            rest = (held, recipe.lr, recipe.weight_decay, recipe.steps)
+            rest = (held, recipe.lr, recipe.weight_decay, recipe.steps, saved)
             made = user_optimizer(optimizer, scheduler, *rest)
         for parameter in everything:  # from here on, `freeze` alone says what is frozen
             parameter.requires_grad_(True)

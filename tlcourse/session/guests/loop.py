@@ -59,7 +59,7 @@ class Steer(Steering):
 
     @property
     def steps(self) -> int | None:
-        """Optimizer steps planned in all. Where `steer` got no number: as many as the coming batches will
+        """Optimizer steps planned in all. Where `steer` got no number, as many as the coming batches
         make; None if the loader has no length."""
         if self._limit is not None:
             return self._limit

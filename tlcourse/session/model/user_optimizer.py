@@ -319,8 +319,10 @@ def user_optimizer(
     rates: Mapping[str, float],
     weight_decay: float,
     steps: int,
+    saved: bool,
 ) -> UserOptimizer:
-    """The optimizer and schedule that these functions make. weight_decay: of a named optimizer.
+    """The optimizer and schedule that these functions make. weight_decay: of a named optimizer; saved:
+    whether an autosave must hold their state.
 
     Raises CommandError for what cannot be steered, or does not hold the model's parameters.
     """
@@ -345,6 +347,8 @@ def user_optimizer(
     _check_held(made, groups)
     found = UserOptimizer(made, schedule, make)
     found.register(groups)
+    if saved:
+        _check_saving(found.position())
     return found
 
 
@@ -360,16 +364,14 @@ def unpack_schedule(packed: Tensor) -> dict[str, Any]:
     return torch.load(io.BytesIO(packed.cpu().numpy().tobytes()), weights_only=True)
 
 
-def check_saving(optimizer: Any) -> None:
-    """CommandError for a schedule whose state an autosave cannot hold."""
-    if (position := optimizer.position()) is not None:
-        try:
-            unpack_schedule(pack_schedule(position))
-        except Exception as error:
-            raise CommandError(
-                "autosave= cannot hold the state of this optimizer or scheduler, since it has more than "
-                f"numbers, texts and tensors in it: {str(error).splitlines()[0]}"
-            ) from error
+def _check_saving(position: Mapping[str, Any]) -> None:
+    try:
+        unpack_schedule(pack_schedule(position))
+    except Exception as error:
+        raise CommandError(
+            "autosave= cannot hold the state of this optimizer or scheduler, since it has more than "
+            f"numbers, texts and tensors in it: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def why_not_steerable(optimizer: Optimizer) -> str | None:
