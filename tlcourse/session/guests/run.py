@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, SessionError
 from tlcourse.models.partition import Groups, divide, inner_model
 
@@ -112,8 +113,8 @@ class Steering:
     # -- to steer ------------------------------------------------------------------------------
 
     def send(self, command: Command, id: str | None = None) -> None:
-        """Apply `command` after the present step. What can be seen to be wrong raises CommandError now;
-        what only the loop can tell comes back as a `Refused` event. Any thread may call this."""
+        """Apply `command` after the present step. What is wrong in itself raises CommandError now; what
+        only the loop can tell comes back as a `Refused` event. Any thread may call this."""
         self._check(command)
         if not self._inbox.put(Envelope(command, id)):
             raise self._too_late(command)
@@ -121,15 +122,12 @@ class Steering:
     def at(self, step: int, command: Command) -> None:
         """Apply `command` when `step` optimizer steps are done."""
         self._check(command)
-        if isinstance(step, bool) or not isinstance(step, int) or step < self.step:
-            raise CommandError(
-                f"A step to come is a whole number from {self.step} on, not {step!r}."
-            )
+        whole_number(step, "A step to come", CommandError, self.step)
         if not self._inbox.plan(step, Envelope(command)):
             raise self._too_late(command)
 
     def _check(self, command: object) -> None:
-        """CommandError for what can be seen to be wrong before the loop comes to it."""
+        """CommandError for what is wrong in itself, or what no such loop can do."""
         if isinstance(command, Command) and command.kind not in CAN:
             reason = CANNOT.get(command.kind, f"Your loop cannot {type(command).__name__}.")
             raise CommandError(f"{reason} A Session can do it.")
@@ -311,8 +309,8 @@ class Steering:
     # -- to look -------------------------------------------------------------------------------
 
     def look(self, ask: Callable[[nn.Module], T]) -> T:
-        """ask(model), between two batches and in the loop's thread, paused or not; at once if it is not
-        under way. In eval mode, without gradients; modes and random states are put back."""
+        """ask(model), between two batches and in the loop's thread, paused or not; at once if the loop is
+        not running. In eval mode, without gradients; modes and random states are restored."""
         return self._looking.look(lambda: self.model, ask)
 
     @property
