@@ -65,7 +65,7 @@ class Session:
     end, so that `tl.resume` can go on with a run that was killed. It changes nothing in the run.
     meters: what else to measure: name → (model) → a number, or a split of other data for the accuracy
     on it. Read in eval mode at the start, with every evaluation and at the end: as `Metered` events, a
-    line in the cockpit and `result.meters`. They change nothing in the run, and are no part of its record.
+    line in the cockpit and `result.meters`. They change nothing in the run, and no record holds them.
     loss: (logits, targets) → scalar; device: "auto" is the first GPU, else the CPU.
 
     `start()` trains in a thread of its own, `run()` in this one; `await run.wait()` waits for the

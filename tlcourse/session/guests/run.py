@@ -309,8 +309,8 @@ class Steering:
     # -- to look -------------------------------------------------------------------------------
 
     def look(self, ask: Callable[[nn.Module], T]) -> T:
-        """ask(model), between two batches and in the loop's thread, paused or not; at once if the loop is
-        not running. In eval mode, without gradients; modes and random states are restored."""
+        """ask(model), between two batches and in the loop's thread, paused or not; at once if the loop
+        is not running. In eval mode, without gradients; modes and random states are restored."""
         return self._looking.look(lambda: self.model, ask)
 
     @property
