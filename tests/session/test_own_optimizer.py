@@ -20,11 +20,12 @@ from torch.optim.lr_scheduler import (
 )
 
 import tlcourse as tl
-from tlcourse.errors import CommandError, RecordError
+from tlcourse.errors import CommandError, RecordError, TrainingFailed
 from tlcourse.session import Applied, Norms, Refused, StepDone
 from tlcourse.session.autosave import folder as disk
 from tlcourse.session.engine.batches import Order
 from tlcourse.session.engine.boundary import State
+from tlcourse.session.model.user_optimizer import UserOptimizer
 
 from .conftest import Net, mlp
 
@@ -210,6 +211,27 @@ def saved_step(folder):
 def wait_for_pause(run):
     until(lambda: run.status not in ("ready", "running"))
     assert run.status == "paused", run.events[-1]
+
+
+@pytest.mark.parametrize("part", ["schedule", "factors", "options"])
+def test_a_rewind_that_forgot_a_part_would_be_noticed(numbers, monkeypatch, part):
+    def losses():
+        run = session(mlp(), numbers)
+        run.at(4, tl.SetLR("head", 0.03))
+        run.at(6, tl.Rewind(2))
+        try:
+            return run.run().losses.tolist()
+        except TrainingFailed:  # the schedule was stepped beyond its end
+            return None
+
+    clean, go_to = session(mlp(), numbers).run().losses.tolist(), UserOptimizer.go_to
+
+    def forgetful(self, position):
+        go_to(self, position | {part: self.position()[part]})
+
+    assert losses() == clean  # at step 2 the rate was not set yet, and SetLR acts once
+    monkeypatch.setattr(UserOptimizer, "go_to", forgetful)
+    assert losses() != clean
 
 
 @pytest.mark.parametrize(("optimizer", "scheduler"), PAIRS)
