@@ -11,14 +11,14 @@ from torch.func import functional_call, grad, vmap
 
 import tlcourse as tl
 from tlcourse.errors import CommandError, DataError, ModelError
-from tlcourse.methods.continual_metrics import (
+from tlcourse.methods.forgetting.metrics import (
     average_accuracy,
     average_forgetting,
     backward_transfer,
     forward_transfer,
 )
-from tlcourse.methods.forgetting import Spring, ewc, fisher_diagonal, l2_sp
-from tlcourse.methods.rehearsal import keep_examples, mix, rehearse
+from tlcourse.methods.forgetting.rehearsal import keep_examples, mix, rehearse
+from tlcourse.methods.forgetting.weight_penalties import Spring, ewc, fisher_diagonal, l2_sp
 from tlcourse.rng import fold_in, permutation
 from tlcourse.session import AddLoRA, Applied, Batch, Refused, SetWeight, StepDone, Twin
 
@@ -230,17 +230,17 @@ def test_rehearsal_is_the_loss_on_old_examples_drawn_by_seed_and_step(model, dig
     model.eval()
     x = digits.train.x[:5] / 255
     batch = Batch(x, digits.train.y[:5], model(x), step=3)
-    old_x, old_y = term.draws.beside(batch)
+    old_x, old_y = term.extra.beside(batch)
     assert len(old_y) == 8
     same = (digits.valid.x[:, None] == (old_x * 255).round().byte()[None]).flatten(2).all(2)
     assert same.any(0).all()  # each is an old picture
     assert torch.equal(digits.valid.y[same.float().argmax(0)], old_y)
     assert float(term(model, batch)) == float(nn.functional.cross_entropy(model(old_x), old_y))
     again = rehearse(digits.valid, batch_size=8, seed=4)
-    list(map(again.draws.beside, [replace(batch, step=step) for step in (9, 1)]))
-    assert torch.equal(again.draws.beside(batch)[0], old_x)
+    list(map(again.extra.beside, [replace(batch, step=step) for step in (9, 1)]))
+    assert torch.equal(again.extra.beside(batch)[0], old_x)
     assert not torch.equal(
-        rehearse(digits.valid, batch_size=8, seed=5).draws.beside(batch)[0], old_x
+        rehearse(digits.valid, batch_size=8, seed=5).extra.beside(batch)[0], old_x
     )
 
 

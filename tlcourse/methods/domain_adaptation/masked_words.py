@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError, ModelError
-from tlcourse.methods.draws import Draws
-from tlcourse.methods.features import holds_tokens, padding, trimmed
-from tlcourse.methods.wrapped import Wrapped
+from tlcourse.methods.extra_batches import ExtraBatches
+from tlcourse.methods.feature_extraction.features import holds_tokens, padding, trimmed
+from tlcourse.methods.wrapped_model import Wrapped
 from tlcourse.models.inspection import evaluating
 from tlcourse.rng import checked_seed, fold_in
 
@@ -81,10 +81,10 @@ def masked_words(
     """
     _check(texts, share)
     seed = checked_seed(seed, CommandError)
-    draws = Draws(texts, seed=seed, batch_size=batch_size, purpose="words")
+    extra = ExtraBatches(texts, seed=seed, batch_size=batch_size, purpose="words")
 
     def term(model: nn.Module, batch: Batch) -> Tensor:
-        tokens = trimmed(draws.beside(batch)[0], padding(model))
+        tokens = trimmed(extra.matching(batch)[0], padding(model))
         return _loss(model, tokens, share, fold_in(seed, "covered", batch.step))
 
     return term

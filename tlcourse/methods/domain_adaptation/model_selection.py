@@ -138,7 +138,7 @@ def model_selection_scores(
     """
     import torch
 
-    from tlcourse.methods.selftraining import probabilities
+    from tlcourse.methods.domain_adaptation.self_training import probabilities
     from tlcourse.models.inspection import evaluating
 
     here, there = probabilities(model, valid).numpy(), probabilities(model, target).numpy()

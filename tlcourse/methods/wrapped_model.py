@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tlcourse.errors import ModelError
-from tlcourse.methods.features import check_features
+from tlcourse.methods.feature_extraction.features import check_features
 from tlcourse.models import groups_of
 
 

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError, ModelError
-from tlcourse.methods.features import check_features, normalised
-from tlcourse.methods.probes import Probe
+from tlcourse.methods.feature_extraction.features import check_features, normalised
+from tlcourse.methods.feature_extraction.probes import Probe
 from tlcourse.models.inspection import evaluating
 
 

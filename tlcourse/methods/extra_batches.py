@@ -12,7 +12,12 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number, whole_number
 from tlcourse.errors import CommandError, DataError
-from tlcourse.methods.features import check_features, holds_tokens, padding, trimmed
+from tlcourse.methods.feature_extraction.features import (
+    check_features,
+    holds_tokens,
+    padding,
+    trimmed,
+)
 from tlcourse.rng import checked_seed, fold_in
 from tlcourse.session.engine.batches import Batches, to_float
 
@@ -21,8 +26,8 @@ if TYPE_CHECKING:
     from tlcourse.session import Batch
 
 
-class Draws:
-    """Batches of a further split, in another order every epoch. `draws.beside(batch)` → (x, y).
+class ExtraBatches:
+    """Batches of a further split, in another order every epoch. `extra.matching(batch)` → (x, y).
 
     batch_size: None for as many as the run's own batch has. augment: strength of the variation of
     pictures, 0 to 1: where the run varies its own and these are not, a discriminator can tell the two
@@ -50,7 +55,7 @@ class Draws:
         self.seed = fold_in(checked_seed(seed, CommandError), purpose)
         self._made: tuple[tuple[Any, ...], Batches] | None = None
 
-    def beside(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def matching(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """x as the model takes it and y (B,), on the batch's device, by its step."""
         layout = "channels_last" if _channels_last(batch.x) else "contiguous"
         size = self.batch_size or len(batch.x)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tlcourse.checks import choice, number
 from tlcourse.errors import CommandError, DataError
-from tlcourse.methods.features import nearest, normalised
+from tlcourse.methods.feature_extraction.features import nearest, normalised
 from tlcourse.rng import checked_seed
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, DataError
-from tlcourse.methods.probes import probe
+from tlcourse.methods.feature_extraction.probes import probe
 from tlcourse.rng import checked_seed, fold_in, permutation
 
 if TYPE_CHECKING:

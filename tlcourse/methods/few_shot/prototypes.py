@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlcourse.errors import DataError
-from tlcourse.methods.draws import drawn
-from tlcourse.methods.episodes import draw_episode
-from tlcourse.methods.features import check_features
+from tlcourse.methods.extra_batches import drawn
+from tlcourse.methods.feature_extraction.features import check_features
+from tlcourse.methods.few_shot.episodes import draw_episode
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split

@@ -22,6 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.models.inspection import evaluating
+from tlcourse.session.engine.batches import to_float
 
 if TYPE_CHECKING:
     from tlcourse.data import Split
@@ -53,7 +54,7 @@ def adapt_batchnorm(
         with evaluating(model):
             if batch_size is None or batch_size >= len(x):
                 with _measured(layers, at_once=True):
-                    model(_floats(x.to(device)))
+                    model(to_float(x.to(device)))
             else:
                 _one_after_the_other(model, layers, x, batch_size, device)
     except BaseException:
@@ -140,7 +141,7 @@ def _one_after_the_other(
     while rest:
         with _measured(rest, at_once=False) as pools:
             for start in range(0, len(x), size):
-                model(_floats(x[start : start + size].to(device)))
+                model(to_float(x[start : start + size].to(device)))
         if not pools:
             return  # what is left is never reached
         first = next(iter(pools))
@@ -160,10 +161,6 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
             "as pocket-resnet or mobilenetv2, or another method, such as recolour(…)."
         )
     return found
-
-
-def _floats(x: Tensor) -> Tensor:
-    return x.float().div_(255) if x.dtype == torch.uint8 else x
 
 
 def batchnorm_stats(model: nn.Module) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError
-from tlcourse.methods.draws import Draws, features_of_both
+from tlcourse.methods.extra_batches import ExtraBatches, features_of_both
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
@@ -96,10 +96,10 @@ def alignment(
     >>> run = tl.Session(model, digits, terms=terms, weights={"coral": 10}, steps=100)
     >>> run.at(50, tl.SetWeight("coral", 100))
     """
-    draws = Draws(target, seed=seed, batch_size=batch_size, augment=augment)
+    extra = ExtraBatches(target, seed=seed, batch_size=batch_size, augment=augment)
 
     def term(model: nn.Module, batch: Batch) -> Tensor:
-        return distance(*features_of_both(model, batch.x, draws.beside(batch)[0]))
+        return distance(*features_of_both(model, batch.x, extra.matching(batch)[0]))
 
     return term
 

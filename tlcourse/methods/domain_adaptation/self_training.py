@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError
-from tlcourse.methods.draws import Draws, joined_batch
-from tlcourse.methods.features import ready
+from tlcourse.methods.extra_batches import ExtraBatches, joined_batch
+from tlcourse.methods.feature_extraction.features import ready
 from tlcourse.models.inspection import evaluating
 
 if TYPE_CHECKING:
@@ -168,11 +168,11 @@ def fixmatch(
     number(strength, "strength", CommandError, above=0, high=1)
     if torch.as_tensor(target.x[:1]).ndim != 4:
         raise DataError("FixMatch varies pictures, and these are not (N, 3, H, W).")
-    plain = Draws(target, seed=seed, batch_size=batch_size)
-    varied = Draws(target, seed=seed, batch_size=batch_size, augment=strength, flips=flips)
+    plain = ExtraBatches(target, seed=seed, batch_size=batch_size)
+    varied = ExtraBatches(target, seed=seed, batch_size=batch_size, augment=strength, flips=flips)
 
     def term(model: nn.Module, batch: Batch) -> Tensor:
-        weak, strong = plain.beside(batch)[0], varied.beside(batch)[0]
+        weak, strong = plain.matching(batch)[0], varied.matching(batch)[0]
         as_is, changed = model(joined_batch(model, weak, strong)).float().split(len(weak))
         confidence, y = as_is.detach().softmax(dim=1).max(dim=1)
         losses = F.cross_entropy(changed, y, reduction="none")

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from tlcourse.checks import choice, number, whole_number
 from tlcourse.errors import CommandError, DataError
-from tlcourse.methods.draws import drawn
-from tlcourse.methods.features import check_features, normalised
+from tlcourse.methods.extra_batches import drawn
+from tlcourse.methods.feature_extraction.features import check_features, normalised
 from tlcourse.rng import checked_seed, fold_in, uniforms
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number, whole_number
 from tlcourse.errors import CommandError, DataError
-from tlcourse.methods.draws import Draws
+from tlcourse.methods.extra_batches import ExtraBatches
 from tlcourse.rng import checked_seed, fold_in, permutation
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ class Rehearsal:
     """The loss on old examples as a further term. Which ones is a function of (seed, step) alone, so
     a rewind, a replay of the record and a twin see the same."""
 
-    draws: Draws = field(repr=False)
+    extra: ExtraBatches = field(repr=False)
     loss: Loss = F.cross_entropy
 
     def __call__(self, model: nn.Module, batch: "Batch") -> Tensor:
-        x, y = self.draws.beside(batch)
+        x, y = self.extra.matching(batch)
         return self.loss(model(x), y)
 
 
@@ -58,7 +58,7 @@ def rehearse(
     split = getattr(old, "train", old)
     how = {"augment": augment, "flips": getattr(old, "flips", False)}
     return Rehearsal(
-        Draws(split, seed=seed, batch_size=batch_size, purpose="rehearsal", **how), loss
+        ExtraBatches(split, seed=seed, batch_size=batch_size, purpose="rehearsal", **how), loss
     )
 
 

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, DataError, ModelError
-from tlcourse.methods.draws import Draws, features_of_both
-from tlcourse.methods.wrapped import Wrapped
+from tlcourse.methods.extra_batches import ExtraBatches, features_of_both
+from tlcourse.methods.wrapped_model import Wrapped
 from tlcourse.rng import checked_seed, initial_seed, seeded
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def adversarial(
     """
     if steps is not None:
         steps = whole_number(steps, "steps", CommandError, 1, also=", or None")
-    draws = Draws(target, seed=seed, batch_size=batch_size, augment=augment)
+    extra = ExtraBatches(target, seed=seed, batch_size=batch_size, augment=augment)
 
     def term(model: nn.Module, batch: Batch) -> Tensor:
         domain = getattr(model, "domain", None)
@@ -116,7 +116,7 @@ def adversarial(
             raise ModelError(
                 f"{type(model).__name__} has no domain discriminator: train with_domain(model)."
             )
-        source, other = features_of_both(model, batch.x, draws.beside(batch)[0])
+        source, other = features_of_both(model, batch.x, extra.matching(batch)[0])
         strength = reversal(batch.step / steps) if steps else 1.0
         logits = domain(reverse_gradient(torch.cat([source, other]), strength)).squeeze(1).float()
         is_target = (torch.arange(len(logits), device=logits.device) >= len(source)).float()

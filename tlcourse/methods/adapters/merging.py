@@ -6,7 +6,7 @@
     task_a = stored(model)      # all that is not the base, to be saved …
     load_stored(model, task_b)  # … and exchanged for another task's
 
-They work on what `adapters.py` makes, and on a run's model after `AddLoRA`.
+They work on what `insert.py` makes, and on a run's model after `AddLoRA`.
 """
 
 import copy
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number
 from tlcourse.errors import CommandError, ModelError
-from tlcourse.methods.adapters import Adapted, Bottleneck, PrefixAttention
+from tlcourse.methods.adapters.insert import Adapted, Bottleneck, PrefixAttention
 
 
 def set_scale(model: nn.Module, value: float) -> None:

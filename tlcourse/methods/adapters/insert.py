@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, ModelError
-from tlcourse.methods.wrapped import Wrapped
+from tlcourse.methods.wrapped_model import Wrapped
 from tlcourse.models import groups_of
 from tlcourse.rng import checked_seed, initial_seed, seeded
 from tlcourse.session import AddLoRA
