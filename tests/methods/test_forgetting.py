@@ -230,17 +230,17 @@ def test_rehearsal_is_the_loss_on_old_examples_drawn_by_seed_and_step(model, dig
     model.eval()
     x = digits.train.x[:5] / 255
     batch = Batch(x, digits.train.y[:5], model(x), step=3)
-    old_x, old_y = term.extra.beside(batch)
+    old_x, old_y = term.extra.matching(batch)
     assert len(old_y) == 8
     same = (digits.valid.x[:, None] == (old_x * 255).round().byte()[None]).flatten(2).all(2)
     assert same.any(0).all()  # each is an old picture
     assert torch.equal(digits.valid.y[same.float().argmax(0)], old_y)
     assert float(term(model, batch)) == float(nn.functional.cross_entropy(model(old_x), old_y))
     again = rehearse(digits.valid, batch_size=8, seed=4)
-    list(map(again.extra.beside, [replace(batch, step=step) for step in (9, 1)]))
-    assert torch.equal(again.extra.beside(batch)[0], old_x)
+    list(map(again.extra.matching, [replace(batch, step=step) for step in (9, 1)]))
+    assert torch.equal(again.extra.matching(batch)[0], old_x)
     assert not torch.equal(
-        rehearse(digits.valid, batch_size=8, seed=5).extra.beside(batch)[0], old_x
+        rehearse(digits.valid, batch_size=8, seed=5).extra.matching(batch)[0], old_x
     )
 
 
