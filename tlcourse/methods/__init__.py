@@ -1,5 +1,5 @@
-"""Decides *what* is trained, on what, and for which loss: features and probes, schedules and rates,
-adapters, alignment and self-training, episodes and prototypes, remedies against forgetting."""
+"""Decides *what* is trained, on what data, and for which loss. The rooms are sorted by topic; every
+public name is here."""
 
 from tlcourse.data.tasks import join, only
 from tlcourse.methods.adapters.insert import bottleneck, ia3, lora, prefix

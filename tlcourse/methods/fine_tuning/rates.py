@@ -19,7 +19,11 @@ def discriminative(model: nn.Module, lr: float, *, factor: float = 2.6) -> dict[
     """The head at `lr`, and each group below at 1/factor of the rate of the one above it.
 
     Howard & Ruder 2018, "Universal Language Model Fine-tuning", section 3.2: η^(l−1) = η^l / 2.6, found
-    to work well on texts. factor: ≥ 1; at 1 every group has the same rate.
+    to work well on text. factor: ≥ 1; with 1 every group has the same rate.
+
+    >>> rates = discriminative(model, 1e-3)
+    >>> round(rates["head"] / rates["stage4"], 1)
+    2.6
     """
     learning_rate(lr, CommandError)
     number(factor, "factor", CommandError, low=1)
@@ -30,12 +34,11 @@ def discriminative(model: nn.Module, lr: float, *, factor: float = 2.6) -> dict[
 def layer_decay(model: nn.Module, lr: float, *, decay: float = 0.75) -> dict[str, float]:
     """The head at `lr`, the layer below it at lr · decay, the next one at lr · decay², and so on.
 
-    Clark et al. 2020 (ELECTRA), as BEiT (Bao et al. 2022) and timm do it. Which layer is how deep timm
-    says for its own models, so that each group gets exactly the scale of timm's
-    `param_groups_layer_decay`. Where a group holds several of its layers (a ResNet's stage), timm's
-    coarse grouping counts; if even that divides it, the lowest of them. Any other model is counted
-    group by group.
-    decay: above 0, up to 1.
+    Clark et al. 2020 (ELECTRA), as BEiT (Bao et al. 2022) and timm do it. For timm's models, timm gives each
+    layer's depth, so each group gets exactly the scale of timm's `param_groups_layer_decay`. If a group
+    holds several layers (a ResNet's stage), timm's coarse grouping decides; if even that divides the
+    group, its lowest layer does. In any other model each group counts as one layer. decay: above 0, up
+    to 1.
     """
     learning_rate(lr, CommandError)
     number(decay, "decay", CommandError, above=0, high=1)
@@ -45,7 +48,7 @@ def layer_decay(model: nn.Module, lr: float, *, decay: float = 0.75) -> dict[str
 
 
 def depths_of(model: nn.Module) -> dict[str, int]:
-    """Group → how many layers lie below it. 0 is at the input, the highest is the head's."""
+    """Group → the number of layers below it. 0 is at the input; the head has the highest."""
     groups = groups_of(model)
     body = getattr(model, "body", None)
     if not hasattr(body, "group_matcher"):

@@ -5,11 +5,11 @@ A schedule is a list of (step, command). Put it on a run with
     for step, command in schedule:
         run.at(step, command)
 
-and becomes part of the run's record like every other command. Schedules add up: `a + b` is one.
+It becomes part of the run's record like any other command. Schedules can be added: `a + b` is one.
 
-- `gradual_unfreezing`   the head first, then one group after the other, from the top
-- `lp_ft`                the head to its end, then everything; `solve_head` solves the first half at once
-- `warm_up`              from a small rate up to the full one, and (if asked) down again
+- `gradual_unfreezing`   the head first, then one group after another, from the top
+- `lp_ft`                the head until it is trained, then everything; `solve_head` solves the first half at once
+- `warm_up`              from a small rate up to the full one, and optionally down again
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 Schedule = list[tuple[int, Command]]
-"""(step, command), in order: what to do when so many steps are done."""
+"""(step, command), in order: the command is applied when that many steps are done."""
 
 Rates = float | Mapping[str, float]
 """One learning rate > 0, or a mapping from group (or "backbone", "all") to rate, as Session takes it."""
@@ -44,14 +44,16 @@ AFTER = ("constant", "linear", "cosine")
 def gradual_unfreezing(
     model: nn.Module, steps: int, *, every: int | None = None, lr: Rates | None = None
 ) -> Schedule:
-    """Begin with the head alone, then unfreeze the backbone's groups one by one, the last one first
+    """Train the head alone, then unfreeze the backbone's groups one by one, the last one first
     (Howard & Ruder 2018, "Universal Language Model Fine-tuning", section 3.3).
 
-    model: with groups, input to output, the head last; none of them frozen when the run begins (the
-    schedule does that itself). steps: of the run. every: steps between two of them; None shares the
-    steps equally among the stages, the head's own included. lr: with which rates the groups start to
-    train; None is what the Session says for them. Raises CommandError if the last groups would never
-    have their turn.
+    model: its groups are ordered input to output, the head last. None of them is frozen when the run
+    starts; the schedule freezes them. steps: of the run. every: steps between two groups; None divides
+    the steps equally among the stages, including the head's. lr: the rates at which the groups start to
+    train; None means the Session's. Raises CommandError if the last groups would never be unfrozen.
+
+    >>> gradual_unfreezing(model, steps=60)[:2]
+    [(0, Freeze(group='backbone', stats=True)), (10, Unfreeze(group='stage4', lr=None))]
     """
     *backbone, head = groups_of(model)
     if not backbone:
@@ -76,14 +78,14 @@ def lp_ft(
     model: nn.Module, steps: int, *, probe: int | None = None, lr: Rates | None = None
 ) -> Schedule:
     """First a linear probe, then fine-tuning: the head learns alone while the backbone keeps its
-    features, so that fine-tuning does not begin by bending them towards a random head.
+    features, so that fine-tuning does not start by distorting them to fit a random head.
 
     Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform
     Out-of-Distribution", section 3.3.
 
-    steps: of the run; probe: after how many of them the backbone joins, half of them by default.
-    lr: rates of the second phase, also the head's; None leaves them as the Session says. The authors
-    train the probe to its end: `solve_head` gets there without a step, and needs no schedule then.
+    steps: of the run. probe: the step at which the backbone is unfrozen; by default half of the steps.
+    lr: rates of the second phase, including the head's; None keeps the Session's. The authors train the
+    probe to convergence: `solve_head` gets there without a training step and needs no schedule.
     """
     *backbone, head = groups_of(model)
     steps = whole_number(steps, "steps", CommandError, 1)
@@ -100,7 +102,7 @@ def lp_ft(
 
 
 def solve_head(model: nn.Module, cached: Data, *, C: float = 1.0) -> nn.Module:
-    """Put the linear probe's solution into the model's head: the first half of lp-ft, done at once.
+    """Put the linear probe's solution into the model's head: the first half of LP-FT, done at once.
 
     cached: `features(model, data)`. C: inverse strength of the L2 penalty on standardised features, > 0.
     Solves multinomial logistic regression to its optimum (scikit-learn) and folds the standardisation
@@ -135,7 +137,9 @@ def solve_head(model: nn.Module, cached: Data, *, C: float = 1.0) -> nn.Module:
         ((x - centre) / spread).numpy(), y.cpu().numpy()
     )
     weight, bias = torch.from_numpy(solved.coef_), torch.from_numpy(solved.intercept_)
-    if head.out_features == 2:  # one row for two classes: half of it for, half of it against
+    if (
+        head.out_features == 2
+    ):  # one row for two classes: half of it for one, half against the other
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     weight = weight / spread
     with torch.no_grad():
@@ -150,13 +154,13 @@ def warm_up(
 ) -> Schedule:
     """Raise the rates from small to full within `warm` steps: step t gets lr · (t + 1) / warm.
 
-    Large first steps on a fresh head (and Adam's first, uncertain averages) would throw pre-trained
-    weights about; Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2.
+    Large first steps on a new head (and with Adam's first, noisy averages) would damage pre-trained
+    weights; Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2.
 
-    lr: the full rates; one number for all that trains, or a mapping from group to rate. A group that is
-    frozen at that moment cannot get one, so name only those that train. then: "constant", or from
-    `warm` to `steps` down to 0 by a "linear" or "cosine" curve. stairs: how many commands draw each of
-    the two slopes, since each is an event and a moment to go back to; warm or more is one a step.
+    lr: the full rates: one number for all trainable groups, or a mapping from group to rate. Name only
+    groups that are trainable then; a frozen group cannot get a rate. then: "constant", or a "linear"
+    or "cosine" decay to 0 from step `warm` to `steps`. stairs: the number of commands for each of the
+    two slopes; each is an event and a point to rewind to. `warm` or more means one per step.
     """
     warm = whole_number(warm, "warm", CommandError, 1)
     stairs = whole_number(stairs, "stairs", CommandError, 1)
@@ -185,7 +189,7 @@ def _falling(curve: str, progress: float) -> float:
 
 
 def _stairs(first: int, last: int, count: int) -> list[tuple[int, int]]:
-    """(begin, end) of each: they share the steps from first to last as equally as whole numbers can."""
+    """(begin, end) of each stair: the steps from first to last, divided as equally as possible."""
     count = min(count, last - first)
     cuts = [first + (last - first) * k // count for k in range(count + 1)]
     return list(zip(cuts, cuts[1:], strict=False))
