@@ -170,9 +170,10 @@ def prefix(model: nn.Module, *, length: int = 10, seed: int = 0) -> Adapted:
     """`length` learned keys and values in each attention, before those of the tokens.
 
     Li & Liang 2021, "Prefix-Tuning: Optimizing Continuous Prompts for Generation", without their
-    reparametrisation. Drawn by `seed` from a normal distribution with standard deviation 0.02 (in peft: 1).
-    Unlike the other methods, it changes the outputs from the start. In text encoders (peft), the tokens'
-    positions begin at `length`. Raises ModelError if attention takes no prefix (DistilBERT, a ResNet).
+    reparametrisation. Drawn by `seed` from a normal distribution with standard deviation 0.02 (in
+    peft: 1). Unlike the other methods, it changes the outputs from the start. In text encoders
+    (peft), the tokens' positions begin at `length`. Raises ModelError if attention takes no prefix
+    (DistilBERT, a ResNet).
     """
     length = whole_number(length, "length", CommandError, 1)
     seed = checked_seed(seed, CommandError)
@@ -269,7 +270,7 @@ def _adapted(model: nn.Module, insert: Callable[[nn.Module], None], **settings: 
 
 
 def _linear(model: nn.Module, endings: str) -> dict[str, nn.Linear]:
-    """path → linear layer, for those of the backbone with such an ending. ModelError if there is none."""
+    """path → linear layer of the backbone with such an ending. Raises ModelError if there is none."""
     head = {id(m) for m in list(groups_of(model).values())[-1].modules()}
     linear = {
         path: module

@@ -112,8 +112,8 @@ def recolour(source: Cloud, target: Data | Split | Tensor, *, ridge: float = 1.0
     """The source's features, transformed to the target's mean and covariance: closed-form CORAL.
 
     (x − μ_S) C_S^(−1/2) C_T^(1/2) + μ_T (Sun, Feng & Saenko 2016, "Return of Frustratingly Easy Domain
-    Adaptation", algorithm 1; it has no means because its features are standardised). A head trained on the
-    result suits the target.
+    Adaptation", algorithm 1; it has no means because its features are standardised). A head trained
+    on the result suits the target.
 
     source, target: features (n, D), or a Split of them; for a Data, the map is computed from its
     training split and applied to all three. ridge: ≥ 0, added to the diagonal of both covariances, in

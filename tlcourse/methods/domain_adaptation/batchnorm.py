@@ -137,7 +137,7 @@ def _one_after_the_other(
     size: int,
     device: torch.device,
 ) -> None:
-    """In each pass, the first remaining layer gets its statistics: those before it are already correct."""
+    """In each pass, the first remaining layer gets its statistics: those before it are correct."""
     rest = dict(layers)
     while rest:
         with _measured(rest, at_once=False) as pools:
@@ -158,7 +158,7 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
     if not found:
         raise ModelError(
             f"{type(model).__name__} has no BatchNorm with running statistics, so AdaBN has nothing to "
-            "adapt: LayerNorm and GroupNorm normalise each example by itself. Use a model that has, such "
+            "adapt: LayerNorm and GroupNorm normalise each example by itself. Use one that has it, such "
             "as pocket-resnet or mobilenetv2, or another method, such as recolour(…)."
         )
     return found

@@ -93,7 +93,7 @@ def masked_words(
 def covered_loss(
     model: nn.Module, texts: Split, *, share: float = 0.15, seed: int = 0, batch_size: int = 32
 ) -> float:
-    """Mean cross-entropy in nats per masked token, in eval mode; the same tokens are masked each time."""
+    """Mean cross-entropy in nats per masked token, in eval mode; always with the same masks."""
     _check(texts, share)
     seed = checked_seed(seed, CommandError)
     x, total = torch.as_tensor(texts.x), 0.0

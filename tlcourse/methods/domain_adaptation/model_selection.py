@@ -100,7 +100,8 @@ def importance_weights(source: Any, target: Any, at: Any = None, *, C: float = 1
 
 
 def effective_size(weights: Any) -> float:
-    """The number of equally weighted examples with the same information: (Σw)² / Σw² (Kong 1992), 1 to K.
+    """The number of equally weighted examples with the same information: (Σw)² / Σw² (Kong 1992), 1
+    to K.
 
     >>> effective_size([1.0, 1.0, 0.0])
     2.0
@@ -121,7 +122,8 @@ def importance_weighted(losses: Any, weights: Any) -> float:
 
 
 def dev(losses: Any, weights: Any) -> float:
-    """The same risk with less variance: mean(w · loss) + η (mean(w) − 1), η = −Cov(w · loss, w) / Var(w).
+    """The same risk with less variance: mean(w · loss) + η (mean(w) − 1), η = −Cov(w · loss, w) /
+    Var(w).
 
     Deep embedded validation (You et al. 2019, algorithm 1): the weights should average 1; if they
     average more, w · loss is probably too large as well. Equal weights need no correction.

@@ -31,7 +31,8 @@ DataOrSplit = TypeVar("DataOrSplit", "Data", "Split")
 def features(
     model: nn.Module, data: DataOrSplit, *, batch_size: int = 64, progress: bool = False
 ) -> DataOrSplit:
-    """The same data, with every picture or text replaced by the features that the model's head would see.
+    """The same data, with every picture or text replaced by the features that the model's head would
+    see.
 
     Pictures (N, 3, H, W), uint8 or float in [0, 1], and token ids (N, T) int64 become (N, D) float32
     on the CPU; labels and ids stay. The model runs in eval mode and is not changed:
@@ -124,7 +125,7 @@ def padding(model: nn.Module) -> int:
 
 
 def trimmed(tokens: Tensor, pad: int) -> Tensor:
-    """Token ids (B, T) without trailing columns that are padding in every row: short texts take less time."""
+    """Token ids (B, T) without trailing columns that are all padding: short texts take less time."""
     used = (tokens != pad).any(0).nonzero()
     return tokens[:, : int(used[-1]) + 1 if len(used) else 1]
 
@@ -241,7 +242,7 @@ def _by_depth(
 
 @contextmanager
 def _outputs_of(model: nn.Module, groups: list[str]) -> Iterator[dict[str, Tensor]]:
-    """The last output of each group. A group that is a plain list of modules has the output of its last one."""
+    """The last output of each group; of a plain list of modules, that of the last one."""
     outputs: dict[str, Tensor] = {}
 
     def hook(group: str):

@@ -33,7 +33,8 @@ LOSSES = ("cosine", "supervised")
 def draw_pairs(
     y: Tensor, count: int, *, seed: int = 0, step: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`count` pairs of different examples, alternately of the same class and of two: (left, right, same).
+    """`count` pairs of different examples, alternately of the same class and of two: (left, right,
+    same).
 
     y: (N,) labels. left, right: (count,) int64 rows; same: (count,) bool, True first. A pure function of
     (seed, step). The first of a pair is any example that has a partner; its partner is any that fits.

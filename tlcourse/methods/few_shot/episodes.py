@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tlcourse.data import Data, Split
 
 Method = Callable[["Data"], Tensor]
-"""A function that learns an episode's training split and predicts its test split: (N·Q,) labels 0 … N − 1."""
+"""Learns an episode's training split and predicts its test split: (N·Q,) labels 0 … N − 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,5 @@
-"""Prototypical Networks: train features in which each class clusters around its mean (Snell et al. 2017).
+"""Prototypical Networks: train features in which each class clusters around its mean (Snell et al.
+2017).
 
 `probe(kind="prototypes")` uses given features and compares directions. Here the features are trained on
 many small tasks like those of the test, and compared by squared Euclidean distance.
@@ -59,7 +60,7 @@ def as_linear(means: Tensor) -> nn.Linear:
 
 
 def by_distance(task: Data) -> Tensor:
-    """Predict an episode's queries (features) by the nearest prototype: a method for `episode_accuracies`."""
+    """Predict an episode's queries (features) by the nearest prototype; for `episode_accuracies`."""
     means = class_means(task.train.x.float(), task.train.y, len(task.classes))
     return prototype_logits(task.test.x.float(), means).argmax(dim=1)
 

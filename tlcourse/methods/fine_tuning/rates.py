@@ -34,11 +34,11 @@ def discriminative(model: nn.Module, lr: float, *, factor: float = 2.6) -> dict[
 def layer_decay(model: nn.Module, lr: float, *, decay: float = 0.75) -> dict[str, float]:
     """The head at `lr`, the layer below it at lr · decay, the next one at lr · decay², and so on.
 
-    Clark et al. 2020 (ELECTRA), as BEiT (Bao et al. 2022) and timm do it. For timm's models, timm gives each
-    layer's depth, so each group gets exactly the scale of timm's `param_groups_layer_decay`. If a group
-    holds several layers (a ResNet's stage), timm's coarse grouping decides; if even that divides the
-    group, its lowest layer does. In any other model each group counts as one layer. decay: above 0, up
-    to 1.
+    Clark et al. 2020 (ELECTRA), as BEiT (Bao et al. 2022) and timm do it. For timm's models, timm
+    gives each layer's depth, so each group gets exactly the scale of timm's
+    `param_groups_layer_decay`. If a group holds several layers (a ResNet's stage), timm's coarse
+    grouping decides; if even that divides the group, its lowest layer does. In any other model each
+    group counts as one layer. decay: above 0, up to 1.
     """
     learning_rate(lr, CommandError)
     number(decay, "decay", CommandError, above=0, high=1)

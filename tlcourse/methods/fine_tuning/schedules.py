@@ -8,7 +8,7 @@ A schedule is a list of (step, command). Put it on a run with
 It becomes part of the run's record like any other command. Schedules can be added: `a + b` is one.
 
 - `gradual_unfreezing`   the head first, then one group after another, from the top
-- `lp_ft`                the head until it is trained, then everything; `solve_head` solves the first half at once
+- `lp_ft`                the head, then everything; `solve_head` solves the first half at once
 - `warm_up`              from a small rate up to the full one, and optionally down again
 """
 

@@ -59,8 +59,8 @@ def average_forgetting(R: Any) -> float:
     """How far each earlier task fell from its best: mean over all but the last of
     max over i < last of R[i][j], minus R[last][j].
 
-    −1 to 1; below zero, the last task improved the earlier ones beyond their best. Values measured before
-    a task's own training count, as in the paper; NaN there is ignored. Needs two tasks.
+    −1 to 1; below zero, the last task improved the earlier ones beyond their best. Values measured
+    before a task's own training count, as in the paper; NaN there is ignored. Needs two tasks.
     Chaudhry et al. 2018, "Riemannian Walk for Incremental Learning" (their F at the last task).
     """
     R = _matrix(R, 2)
@@ -72,7 +72,7 @@ def _matrix(R: Any, least: int) -> np.ndarray:
     R = np.asarray(R, dtype=float)
     if R.ndim != 2 or R.shape[0] != R.shape[1] or len(R) < least:
         raise DataError(
-            f"R is a square matrix of accuracies, with a row for each of {least} or more tasks, not {R.shape}."
+            f"R is a square of accuracies, with a row for each of {least} or more tasks, not {R.shape}."
         )
     known = R[~np.isnan(R)]
     if len(known) and not (0 <= known.min() and known.max() <= 1):

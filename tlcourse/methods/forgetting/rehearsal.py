@@ -50,8 +50,8 @@ def rehearse(
 
     Chaudhry et al. 2019, "On Tiny Episodic Memories in Continual Learning".
 
-    old: a split (such as from `keep_examples`), or the training split of a Data; its labels are the run's
-    own classes. batch_size: None means the size of the run's batch. augment: 0 … 1, strength of
+    old: a split (such as from `keep_examples`), or the training split of a Data; its labels are the
+    run's own classes. batch_size: None means the size of the run's batch. augment: 0 … 1, strength of
     augmentation of old pictures. The old batch passes through the model separately, in train mode, so
     BatchNorm's running statistics follow it too. It costs a second forward and backward pass.
     """

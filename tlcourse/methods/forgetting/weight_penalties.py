@@ -39,9 +39,9 @@ LABELS = ("drawn", "all", "data")
 class Spring:
     """½ Σ k · (w − w₀)² as a further term of the loss; a scalar ≥ 0.
 
-    anchors: parameter's name → w₀, a copy. strength: the same names → k, of the same shape or one number.
-    others: k of the parameters without an anchor (a new head, an adapter), which are pulled towards zero.
-    Parameters are found by name, also below a LoRA, so it works on a run's twin too.
+    anchors: parameter's name → w₀, a copy. strength: the same names → k, of the same shape or one
+    number. others: k of the parameters without an anchor (a new head, an adapter), which are pulled
+    towards zero. Parameters are found by name, also below a LoRA, so it works on a run's twin too.
     """
 
     anchors: Mapping[str, Tensor] = field(repr=False)
@@ -109,7 +109,8 @@ def fisher_diagonal(
     This is the diagonal of the Fisher information, if y follows the model's prediction, not the truth:
     labels="drawn" draws one y from p(y|x) per example; "all" averages over all classes by p(y|x), which
     is exact in y and costs one backward pass per class. labels="data" uses the true labels and gives
-    the *empirical* Fisher, a different quantity: it vanishes where the model fits the data (Kunstner et al. 2019, "Limitations of the Empirical Fisher Approximation").
+    the *empirical* Fisher, a different quantity: it vanishes where the model fits the data (Kunstner
+    et al. 2019, "Limitations of the Empirical Fisher Approximation").
 
     examples: a split, or the training split of a Data. samples: how many of them, chosen by `seed`;
     each takes its own backward pass. group: "all", "backbone" or one group. The model runs in eval mode
@@ -141,7 +142,7 @@ def fisher_diagonal(
 
 
 def _labels(how: str, p: Tensor, truth: int, u: float) -> list[tuple[int, float]]:
-    """(label, share) pairs of an example. p: (C,) probabilities; truth: its label; u: in [0, 1), to draw."""
+    """(label, share) pairs. p: (C,) probabilities; truth: the label; u: in [0, 1), to draw by."""
     if how == "data":
         return [(truth, 1.0)]
     if how == "all":
