@@ -83,7 +83,7 @@ def train(model: ImageClassifier, ink: Tensor, labels: Tensor, options) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        schedule.step()  # sets the rate anew, so the fading does not add up
+        schedule.step()  # sets the rate anew, so the decay does not accumulate
         for group in optimizer.param_groups:
             group["lr"] *= min((options.stop - step - 1) / options.fade, 1)
         hit = (logits.argmax(1) == y).float().mean()
@@ -103,7 +103,7 @@ def train(model: ImageClassifier, ink: Tensor, labels: Tensor, options) -> None:
 
 
 def batch(ink: Tensor, labels: Tensor, options, step: int) -> tuple[Tensor, Tensor]:
-    """Classes are drawn alike, however many fonts have them."""
+    """Classes are drawn equally often, however many fonts have them."""
     generator = torch.Generator(ink.device).manual_seed(options.seed * 1_000_003 + step)
     weights = 1 / labels.bincount()[labels].float()
     index = torch.multinomial(weights, options.batch_size, replacement=True, generator=generator)
@@ -113,7 +113,7 @@ def batch(ink: Tensor, labels: Tensor, options, step: int) -> tuple[Tensor, Tens
 
 @torch.inference_mode()
 def validate(model: nn.Module, ink: Tensor, labels: Tensor, options) -> float:
-    """The share that is recognised, each drawing distorted in four ways."""
+    """The accuracy, with each drawing distorted in four ways."""
     generator = torch.Generator(options.device).manual_seed(options.seed - 1)
     model.eval()
     ink, labels = ink.to(options.device), labels.to(options.device)
@@ -146,7 +146,7 @@ def keep(path: Path, model, optimizer, schedule, step: int, options) -> None:
 
 
 def restore(path: Path, model, optimizer, schedule, options) -> int:
-    """The step to go on from; 0 without a checkpoint."""
+    """The step to resume at; 0 without a checkpoint."""
     if not path.exists():
         return 0
     state = torch.load(path, map_location=options.device, weights_only=True)

@@ -1,4 +1,4 @@
-"""Pre-train a small backbone on 45,000 small photos, with MobileNetV2 looking over its shoulder.
+"""Pre-train a small backbone on 45,000 small photos, with MobileNetV2 as teacher.
 
     python pretraining/pocket_photos.py tiny-imagenet-64px.tar.gz --out pocket-resnet.safetensors
     python pretraining/pocket_photos.py tiny-imagenet-64px.tar.gz --vit --out pocket-vit.safetensors
@@ -39,14 +39,14 @@ CHECKPOINT_EVERY_S = 120
 
 @dataclass(frozen=True)
 class Task:
-    """The three questions: labels by the model's own head, the teacher's by two more layers."""
+    """The three losses: labels by the model's own head, the teacher's outputs by two more layers."""
 
     model: nn.Module  # an ImageClassifier over the labels
     extra: nn.ModuleDict  # "feature": to the teacher's width; "class": to its 1000 classes
-    exact: bool = False  # in float32 throughout, where bfloat16 is no faster
+    exact: bool = False  # float32 throughout, if bfloat16 is not faster
 
     def loss(self, x: Tensor, y: Tensor, seen: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
-        """Of a batch, with the teacher's centred features and logits; and the share named right."""
+        """The loss of a batch, with the teacher's centred features and logits; and the accuracy."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=not self.exact):
             features = self.model.features(x)
             logits = self.model.head(features)
@@ -74,7 +74,9 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--mirror", action="store_true", help="ask about mirror images, too")
+    parser.add_argument(
+        "--mirror", action="store_true", help="use the teacher's output for mirror images too"
+    )
     parser.add_argument("--pause-file", type=Path, help="while this file exists, wait")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -157,13 +159,13 @@ def average(averaged: nn.Module, model: nn.Module, step: int) -> None:
 
 
 def batch(photos: Photos, step: int, options) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Photos, moved, zoomed, recoloured, half of them mirrored; labels; what the teacher saw and said.
+    """Photos, cropped, recoloured, half of them mirrored; labels; the teacher's features and logits.
 
     An epoch is a permutation; every batch is a pure function of (seed, step).
     """
     rows, position = len(photos.train), step * options.batch_size
     order = torch.Generator().manual_seed(initial_seed(options.seed, f"epoch {position // rows}"))
-    # The few photos after an epoch's last whole batch belong to nobody until the next permutation.
+    # The few photos after an epoch's last whole batch are skipped until the next permutation.
     index = torch.randperm(rows, generator=order)[position % rows :][: options.batch_size]
     drawn = torch.Generator().manual_seed(initial_seed(options.seed, f"step {step}"))
     mirrored = torch.rand(len(index), generator=drawn) < 0.5
@@ -174,7 +176,7 @@ def batch(photos: Photos, step: int, options) -> tuple[Tensor, Tensor, Tensor, T
 
 
 def moved(x: Tensor, mirrored: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """65 to 100 % of each side, anywhere inside, at size × size; mirrored where told."""
+    """Crops of 65 to 100 % of each side, anywhere, at size × size; mirrored where requested."""
     side = 1 - 0.35 * torch.rand(len(x), 2, generator=generator).mul(
         torch.rand(len(x), 1, generator=generator)
     )
@@ -187,7 +189,7 @@ def moved(x: Tensor, mirrored: Tensor, size: int, generator: torch.Generator) ->
 
 
 def recoloured(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Brightness, contrast and saturation up to 30 % up or down; stays in [0, 1]."""
+    """Change brightness, contrast and saturation by up to 30 %; results stay in [0, 1]."""
     light, contrast, colour = 0.7 + 0.6 * torch.rand(3, len(x), 1, 1, 1, generator=generator)
     grey = x.mean(1, keepdim=True)
     middle = grey.mean((2, 3), keepdim=True)
@@ -233,7 +235,7 @@ def keep(path: Path, kept: dict, step: int, options) -> None:
 
 
 def restore(path: Path, kept: dict, options) -> int:
-    """The step to go on from; 0 without a checkpoint."""
+    """The step to resume at; 0 without a checkpoint."""
     if not path.exists():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)

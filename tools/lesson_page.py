@@ -25,8 +25,8 @@ PICTURES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
 
 @dataclass
 class Page:
-    """text: MyST Markdown. files: name -> bytes, to lie beside it. question, minutes, claims, exercises:
-    what its front says, for a table of lessons; minutes is None if the lesson does not say."""
+    """text: MyST Markdown. files: name -> bytes, to be saved next to it. question, minutes, claims,
+    exercises: for the table of lessons; minutes is None if the lesson does not say."""
 
     lesson: Lesson
     question: str
@@ -70,7 +70,7 @@ def page_of(taught: Lesson, executed: Path) -> Page:
 
 
 def _front(page: Page) -> str:
-    """The question, and what a reader wants to know before beginning."""
+    """The question, and facts that a reader wants to know first."""
     tiers = [
         f"<code>{tier}</code> ({', '.join(page.lesson.cards[tier]) or 'nothing to fetch'})"
         for tier in page.lesson.tiers
@@ -96,7 +96,7 @@ def _note(page: Page) -> str:
 
 
 def _cells(cells: list[Any], taught: Lesson, page: Page) -> Iterator[str]:
-    """Each cell in Markdown; a solution is closed, and the learner's gap stands before it."""
+    """Each cell in Markdown; a solution is folded, after the learner's gap."""
     gaps = {
         cell.id: cell.source for cell in notebook(taught, solutions=False).cells if "id" in cell
     }
@@ -127,7 +127,7 @@ def _outputs(cell: Any, page: Page) -> Iterator[str]:
 
 
 def _shown(data: Any, told: Any, page: Page) -> str:
-    """One output, in the richest form that a page can have."""
+    """One output, in the richest form that a page can show."""
     for mime, ending in PICTURES.items():
         if mime in data:
             return _picture(mime, ending, data, told.get(mime, {}), page)
@@ -159,7 +159,7 @@ def _code(source: str) -> str:
 
 
 def _said(text: str) -> str:
-    """What a cell printed; a claim's line keeps its own look."""
+    """What a cell printed; a claim's line has its own style."""
     text = _plain(text).rstrip()
     if re.fullmatch(r"\d\d\.\d+ (holds|does not hold): .*", text):
         return _raw(f'<p class="claim">{html.escape(text)}</p>')
@@ -175,7 +175,7 @@ def _raw(markup: str) -> str:
 
 
 def _fence(text: str) -> str:
-    """A fence that is longer than any inside."""
+    """A fence longer than any in the text."""
     return "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
 
 
@@ -184,10 +184,10 @@ def _plain(text: str) -> str:
 
 
 def _claimed(ran: Any) -> set[str]:
-    """The ids of all claims that were made, as their outputs carry them."""
-    told = [
+    """The ids of all claims in the outputs."""
+    ids = [
         output.get("metadata", {}).get("tlcourse", {}).get("claim", {})
         for cell in ran.cells
         for output in cell.get("outputs", [])
     ]
-    return {claim["id"] for claim in told if claim}
+    return {claim["id"] for claim in ids if claim}

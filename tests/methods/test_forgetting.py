@@ -212,7 +212,7 @@ def test_a_spring_holds_the_twin_and_a_model_under_lora(model, digits):
 
 
 def test_a_spring_of_another_model_says_so(model, rows):
-    with pytest.raises(ModelError, match="no head.weight|head.weight is held"):
+    with pytest.raises(ModelError, match="This term holds head.weight"):
         ewc(regression(), {"head.weight": torch.ones(10, 64)})(nn.Linear(3, 2))
     with pytest.raises(ModelError, match="no nose.weight"):
         ewc(model, {"nose.weight": torch.ones(1)})
@@ -271,7 +271,7 @@ def test_a_memory_holds_as_many_of_each_class_and_grows_by_its_end(digits):
     for id, x, y in zip(small.ids, small.x, small.y, strict=True):
         row = digits.train.ids.index(id)
         assert torch.equal(digits.train.x[row], x) and digits.train.y[row] == y
-    with pytest.raises(DataError, match="has 10 examples to remember, and 11"):
+    with pytest.raises(DataError, match="has 10 examples, and 11"):
         keep_examples(digits, 11)
 
 
@@ -284,7 +284,7 @@ def test_a_mixture_holds_the_share_that_was_asked(digits):
     assert mixed.valid is digits.valid and mixed.classes == digits.classes
     assert mix(new, digits, share=0.25).train.ids[-1].startswith("old/")  # the same ids
     trained(regression_on_pictures(), mixed, steps=2)
-    with pytest.raises(DataError, match="0.77 is the most"):
+    with pytest.raises(DataError, match="at most 0.77"):
         mix(new, digits, share=0.9)
     with pytest.raises(DataError, match="load both in one size"):
         mix(new, replace(digits.valid, x=digits.valid.x[:, :, :5]))

@@ -125,5 +125,5 @@ def test_wrong_wishes_are_refused(digits, pixels):
         pseudo_labels(SAID, share=0)
     with pytest.raises(CommandError, match="threshold is a .*number .*, not 2"):
         fixmatch(digits.test, threshold=2)
-    with pytest.raises(DataError, match="varies pictures"):
+    with pytest.raises(DataError, match="augments pictures"):
         fixmatch(pixels.test)

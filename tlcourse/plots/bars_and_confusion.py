@@ -1,4 +1,4 @@
-"""Which is better, by how much, and how sure: intervals side by side, and who is taken for whom."""
+"""Intervals side by side as bars, and confusion matrices."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,11 +27,11 @@ def bars(
     unit: str = "percent",
     title: str | None = None,
 ) -> Picture:
-    """A bar for each measurement with its interval as a whisker and its number beside it.
+    """A bar for each measurement, with its interval as a whisker and its number next to it.
 
-    intervals: name -> Interval or number, all in one unit. unit: of the bare numbers, see
-    `tlcourse.measure.units`; a share from 0 to 1 is written in percent.
-    What was measured is a full bar; a bare number, a guess say, is a hollow, hatched one.
+    intervals: name -> Interval or number, all in one unit. unit: of the plain numbers, see
+    `tlcourse.measure.units`; a share from 0 to 1 is written in percent. Intervals are filled bars;
+    plain numbers, such as guesses, are hollow and hatched.
     """
     measured = {name: as_interval(value, unit) for name, value in intervals.items()}
     units = {value.unit for value in measured.values()}
@@ -69,15 +69,15 @@ def bars(
         axes.grid(False)
         axes.spines["bottom"].set_visible(False)
         axes.set_xticks([])
-    said = [f"{name} ⟨{value.text}⟩" for name, value in measured.items()]
-    return Picture(figure, f"{title or 'Comparison'}: {enumerated(said, at_most=12)}.")
+    words = [f"{name} ⟨{value.text}⟩" for name, value in measured.items()]
+    return Picture(figure, f"{title or 'Comparison'}: {enumerated(words, at_most=12)}.")
 
 
 def confusion(matrix: Any, classes: Sequence[str], *, title: str | None = None) -> Picture:
-    """Who is taken for whom: row = what it is, column = what was said; counts in the cells.
+    """A confusion matrix: rows are true classes, columns predictions; counts in the cells.
 
-    matrix: (C, C) counts from `tlcourse.measure.confusion`. Right answers are blue, wrong ones orange
-    with their number, both darker the larger their share of the row.
+    matrix: (C, C) counts from `tlcourse.measure.confusion`. Correct cells are blue, wrong ones orange;
+    both are darker the larger their share of the row.
     """
     matrix = np.asarray(matrix)
     count = len(classes)

@@ -1,4 +1,4 @@
-"""What one thing costs in another: gain against forgetting, tasks against tasks, group by group."""
+"""Trade-offs: gain against forgetting, a matrix of numbers, and how far each group moved."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,16 +38,18 @@ def plane(
     unit: str | None = None,
     title: str | None = None,
 ) -> Picture:
-    """Gain against forgetting: each method is a point with whiskers both ways, up and right is better.
+    """Gain against forgetting: each method is a point with whiskers both ways; up and right is better.
 
-    points: name -> (gain, forgetting), each an Interval, a number, or the values over seeds; what is
-    forgotten counts downwards, so below zero is learnt rather than lost. gain, forgetting: the axes'
-    names. unit: of bare numbers ("points", differences of shares, unless Intervals say otherwise).
+    points: name -> (gain, forgetting), each an Interval, a number, or the values over seeds. The axis of
+    forgetting points down; below zero means that the old task improved. gain, forgetting: the axes'
+    names. unit: of plain numbers ("points", differences of shares, unless Intervals say otherwise).
     """
     if not points or any(
         not isinstance(pair, tuple | list) or len(pair) != 2 for pair in points.values()
     ):
-        raise DataError("plane needs one point or more, each a pair: {'name': (gain, forgetting)}.")
+        raise DataError(
+            "plane needs at least one point, each a pair: {'name': (gain, forgetting)}."
+        )
     given = {name: dict(enumerate(pair)) for name, pair in points.items()}
     if unit is None and not any(hasattr(v, "unit") for pair in points.values() for v in pair):
         unit = "points"
@@ -87,8 +89,10 @@ def plane(
             fontsize=9.5,
             color=INK,
         )
-    said = [f"{name}: {gain} ⟨{a.text}⟩, {forgetting} ⟨{d.text}⟩" for name, (a, d) in pairs.items()]
-    return Picture(figure, f"{title or 'Gain against forgetting'}: {'; '.join(said)}.")
+    sentences = [
+        f"{name}: {gain} ⟨{a.text}⟩, {forgetting} ⟨{d.text}⟩" for name, (a, d) in pairs.items()
+    ]
+    return Picture(figure, f"{title or 'Gain against forgetting'}: {'; '.join(sentences)}.")
 
 
 def heat(
@@ -114,7 +118,7 @@ def heat(
         )
     finite = values[np.isfinite(values)]
     top = float(np.abs(finite).max()) if len(finite) else 1.0
-    # Accuracies are seen on the whole way from 0 to 100 %; anything else from nothing to its largest.
+    # The colour scale of accuracies is 0 to 100 %; of anything else, 0 to the largest value.
     top = 1.0 if unit == "percent" and top <= 1 else top or 1.0
     how = scale(unit, top)
     digits = how.spec if unit != "number" else ".2f" if top < 10 else ".0f"
@@ -163,25 +167,25 @@ def _number(value: float, how: Scale, digits: str) -> str:
 
 
 def _cells(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], how: Scale) -> str:
-    """A small matrix in words; of a large one the shape, its largest and its smallest cell."""
+    """A small matrix in words; for a large one its shape, and its largest and smallest cells."""
     filled = np.argwhere(np.isfinite(values))
-    told = {(at, to): f"{columns[to]} {how.text(values[at, to])}" for at, to in filled}
-    if not told:
+    cells = {(at, to): f"{columns[to]} {how.text(values[at, to])}" for at, to in filled}
+    if not cells:
         return "every cell is empty"
     if values.size <= 25:
         lines = [
-            f"{name}: {enumerated([told[at, to] for to in range(len(columns)) if (at, to) in told])}"
+            f"{name}: {enumerated([cells[at, to] for to in range(len(columns)) if (at, to) in cells])}"
             for at, name in enumerate(rows)
         ]
         return f"⟨{'; '.join(lines)}⟩"
     ends = [filled[np.argmax([values[tuple(cell)] for cell in filled])],
             filled[np.argmin([values[tuple(cell)] for cell in filled])]]  # fmt: skip
-    most, least = (f"{rows[at]}, {told[at, to]}" for at, to in ends)
+    most, least = (f"{rows[at]}, {cells[at, to]}" for at, to in ends)
     return f"{len(rows)} × {len(columns)} cells; ⟨the largest is {most}, the smallest {least}⟩"
 
 
 def _longest(text: str) -> float:
-    """The pixels that the longest line of a tick's label takes."""
+    """The width in pixels of the longest line of a tick label."""
     return max(length(line, 9.5) for line in text.split("\n"))
 
 
@@ -191,12 +195,12 @@ def movement(
     twin: Any = None,
     title: str | None = None,
 ) -> Picture:
-    """How far the weights of each group went, ‖w − w₀‖ / ‖w₀‖, as bars from the input down to the head.
+    """How far the weights of each group moved, ‖w − w₀‖ / ‖w₀‖, as bars from the input down to the head.
 
-    moved: a session (as it was last measured, see the event `Norms`); or group -> share, a number or an
-    Interval; or several of those by name, to be compared. twin: the same of the run without the
-    intervention. What moved more than four times as far as everything else leaves the frame (») so that
-    the rest can be read; its number is written all the same.
+    moved: a session (its last measurement, see the event `Norms`); or group -> share, a number or an
+    Interval; or several of these by name, to compare. twin: the same for the run without the
+    intervention. A group that moved more than four times as far as all others leaves the frame (»), so
+    that the rest can be read; its number is still written.
     """
     named = _several(moved)
     if twin is not None:
@@ -239,24 +243,24 @@ def movement(
             axes.legend(
                 loc="lower left", bbox_to_anchor=(0, 1), ncols=min(many, 3), borderaxespad=0.2
             )
-    said = [
+    sentences = [
         (f"{name}: " if many > 1 else "")
         + enumerated(
             [f"{group} ⟨{value.text.split(' (')[0]}⟩" for group, value in groups.items()], 30
         )
         for name, groups in measured.items()
     ]
-    return Picture(figure, f"{title or 'How far each group moved'}: {'; '.join(said)}.")
+    return Picture(figure, f"{title or 'How far each group moved'}: {'; '.join(sentences)}.")
 
 
 def _whisker_and_number(axes: Any, place: float, value: Interval, end: float) -> None:
-    """Behind a bar its interval and its number; a bar that leaves the frame at `end` has »."""
+    """A bar's whisker and number; a bar that leaves the frame at `end` gets »."""
     half, cut = float(np.nan_to_num(value.half_width)), value.mean > end
     if half and not cut:
         axes.errorbar(value.mean, place, xerr=half, color=INK, capsize=3, linewidth=1.3)
-    told = "did not move" if value.mean == 0 else value.text.split(" (")[0]
+    text = "did not move" if value.mean == 0 else value.text.split(" (")[0]
     reach = end if cut else value.mean + half
-    axes.annotate(f"» {told}" if cut else told, (reach, place), (7, 0), va="center",
+    axes.annotate(f"» {text}" if cut else text, (reach, place), (7, 0), va="center",
                   textcoords="offset points", fontsize=9.5)  # fmt: skip
 
 
@@ -271,19 +275,19 @@ def _is_value(value: Any) -> bool:
 
 
 def _groups(moved: Any, *, twin: bool = False) -> dict[str, Measurement]:
-    """Group -> how far, of a mapping, or of a run as last measured."""
+    """Group -> how far it moved, from a mapping or a run's last measurement."""
     if isinstance(moved, Mapping) and moved:
         return dict(moved)
-    told = [event for event in getattr(moved, "events", ()) if event.kind == "norms"]
-    if not told:
+    norms = [event for event in getattr(moved, "events", ()) if event.kind == "norms"]
+    if not norms:
         raise DataError(
             "movement needs {group: share}, or a session that has measured its norms: run it longer."
         )
-    return dict(told[-1].moved)
+    return dict(norms[-1].moved)
 
 
 def _whiskers(axes: Any, across: Any, down: Any) -> list[tuple[float, float, float, float]]:
-    """The pixels that a point's two whiskers take."""
+    """Boxes in pixels around a point's two whiskers."""
     to = axes.transData.transform
     half_x, half_y = np.nan_to_num([across.half_width, down.half_width])
     (left, y), (right, _) = to(
