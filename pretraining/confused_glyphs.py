@@ -29,7 +29,7 @@ def main() -> None:
     characters = "".join(scripts().values())
     model = trained(characters, options.steps)
     table = confusion(model, characters)
-    print(f"{100 * table.diag().mean():.1f} % of {len(characters)} characters are told apart")
+    print(f"{100 * table.diag().mean():.1f} % of {len(characters)} characters are recognised")
     mutual = ((table + table.T) / 2).triu(1)
     for share, at in zip(*mutual.flatten().topk(options.show), strict=True):
         one, other = (characters[index] for index in divmod(int(at), len(characters)))

@@ -1,9 +1,9 @@
-"""A contact sheet of a picture data set: `python tools/contact_sheet.py NAME [--domain D] [--out
-FILE.png]`.
+"""A contact sheet of a picture data set.
 
-A row for each class, its first training pictures as the loader makes them, with outlines of masks
-and boxes where the set has them. For the eye of whoever writes a loader; the photos of others are
-not to be committed.
+    python tools/contact_sheet.py NAME [--domain D] [--out FILE.png]
+
+Each class has a row with its first training pictures as the loader makes them, and outlines of masks
+and boxes if the set has them. For authors of loaders. Do not commit other people's photos.
 """
 
 from __future__ import annotations

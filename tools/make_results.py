@@ -83,7 +83,7 @@ def claims_page(found: list[dict[str, Any]]) -> str:
     for number in sorted({one["lesson"] for one in found}):
         mine = [one for one in found if one["lesson"] == number]
         rows += [f"\n## {number} · {mine[0]['title']}\n"]
-        rows += ["| claim | asked | tier | measured | |", "|---|--:|---|--:|---|"]
+        rows += ["| claim | threshold | tier | measured | |", "|---|--:|---|--:|---|"]
         for id in sorted({claim["id"] for one in mine for claim in one["claims"]}, key=order):
             shown = ""
             for one in mine:

@@ -132,9 +132,9 @@ def predictions(
             chosen = _chosen(row, classes, rows, listed, right)
             _bars(axes, start, y + 10, left + _EDGE + wide, row, chosen, classes, right)
         axes.set(xlim=(0, 100 * WIDTH), ylim=(100 * axes.figure.get_figheight(), 0))
-    said = [f"{classes[int(row.argmax())]} {row.max() * 100:.0f} %" for row in shares]
-    told = f"{title or 'Predictions'}: {len(shares)} examples; likeliest: ⟨{enumerated(said)}⟩."
-    return Picture(axes.figure, told, photographic=True)
+    likeliest = [f"{classes[int(row.argmax())]} {row.max() * 100:.0f} %" for row in shares]
+    alt = f"{title or 'Predictions'}: {len(shares)} examples; likeliest: ⟨{enumerated(likeliest)}⟩."
+    return Picture(axes.figure, alt, photographic=True)
 
 
 def _checked(items: Any, probabilities: Any, classes: Any, truth: Any) -> tuple:

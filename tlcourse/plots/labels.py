@@ -120,7 +120,7 @@ def beside_points(
 
 
 def settle(figure: Figure) -> None:
-    """Let the layout find its places, so that pixels can be asked for; afterwards it holds still."""
+    """Run the layout once and freeze it, so that pixel positions can be computed."""
     _drawer(figure)
     for _ in range(2):  # what the first pass makes room for may change the ticks
         figure.draw_without_rendering()

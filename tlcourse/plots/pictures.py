@@ -146,15 +146,15 @@ def mistakes(
         for axis, index in zip(axes, shown, strict=False):
             picture_on(axis, split.x[index])
             framed(axis, ORANGE, width=2, style="dashed")
-            said = _fit(classes[predicted[index]], per_row, taken=7)
+            guess = _fit(classes[predicted[index]], per_row, taken=7)
             truth = _fit(classes[target[index]], per_row, taken=3)
             sure = "" if sureness is None else f"\n{sureness[index] * 100:.0f} % sure"
-            axis.set_title(f"{WRONG[0]} said {said}\nis {truth}{sure}", **_CAPTION)
-    said = [f"{classes[target[i]]} called {classes[predicted[i]]}" for i in shown]
+            axis.set_title(f"{WRONG[0]} said {guess}\nis {truth}{sure}", **_CAPTION)
+    listed = [f"{classes[target[i]]} called {classes[predicted[i]]}" for i in shown]
     return Picture(
         figure,
         f"{title or 'Mistakes'}: ⟨{len(shown)} of {len(wrong)} mistakes among {len(target)} photos: "
-        f"{enumerated(said)}⟩.",
+        f"{enumerated(listed)}⟩.",
         photographic=True,
     )
 

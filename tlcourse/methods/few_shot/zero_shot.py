@@ -3,10 +3,10 @@
 An encoder places texts with similar meaning close together, so an example belongs to the class with the
 closest description. The descriptions are the whole classifier: to change it, edit them.
 
-    said = {"card lost": "my card is gone", "top up": ["add money", "top up"]}
-    described = describe(minilm, said)
+    texts = {"card lost": "my card is gone", "top up": ["add money", "top up"]}
+    described = describe(minilm, texts)
     zero_shot(described).predict(features(minilm, messages.test))
-    described = describe(minilm, said | {"card lost": "it was stolen"}, known=described)
+    described = describe(minilm, texts | {"card lost": "it was stolen"}, known=described)
 
 With a pair of encoders such as CLIP's, give the arrays: `describe_by({"cat": (K, D) array, …})`.
 """
