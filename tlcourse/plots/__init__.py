@@ -13,9 +13,10 @@ from tlcourse.plots.pictures import mistakes, neighbours, photos
 from tlcourse.plots.style import Picture
 
 from .bars_and_confusion import bars, confusion
+from .movement import movement
 from .networks import activations, filters
 from .projections import feature_map
-from .tradeoffs import heat, movement, plane
+from .tradeoffs import heat, plane
 
 __all__ = [
     "Picture",

@@ -100,15 +100,8 @@ def confusion(matrix: Any, classes: Sequence[str], *, title: str | None = None) 
         names = [name.replace("_", " ") for name in classes]
         axes.set_xticks(range(count), names, rotation=90, fontsize=size + 1)
         axes.set_yticks(range(count), names, fontsize=size + 1)
-        axes.tick_params(length=0)
         axes.set(xlabel="what was said", ylabel="what it is")
-        axes.grid(False)
-        axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
-        axes.grid(True, which="minor", color=PAPER, linewidth=1.5)
-        axes.tick_params(which="minor", length=0)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+        separate_cells(axes, count, count)
     wrong = np.argsort(np.where(right, 0, matrix), axis=None)[::-1]
     pairs = [divmod(int(flat), count) for flat in wrong[:3] if not right.flat[flat]]
     worst = [f"{classes[i]} as {classes[j]} {matrix[i, j]} times" for i, j in pairs if matrix[i, j]]
@@ -117,6 +110,17 @@ def confusion(matrix: Any, classes: Sequence[str], *, title: str | None = None) 
         f"{title or 'Confusion'} of {count} classes: ⟨{int(matrix.trace())} of "
         f"{int(matrix.sum())} right; most often wrong: {enumerated(worst) or 'none'}⟩.",
     )
+
+
+def separate_cells(axes: Any, rows: int, columns: int) -> None:
+    """Draw gaps between the cells of an image, and no ticks or frame."""
+    axes.grid(False)
+    axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
+    axes.grid(True, which="minor", color=PAPER, linewidth=1.5)
+    axes.tick_params(which="both", length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
 
 
 def shades(colour: str) -> Any:

@@ -10,7 +10,7 @@ to predict them (Gururangan et al. 2020, "Don't Stop Pretraining").
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.methods.extra_batches import ExtraBatches
 from tlcourse.methods.feature_extraction.features import holds_tokens, padding, trimmed
-from tlcourse.methods.wrapped_model import Wrapped
+from tlcourse.methods.wrapped_model import HeadApart
 from tlcourse.models.inspection import evaluating
 from tlcourse.rng import checked_seed, fold_in
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tlcourse.session import Batch, Term
 
 
-class WithWords(Wrapped):
+class WithWords(HeadApart):
     """A text model with one more group, "words": it maps a token's state to the space of the word
     embeddings. The head learns from the features; no gradient flows from the head into the features."""
 
@@ -41,11 +41,6 @@ class WithWords(Wrapped):
     def groups(self) -> dict[str, nn.Module]:
         *body, (head, module) = super().groups.items()
         return {**dict(body), "words": self.words, head: module}
-
-    def forward(self, x: Any) -> Tensor:
-        with torch.no_grad():
-            features = self.features(x)
-        return self.model.head(features)
 
 
 def with_words(model: nn.Module) -> WithWords:
