@@ -21,7 +21,7 @@ from tests.browser import driver  # noqa: E402
 PAGE = """<!doctype html><meta charset="utf-8"><style>{css}</style>
 <body style="margin:8px"><div class="tlc" style="width:960px"></div>
 <script type="module">
-import {{ makeChart }} from "/tlcourse/ui/static/chart.js";
+import {{ makeChart }} from "/tlcourse/ui/static/chart/chart.js";
 import * as views from "/tests/ui/chart_views.mjs";
 const chart = makeChart();
 document.querySelector(".tlc").append(chart.el);

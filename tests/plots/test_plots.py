@@ -160,7 +160,7 @@ def test_one_explosion_leaves_the_scale_and_the_rest_stays_readable():
     losses[100], losses[120] = 1e30, np.nan
     picture = plots.curves(steps_of(losses))
     axes = picture.figure.axes[0]
-    assert 3 <= axes.get_ylim()[1] <= 5
+    assert 3 <= axes.get_ylim()[1] <= 8
     smooth = axes.lines[1].get_ydata()
     assert smooth[100] > axes.get_ylim()[1] * 0.5, "the explosion is seen"
     assert smooth[140:] == pytest.approx(losses[140:], abs=0.1)

@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ceiling, exits, extent, indexAt, keepOf, makeSmoother, path, pieces, seek } from "../../tlcourse/ui/static/curve.js";
-import { along, difference, roleOf, timelinesOf, tipNow, valueAt } from "../../tlcourse/ui/static/lines.js";
-import { marksOf, steeredAt } from "../../tlcourse/ui/static/marks.js";
-import { measurePanel } from "../../tlcourse/ui/static/measures.js";
-import { accuracyPanel, differencePanel, differenceWords, lossPanel } from "../../tlcourse/ui/static/panels.js";
-import { NARROWEST, apart, decades, fit, panned, roomFor, rowsOf, share, zoomed } from "../../tlcourse/ui/static/scale.js";
-import { spoken } from "../../tlcourse/ui/static/spoken.js";
+import { ceiling, exits, extent, indexAt, keepOf, makeSmoother, path, pieces, seek } from "../../tlcourse/ui/static/model/curve.js";
+import { along, difference, roleOf, timelinesOf, tipNow, valueAt } from "../../tlcourse/ui/static/model/lines.js";
+import { marksOf, steeredAt } from "../../tlcourse/ui/static/chart/marks.js";
+import { measurePanel } from "../../tlcourse/ui/static/chart/measures.js";
+import { accuracyPanel, differencePanel, differenceWords, lossPanel } from "../../tlcourse/ui/static/chart/panels.js";
+import { NARROWEST, apart, decades, fit, panned, roomFor, rowsOf, share, zoomed } from "../../tlcourse/ui/static/chart/scale.js";
+import { spoken } from "../../tlcourse/ui/static/chart/spoken.js";
 import { falling, note, evaluation, simple, storied, stream, viewOf } from "./chart_views.mjs";
 
 const steps = (values, from = 1) => values.map((y, i) => [from + i, y]);

@@ -1,6 +1,6 @@
 // Views made by hand, for the chart's tests, its pictures and its benchmark. No kernel, no clock.
 
-import { emptyView } from "../../tlcourse/ui/static/reduce.js";
+import { emptyView } from "../../tlcourse/ui/static/model/reduce.js";
 
 /** Numbers between 0 and 1 that are the same each time. */
 export function dice(seed) {

@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { makeSmoother } from "../../tlcourse/ui/static/curve.js";
-import { difference, timelinesOf } from "../../tlcourse/ui/static/lines.js";
-import { meterLabels, metersOf } from "../../tlcourse/ui/static/meters.js";
-import { accuracyPanel, differencePanel } from "../../tlcourse/ui/static/panels.js";
-import { spoken } from "../../tlcourse/ui/static/spoken.js";
+import { makeSmoother } from "../../tlcourse/ui/static/model/curve.js";
+import { difference, timelinesOf } from "../../tlcourse/ui/static/model/lines.js";
+import { meterLabels, metersOf } from "../../tlcourse/ui/static/chart/meters.js";
+import { accuracyPanel, differencePanel } from "../../tlcourse/ui/static/chart/panels.js";
+import { spoken } from "../../tlcourse/ui/static/chart/spoken.js";
 import { evaluation, falling, note, stream, viewOf } from "./chart_views.mjs";
 
 const reading = (step, value, name, more) => evaluation(step, value, { split: "meter", name, loss: null, ...more });

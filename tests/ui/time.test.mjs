@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { freshName, goneNotes, lanesOf, nearBookmark, rewindTo } from "../../tlcourse/ui/static/lanes.js";
-import { emptyView } from "../../tlcourse/ui/static/reduce.js";
-import { extend } from "../../tlcourse/ui/static/streams.js";
-import { linkNote, memoryWords } from "../../tlcourse/ui/static/header.js";
-import { detail } from "../../tlcourse/ui/static/log.js";
+import { freshName, goneNotes, lanesOf, nearBookmark, rewindTo } from "../../tlcourse/ui/static/model/lanes.js";
+import { emptyView } from "../../tlcourse/ui/static/model/reduce.js";
+import { extend } from "../../tlcourse/ui/static/model/stretches.js";
+import { linkNote, memoryWords } from "../../tlcourse/ui/static/controls/header.js";
+import { detail } from "../../tlcourse/ui/static/controls/log.js";
 
 /** A timeline whose steps are these stretches [from, to]; each but the first begins with a cut. */
 function stream(name, stretches, more = {}) {

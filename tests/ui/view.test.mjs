@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { nextLr, readLr, showAccuracy, showCount, showLr, showMoved, showReason, showShare, showTime, showValue, ticks } from "../../tlcourse/ui/static/format.js";
-import { HEARTBEAT_MS, SILENCE_MS, divergence, emptyView, reduce, steerable, takes } from "../../tlcourse/ui/static/reduce.js";
+import { HEARTBEAT_MS, SILENCE_MS, divergence, emptyView, reduce, steerable, takes } from "../../tlcourse/ui/static/model/reduce.js";
 
 const now = (more) => ({
   status: "running", step: 3, tick: 3, total: 10, branch: "main", twin: null, speed: 5, eta: 1, seconds: 1, memory: {},

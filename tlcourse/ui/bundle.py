@@ -6,34 +6,32 @@ from pathlib import Path
 STATIC = Path(__file__).parent / "static"
 MODULES = (
     "format.js",
-    "streams.js",
-    "reduce.js",
     "dom.js",
-    "curve.js",
-    "lines.js",
-    "scale.js",
-    "meters.js",
-    "panels.js",
-    "measures.js",
-    "paint.js",
-    "marks.js",
-    "zoom.js",
-    "spoken.js",
-    "chart.js",
-    "header.js",
-    "lanes.js",
-    "timeline.js",
-    "levers.js",
-    "row.js",
-    "groups.js",
-    "log.js",
+    "model/stretches.js",
+    "model/reduce.js",
+    "model/curve.js",
+    "model/lines.js",
+    "model/lanes.js",
+    "chart/scale.js",
+    "chart/meters.js",
+    "chart/panels.js",
+    "chart/measures.js",
+    "chart/paint.js",
+    "chart/marks.js",
+    "chart/zoom.js",
+    "chart/spoken.js",
+    "chart/chart.js",
+    "controls/header.js",
+    "controls/timeline.js",
+    "controls/levers.js",
+    "controls/row.js",
+    "controls/groups.js",
+    "controls/log.js",
     "cockpit.js",
 )
-SHEETS = tuple(
-    name for name in ("cockpit.css", "chart.css", "controls.css") if (STATIC / name).exists()
-)
+SHEETS = ("cockpit.css", "chart/chart.css", "controls/controls.css")
 
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./[\w]+\.js";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\.{1,2}/[\w/.]+\.js";\n', re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*(//.*|/\*(?:(?!\*/)[\s\S])*\*/[ \t]*)\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(async )?(function|const|class) )", re.MULTILINE)
 

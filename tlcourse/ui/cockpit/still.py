@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tlcourse.plots.readings import series, shares
-from tlcourse.plots.timelines import Course, Line, course_of
-from tlcourse.session.commands import Evaluate, Pause, Resume, Rewind, Save, Twin
+from tlcourse.plots.timelines import MARKED, Course, Line, course_of
+from tlcourse.session.commands import Rewind
 
 from .story import Story
 from .stream import thin
@@ -24,15 +24,14 @@ INK, GRID = "#57606a", "#d0d7de"
 COLOURS = {"loss": "#0072b2", "accuracy": "#c25000", "twin": "#a3417c", "pale": "#6b7680"}
 DASHES = {"twin": "6 3.5", "gone": "1 3"}
 WIDTHS = {"now": 1.8, "twin": 1.6, "other": 1.3, "gone": 1.2}
-UNMARKED = (Evaluate, Save, Twin, Pause, Resume)
 
 
 def still(story: Story) -> str:
     """Loss, accuracy, timelines and interventions as they are now."""
     now = story.now()
-    course = course_of(story.run.events)
+    course = course_of(story.paths)
     total = max(now["total"] or 0, course.tip, now["step"], 1)
-    top = _ceiling(course)
+    top = course.top
     listed = _listed(course)
     marks = _marks(course, listed, total)
     rows = (len(listed) + 1) // 2
@@ -171,17 +170,6 @@ def _colour(line: Line) -> str:
     return COLOURS["twin" if line.role == "twin" else "pale"]
 
 
-def _ceiling(course: Course) -> float:
-    """As in the cockpit: a run that explodes leaves the frame and does not press its past flat."""
-    alive = [line for line in course.lines if line.role != "gone"]
-    losses = np.concatenate([line.losses for line in alive]) if alive else np.zeros(0)
-    finite = losses[np.isfinite(losses)]
-    first = course.lines[0].losses[np.isfinite(course.lines[0].losses)][:1]
-    if not len(finite):
-        return 1.0
-    return min(float(finite.max()), max(2.5 * float(first[0] if len(first) else 0), 3.0)) or 1.0
-
-
 def _keys(course: Course) -> list[str]:
     """What the lines are, where there is more than one: to the right above the loss."""
     roles = {line.role: line for line in reversed(course.lines)}
@@ -218,7 +206,7 @@ def _listed(course: Course) -> Listed:
     found = []
     for event, role in course.hands:
         at = next(went)[0] if isinstance(event.command, Rewind) else event.step
-        if not isinstance(event.command, UNMARKED):
+        if isinstance(event.command, MARKED):
             found.append((at, done(event), role))
     return found
 

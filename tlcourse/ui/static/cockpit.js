@@ -1,15 +1,15 @@
 // The view: says hello, hears what happens, draws it, and sends what a hand asks for.
 
 import { showReason } from "./format.js";
-import { emptyView, present, reduce, takes } from "./reduce.js";
+import { emptyView, reduce, takes } from "./model/reduce.js";
 import { h, put } from "./dom.js";
-import { makeChart } from "./chart.js";
-import { linkNote, makeHeader, stateWord } from "./header.js";
-import { makeTimeline } from "./timeline.js";
-import { makeGroups } from "./groups.js";
-import { makeError, makeLog } from "./log.js";
+import { makeChart } from "./chart/chart.js";
+import { linkNote, makeHeader, stateWord } from "./controls/header.js";
+import { makeTimeline } from "./controls/timeline.js";
+import { makeGroups } from "./controls/groups.js";
+import { makeError, makeLog } from "./controls/log.js";
 
-/** @typedef {import("./reduce.js").View} View */
+/** @typedef {import("./model/reduce.js").View} View */
 
 /** How long to wait for an answer to a hello before it is said again: a hello can be lost while a kernel starts. */
 const HELLO_AGAIN_MS = [1000, 2000, 4000, 8000];
@@ -132,8 +132,7 @@ function render({ model, el }) {
   function draw() {
     scheduled = 0;
     for (const part of [header, error, time, groups, log]) part.draw(view);
-    const { x, y, n } = present(view) ?? { x: new Float32Array(0), y: new Float32Array(0), n: 0 };
-    chart.draw(/** @type {any} */ ({ ...view, x, y, n }));
+    chart.draw(view);
     drawAnswers(root, view);
     put(root, "data-link", view.link);
     put(root, "data-status", view.now.status);

@@ -1,7 +1,7 @@
 // The curves: loss, accuracy, what a twin shows, and one measure of the groups, over one axis of steps.
 
-import { makeSmoother } from "./curve.js";
-import { difference, timelinesOf, tipNow } from "./lines.js";
+import { makeSmoother } from "../model/curve.js";
+import { difference, linesOf, tipNow } from "../model/lines.js";
 import { accuracyPanel, differencePanel, lossPanel } from "./panels.js";
 import { MEASURES, measurePanel } from "./measures.js";
 import { fit, roomFor } from "./scale.js";
@@ -9,10 +9,10 @@ import { makePanel } from "./paint.js";
 import { makeMarks, marksOf, steeredAt } from "./marks.js";
 import { watch } from "./zoom.js";
 import { spoken } from "./spoken.js";
-import { showValue, ticks } from "./format.js";
-import { h, put, s } from "./dom.js";
+import { showValue, ticks } from "../format.js";
+import { h, put, s } from "../dom.js";
 
-/** @typedef {import("./reduce.js").View} View
+/** @typedef {import("../model/reduce.js").View} View
  *  @typedef {import("./scale.js").Window} Window
  *  @typedef {import("./panels.js").Plan} Plan
  *  @typedef {import("./panels.js").Scene} Scene
@@ -141,10 +141,9 @@ export function makeChart() {
 
   /** What a view says, whatever part of it is shown. @param {View} from */
   function learn(from) {
-    const lines = timelinesOf(from);
-    const calm = smoothed(from.streams, from.order);
-    const raw = Object.fromEntries(from.order.map((name) => [name, from.streams[name].y]));
-    return { view: from, lines, calm, raw, apart: difference(from, lines, calm) };
+    const lines = linesOf(from);
+    const smooth = smoothed(from.stretches, from.curve);
+    return { view: from, lines, smooth, raw: from.stretches.map(({ y }) => y), apart: difference(from, lines, smooth) };
   }
 
   /** @param {{width: number, right: number, at: number[]}} frame */
@@ -238,13 +237,5 @@ export function makeChart() {
 
 /** The last step that was ever taken. @param {{view: View, lines: Scene["lines"]}} what */
 function taken({ view, lines }) {
-  return Math.max(tipNow(view, lines), ...view.order.map((name) => farthest(view.streams[name])), 1);
-}
-
-/** The last step that was ever taken on a timeline: its end, or that of a part given up.
- * @param {import("./streams.js").Stream} stream */
-function farthest(stream) {
-  let most = stream.n ? stream.x[stream.n - 1] : 0;
-  for (const cut of stream.cuts) if (cut.index > 0 && cut.index <= stream.n) most = Math.max(most, stream.x[cut.index - 1]);
-  return most;
+  return Math.max(tipNow(view, lines), ...view.stretches.map(({ x, n }) => (n ? x[n - 1] : 0)), 1);
 }

@@ -1,12 +1,13 @@
 // The layer map: one row for each parameter group. Does it train, how fast, how hard is it pulled, how far has it gone?
 
-import { showCount } from "./format.js";
-import { takes } from "./reduce.js";
-import { h, keyed, put } from "./dom.js";
+import { showCount } from "../format.js";
+import { linesOf, roleOf } from "../model/lines.js";
+import { takes } from "../model/reduce.js";
+import { h, keyed, put } from "../dom.js";
 import { makeLevers } from "./levers.js";
 import { makeRow } from "./row.js";
 
-/** @typedef {import("./reduce.js").View} View
+/** @typedef {import("../model/reduce.js").View} View
  *  @typedef {(key: string, command: object) => void} Steer
  *  @typedef {(key: string) => void} Typed */
 
@@ -34,7 +35,8 @@ export function makeGroups(steer, typed) {
     const count = (/** @type {any[]} */ gs) => showCount(gs.reduce((n, g) => n + g.parameters, 0));
     put(sum, "text", view.groups.length ? `${count(trains)} of ${count(view.groups)} train` : "");
     put(sum, "title", "Parameters that train, of all");
-    const norms = view.norms.filter((n) => n.branch === view.now.branch).at(-1);
+    const lines = linesOf(view);
+    const norms = view.norms.findLast((one) => roleOf(view, lines, one) === "now");
     const far = norms ? { moved: norms.moved, since: 0 } : view.movement;
     put(since, "text", norms ? "moved" : view.movement ? `moved since ${view.movement.since}` : "moved");
     put(since, "title", norms ? "How far the weights have gone since the beginning of the run, relative to their length"

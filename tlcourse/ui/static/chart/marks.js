@@ -1,16 +1,14 @@
 // Interventions and bookmarks above the curves: flags in a row, each with a tooltip.
 
-import { showCount, showMoved } from "./format.js";
-import { roleOf } from "./lines.js";
-import { changeIcon, h, keyed, put } from "./dom.js";
+import { showCount, showMoved } from "../format.js";
+import { roleOf } from "../model/lines.js";
+import { changeIcon, h, keyed, put } from "../dom.js";
 
-/** @typedef {import("./reduce.js").View} View
- *  @typedef {import("./reduce.js").Note} Note
- *  @typedef {import("./reduce.js").Bookmark} Bookmark
+/** @typedef {import("../model/reduce.js").View} View
+ *  @typedef {import("../model/reduce.js").Note} Note
+ *  @typedef {import("../model/reduce.js").Bookmark} Bookmark
  *  @typedef {{step: number, notes: Note[], bookmarks: Bookmark[], pale: boolean}} Mark */
 
-/** What changes nothing of how the run goes on is no mark; a bookmark has its own. */
-const NO_FLAG = ["evaluate", "save", "twin", "pause", "resume"];
 /** @type {Record<string, string>} */
 const FLAGS = { freeze: "snow", unfreeze: "drop", augment: "waves", stop: "stop", rewind: "undo", branch: "fork", bookmark: "bookmark" };
 /** @type {Record<string, string>} */
@@ -23,14 +21,14 @@ function placeOf(note) {
 
 /** Interventions that changed something and bookmarks, those nearer than `gap` steps together.
  * pale: all of it done on a part that was given up, or on another timeline than the present one.
- * @param {View} view @param {import("./lines.js").Timelines} lines @param {number} gap @returns {Mark[]} */
+ * @param {View} view @param {import("../model/lines.js").Lines} lines @param {number} gap @returns {Mark[]} */
 export function marksOf(view, lines, gap) {
   /** @type {Mark[]} */
-  const single = view.notes.filter((note) => note.ok && !NO_FLAG.includes(note.kind)).map((note) => ({
-    step: placeOf(note), notes: [note], bookmarks: [], pale: note.kind !== "rewind" && roleOf(view, lines, onArrival(note)) !== "now",
+  const single = view.notes.filter((note) => note.marked).map((note) => ({
+    step: placeOf(note), notes: [note], bookmarks: [], pale: note.kind !== "rewind" && roleOf(view, lines, note) !== "now",
   }));
   for (const bookmark of view.bookmarks) {
-    if (bookmark.name !== "start") single.push({ step: bookmark.step, notes: [], bookmarks: [bookmark], pale: false });
+    if (bookmark.name !== "start") single.push({ step: bookmark.step, notes: [], bookmarks: [bookmark], pale: roleOf(view, lines, bookmark) !== "now" });
   }
   /** @type {Mark[]} */
   const marks = [];
@@ -45,16 +43,9 @@ export function marksOf(view, lines, gap) {
   return marks;
 }
 
-/** A rewind leads to the moment on arrival: what was done at that very step is given up as well.
- * @param {Note} note */
-function onArrival(note) {
-  return note.kind === "branch" ? note : { ...note, step: note.step + 0.5 };
-}
-
-/** Steps at which the present timeline was steered. @param {View} view @param {import("./lines.js").Timelines} lines */
+/** Steps at which the present timeline was steered. @param {View} view @param {import("../model/lines.js").Lines} lines */
 export function steeredAt(view, lines) {
-  const done = view.notes.filter((note) => note.ok && note.kind !== "rewind" && !NO_FLAG.includes(note.kind));
-  return done.filter((note) => roleOf(view, lines, onArrival(note)) === "now").map((note) => note.step);
+  return view.notes.filter((note) => note.marked && note.kind !== "rewind" && roleOf(view, lines, note) === "now").map((note) => note.step);
 }
 
 /** What a mark says, line by line. @param {Note} note */

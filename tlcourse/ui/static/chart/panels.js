@@ -1,19 +1,19 @@
 // What the panels of loss, accuracy and difference show: from a view to paths, rows and words. Pure.
 
-import { ceiling, cloud, exits, extent, isDense, path } from "./curve.js";
-import { along, leadOf, roleOf, tipNow, valueAt } from "./lines.js";
+import { ceiling, cloud, exits, extent, isDense, path } from "../model/curve.js";
+import { along, leadOf, sharedBy, tipNow, valueAt } from "../model/lines.js";
 import { rowsOf, share } from "./scale.js";
 import { meterLabels, meterSeries, meterTells, metersApart, metersOf, showReading } from "./meters.js";
-import { showAccuracy, showPoints, showValue } from "./format.js";
+import { showAccuracy, showPoints, showValue } from "../format.js";
 
-/** @typedef {import("./reduce.js").View} View
- *  @typedef {import("./reduce.js").Evaluation} Evaluation
- *  @typedef {import("./lines.js").Timelines} Timelines
- *  @typedef {import("./lines.js").Line} Line
+/** @typedef {import("../model/reduce.js").View} View
+ *  @typedef {import("../model/reduce.js").Evaluation} Evaluation
+ *  @typedef {import("../model/lines.js").Lines} Lines
+ *  @typedef {import("../model/lines.js").Line} Line
  *  @typedef {import("./scale.js").Axis} Axis
- *  @typedef {{view: View, lines: Timelines, calm: Record<string, Float32Array>, raw: Record<string, Float32Array>,
- *   apart: ReturnType<typeof import("./lines.js").difference>, whole: boolean, hidden: Set<string>,
- *   frame: import("./curve.js").Frame}} Scene  whole: not zoomed
+ *  @typedef {{view: View, lines: Lines, smooth: Float64Array[], raw: Float32Array[],
+ *   apart: ReturnType<typeof import("../model/lines.js").difference>, whole: boolean, hidden: Set<string>,
+ *   frame: import("../model/curve.js").Frame}} Scene  whole: not zoomed
  *  @typedef {"line"|"raw"|"area"|"dots"|"rings"|"band"} Kind
  *  @typedef {{key: string, kind: Kind, role: string, d: string, hue?: number, dense?: boolean}} Series
  *  @typedef {{key: string, text: string, role: string, hue?: number}} Entry  of the legend
@@ -46,7 +46,7 @@ function seen({ lines, hidden }) {
 
 /** @param {Scene} scene @returns {Plan} */
 export function lossPanel(scene) {
-  const { view, lines, calm, raw, hidden, frame, whole } = scene;
+  const { view, lines, smooth, raw, hidden, frame, whole } = scene;
   const height = frame.low ? 92 : 132;
   const now = hidden.has(`line:${lines.now}`) ? [] : lines.path;
   const others = seen(scene);
@@ -55,66 +55,63 @@ export function lossPanel(scene) {
   /** @type {Series[]} */
   const series = others.map((line, i) => ({
     key: `${line.role}:${line.name}:${i}`, kind: "line", role: line.role,
-    d: line.ranges.map((range, k) => path([range], calm, frame, sy, k ? [] : leadOf(view, line, calm), GRAIN)).join(""),
+    d: path(line.ranges, smooth, frame, sy, leadOf(line, smooth), GRAIN),
   }));
   if (!hidden.has("raw")) {
     const dense = isDense(now, frame);
     series.unshift({ key: "raw", kind: "raw", role: "now", d: (dense ? cloud : path)(now, raw, frame, sy), dense });
   }
-  series.push({ key: "now", kind: "line", role: "now", d: path(now, calm, frame, sy, [], GRAIN) });
+  series.push({ key: "now", kind: "line", role: "now", d: path(now, smooth, frame, sy, [], GRAIN) });
   const x = (/** @type {number} */ step) => frame.left + (frame.width * (step - frame.x0)) / (frame.x1 - frame.x0);
   const tip = tipNow(view, lines);
-  const last = valueAt(lines.path, calm, tip);
+  const last = valueAt(lines.path, smooth, tip);
+  const exact = valueAt(lines.path, raw, tip); // a loss that explodes is capped in the mean
   const running = view.now.status === "running" && now.length > 0 && Number.isFinite(last) && tip <= frame.x1 && tip >= frame.x0;
   return {
-    key: "loss", title: "training loss", said: lines.path.length ? showValue(last) : "", height,
+    key: "loss", title: "training loss", said: lines.path.length ? showValue(exact > view.curve.cap ? exact : last) : "", height,
     rows: rowsAt(axis, height, 4), series, legend: legendOf(scene),
-    off: now.length ? exits(now, calm, axis.high).map(x).filter((at) => at >= frame.left - 1 && at <= frame.left + frame.width + 1) : [],
+    off: now.length ? exits(now, smooth, axis.high).map(x).filter((at) => at >= frame.left - 1 && at <= frame.left + frame.width + 1) : [],
     tip: running ? [x(tip), Math.max(PAD, sy(last))] : null,
     tells(step) {
       /** @type {Told[]} */
       const told = [];
       const stale = Math.max(1, (frame.x1 - frame.x0) / 100);
-      const at = valueAt(lines.path, calm, step, stale);
+      const at = valueAt(lines.path, smooth, step, stale);
       if (now.length && !Number.isNaN(at)) {
         const exact = valueAt(lines.path, raw, step, stale);
         told.push(["loss", hidden.has("raw") ? showValue(at) : `${showValue(exact)}, smoothed ${showValue(at)}`]);
       }
       for (const line of others) {
-        const there = line.role === "gone" ? NaN : valueAt(line.ranges, calm, step, stale);
+        const there = line.role === "gone" ? NaN : valueAt(line.ranges, smooth, step, stale);
         if (!Number.isNaN(there)) told.push([`loss of ${line.name}`, showValue(there)]);
       }
       return told;
     },
   };
 
-  /** @param {Scene} s @param {import("./curve.js").Range[]} main @param {Line[]} rest @returns {Axis} */
+  /** @param {Scene} s @param {import("../model/curve.js").Range[]} main @param {Line[]} rest @returns {Axis} */
   function lossAxis(s, main, rest) {
     const alive = [...main, ...rest.filter((l) => l.role !== "gone").flatMap((l) => l.ranges)];
-    const [, most] = extent(main.length ? main : alive, raw, frame.x0, frame.x1);
-    let [least, calmMost] = extent(alive, calm, frame.x0, frame.x1);
-    const first = s.lines.path.length ? raw[s.lines.path[0].stream.name][s.lines.path[0].from] : NaN;
-    const high = ceiling(most, calmMost, first) * 1.05;
-    if (whole || !(least < calmMost)) return { low: 0, high };
-    const room = Math.max(calmMost - least, 1e-6) * 0.35;
+    const [, most] = extent(main, raw, frame.x0, frame.x1);
+    let [least, smoothMost] = extent(alive, smooth, frame.x0, frame.x1);
+    const high = ceiling(Math.max(most || 0, smoothMost || 0), smoothMost, s.view.curve);
+    if (whole || !(least < smoothMost)) return { low: 0, high };
+    const room = Math.max(smoothMost - least, 1e-6) * 0.35;
     least = Math.max(0, least - room);
-    return { low: least, high: Math.max(least + 1e-6, Math.min(high, calmMost + room)) };
+    return { low: least, high: Math.max(least + 1e-6, Math.min(high, smoothMost + room)) };
   }
 }
 
 /** Which lines there are, to switch them. @param {Scene} scene @returns {Entry[]} */
-function legendOf({ view, lines }) {
-  const names = view.order.filter((name) => lines.lines.some((l) => l.name === name && l.role !== "gone" && name !== lines.now));
-  const many = names.length > 0 || lines.lines.length > 0;
+function legendOf({ lines }) {
+  const others = lines.lines.filter((line) => line.role !== "gone");
+  const many = lines.lines.length > 0;
   /** @type {Entry[]} */
   const entries = [
     { key: "raw", text: "each step", role: "raw" },
     { key: `line:${lines.now}`, text: many ? `${lines.now} (now)` : "smoothed", role: "now" },
   ];
-  for (const name of names) {
-    const role = name === lines.twin ? "twin" : "other";
-    entries.push({ key: `line:${name}`, text: nameOf(name, role), role });
-  }
+  for (const { name, role } of others) entries.push({ key: `line:${name}`, text: nameOf(name, role), role });
   if (lines.lines.some((line) => line.role === "gone")) entries.push({ key: "gone", text: "given up", role: "gone" });
   return lines.path.length ? entries : [];
 }
@@ -130,7 +127,7 @@ export function accuracyPanel(scene) {
   const height = frame.low ? 66 : 92;
   const known = view.evals.filter((e) => e.accuracy != null);
   const valid = known.filter((e) => e.split === "valid");
-  const now = along(view, lines, valid);
+  const now = along(lines, valid);
   const meters = metersOf(view, lines);
   const watched = meters.filter((meter) => meter.share && !hidden.has(meter.key));
   const axis = accuracyAxis([...valid, ...watched.flatMap((meter) => meter.now)]);
@@ -141,26 +138,19 @@ export function accuracyPanel(scene) {
   const dots = (/** @type {Evaluation[]} */ some) => some.map((e) => `M${point(e)}h0`).join("");
   /** @type {Series[]} */
   const series = [];
-  const twin = hidden.has(`line:${lines.twin}`) || hidden.has("valid") ? [] : along(view, lines, valid, "twin");
+  const twin = hidden.has(`line:${lines.twin?.name}`) || hidden.has("valid") ? [] : along(lines, valid, lines.twin);
   const shown = hidden.has(`line:${lines.now}`) || hidden.has("valid") ? [] : now;
-  const since = (/** @type {string|null} */ name) => {
-    const stream = name == null ? undefined : view.streams[name];
-    return stream ? now.filter((e) => e.step <= stream.start).slice(-1) : [];
-  };
-  for (const name of view.order) {
-    const kept = valid.filter((e) => e.branch === name && roleOf(view, lines, e) === "other");
-    if (!kept.length || hidden.has(`line:${name}`) || hidden.has("valid")) continue;
-    const others = [...kept].sort((a, b) => a.step - b.step);
-    const before = name in view.streams && view.streams[name].parent != null ? since(name) : now.filter((e) => e.step < others[0].step).slice(-1);
-    series.push({ key: `other:${name}`, kind: "line", role: "other", d: line([...before, ...others]) });
-  }
-  if (!hidden.has("gone") && !hidden.has("valid")) {
-    const lost = valid.filter((e) => roleOf(view, lines, e) === "gone");
-    const runs = stretches(lost).map((run) => line([...now.filter((e) => e.step < run[0].step).slice(-1), ...run]));
-    series.push({ key: "gone", kind: "line", role: "gone", d: runs.join("") });
+  const from = (/** @type {Line} */ one, /** @type {Evaluation[]} */ own) => (own.length ? [...sharedBy(now, one), ...own] : []);
+  if (!hidden.has("valid")) {
+    for (const other of seen(scene).filter(({ role }) => role === "other")) {
+      const own = along(lines, valid, other);
+      if (own.length) series.push({ key: `other:${other.name}`, kind: "line", role: "other", d: line(from(other, own)) });
+    }
+    const gone = seen(scene).filter(({ role }) => role === "gone").map((one) => line(from(one, along(lines, valid, one))));
+    if (!hidden.has("gone")) series.push({ key: "gone", kind: "line", role: "gone", d: gone.join("") });
   }
   if (twin.length) {
-    const both = [...since(lines.twin), ...twin];
+    const both = lines.twin ? from(lines.twin, twin) : twin;
     const last = both[both.length - 1].step;
     const beside = shown.filter((e) => e.step >= both[0].step && e.step <= last);
     if (both.length > 1 && beside.length > 1) {
@@ -172,12 +162,12 @@ export function accuracyPanel(scene) {
   for (const meter of watched) series.push(...meterSeries(scene, meter, { line, dots }));
   series.push({ key: "now", kind: "line", role: "now", d: line(shown) });
   series.push({ key: "dots", kind: "dots", role: "now", d: shown.length > 80 ? "" : dots(shown) });
-  const others = Object.keys(SPLITS).filter((split) => split !== "valid")
-    .map((split) => along(view, lines, known.filter((e) => e.split === split)));
-  series.push({ key: "rings", kind: "rings", role: "now", d: others.flat().map((e) => `M${point(e)}m0 -4.5l4.5 4.5l-4.5 4.5l-4.5 -4.5z`).join("") });
+  const splits = Object.keys(SPLITS).filter((split) => split !== "valid")
+    .map((split) => along(lines, known.filter((e) => e.split === split)));
+  series.push({ key: "rings", kind: "rings", role: "now", d: splits.flat().map((e) => `M${point(e)}m0 -4.5l4.5 4.5l-4.5 4.5l-4.5 -4.5z`).join("") });
   return {
     key: "accuracy", title: "validation accuracy", said: now.length ? showAccuracy(now[now.length - 1].accuracy) : "", height,
-    beside: others.map((some) => some.at(-1)).map((e) => (e ? `◇ ${SPLITS[e.split]}\u00a0${showAccuracy(e.accuracy)}` : "")).filter(Boolean).join(" "),
+    beside: splits.map((some) => some.at(-1)).map((e) => (e ? `◇ ${SPLITS[e.split]}\u00a0${showAccuracy(e.accuracy)}` : "")).filter(Boolean).join(" "),
     rows: axis.low === 0 && axis.high === 1 ? [0, 0.5, 1].map((v) => [sy(v), `${100 * v} %`])
       : rowsOf({ low: 100 * axis.low, high: 100 * axis.high }, 3).map(([v, text]) => [sy(v / 100), `${text} %`]),
     series, legend: entries(), labels: meterLabels(watched, frame, x, sy, height),
@@ -187,8 +177,8 @@ export function accuracyPanel(scene) {
       const near = shown.filter((e) => e.step <= step).at(-1);
       if (near) told.push(["validation accuracy", `${showAccuracy(near.accuracy)}${near.step === step ? "" : ` (step ${near.step})`}`]);
       const beside = twin.filter((e) => e.step <= step).at(-1);
-      if (beside) told.push([`accuracy of ${lines.twin}`, showAccuracy(beside.accuracy)]);
-      return [...told, ...meters.filter((meter) => !hidden.has(meter.key)).flatMap((meter) => meterTells(meter, step, lines.twin))];
+      if (beside) told.push([`accuracy of ${lines.twin?.name}`, showAccuracy(beside.accuracy)]);
+      return [...told, ...meters.filter((meter) => !hidden.has(meter.key)).flatMap((meter) => meterTells(meter, step, lines.twin?.name))];
     },
   };
 
@@ -214,22 +204,9 @@ export function accuracyPanel(scene) {
 /** @type {Record<string, string>} */
 const SPLITS = { valid: "validation", train: "training", test: "test" };
 
-/** Runs of rising steps, each on one timeline; a twin's are told between the run's own.
- * @param {Evaluation[]} evals */
-function stretches(evals) {
-  /** @type {Evaluation[][]} */
-  const runs = [];
-  for (const e of evals) {
-    const run = runs.findLast(([first]) => first.branch === e.branch);
-    if (run && run[run.length - 1].step < e.step) run.push(e);
-    else runs.push([e]);
-  }
-  return runs;
-}
-
 /** The present timeline's loss minus the twin's, filled from zero; null without a twin. @param {Scene} scene @returns {Plan|null} */
 export function differencePanel({ view, lines, apart, frame, hidden }) {
-  if (!apart || hidden.has(`line:${lines.twin}`)) return null;
+  if (!apart || hidden.has(`line:${lines.twin?.name}`)) return null;
   const height = 44;
   const [least, most] = extent(apart.ranges, apart.values, frame.x0, frame.x1);
   const reach = Math.max(Math.abs(least || 0), Math.abs(most || 0), 1e-3) * 1.1;

@@ -1,7 +1,7 @@
 // Draws plans: a panel is a heading with a legend of switches, and a picture. Knows nothing of training.
 
 import { PAD } from "./panels.js";
-import { h, keyed, put, s } from "./dom.js";
+import { h, keyed, put, s } from "../dom.js";
 
 /** @typedef {import("./panels.js").Plan} Plan
  *  @typedef {import("./panels.js").Series} Series */

@@ -1,9 +1,9 @@
 // What the panels of learning rates, gradient norms and weight movement show: a line for each group. Pure.
 
-import { along, tipNow } from "./lines.js";
+import { along, tipNow } from "../model/lines.js";
 import { PAD, round, rowsAt, yOf } from "./panels.js";
 import { apart, decades } from "./scale.js";
-import { showLr, showShare, showValue } from "./format.js";
+import { showLr, showShare, showValue } from "../format.js";
 
 /** @typedef {import("./panels.js").Scene} Scene
  *  @typedef {import("./panels.js").Plan} Plan
@@ -27,7 +27,7 @@ export function measurePanel(scene, measure) {
   const stepwise = measure === "rates";
   const tip = tipNow(view, lines);
   const names = view.groups.map((group) => group.name);
-  const entries = stepwise ? along(view, lines, view.rates) : along(view, lines, view.norms);
+  const entries = stepwise ? along(lines, view.rates) : along(lines, view.norms);
   for (const entry of entries) for (const name of Object.keys(valuesOf(entry))) if (!names.includes(name)) names.push(name);
   /** @type {Map<string, Points>} */
   const points = new Map();

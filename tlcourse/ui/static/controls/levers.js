@@ -1,10 +1,10 @@
 // What is not one group's: augmentation, the loss's terms, adapters to add, heads to swap.
 
-import { showValue } from "./format.js";
-import { takes } from "./reduce.js";
-import { h, keyed, put } from "./dom.js";
+import { showValue } from "../format.js";
+import { takes } from "../model/reduce.js";
+import { h, keyed, put } from "../dom.js";
 
-/** @typedef {import("./reduce.js").View} View
+/** @typedef {import("../model/reduce.js").View} View
  *  @typedef {(key: string, command: object) => void} Steer */
 
 const RANKS = [1, 2, 4, 8, 16, 32, 64];

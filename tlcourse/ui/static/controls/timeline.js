@@ -1,20 +1,19 @@
 // Time as something to take hold of: lanes of steps, marks of what was done, bookmarks, and a head to drag back.
 
-import { freshName, goneNotes, lanesOf, nearBookmark, rewindTo } from "./lanes.js";
-import { linked, takes } from "./reduce.js";
+import { freshName, goneNotes, lanesOf, nearBookmark, rewindTo } from "../model/lanes.js";
+import { linked, takes } from "../model/reduce.js";
 import { button } from "./header.js";
-import { h, icon, keyed, put, s } from "./dom.js";
+import { h, icon, keyed, put, s } from "../dom.js";
 
-/** @typedef {import("./reduce.js").View} View
- *  @typedef {import("./lanes.js").Lane} Lane
- *  @typedef {import("./lanes.js").Moment} Moment
+/** @typedef {import("../model/reduce.js").View} View
+ *  @typedef {import("../model/lanes.js").Lane} Lane
+ *  @typedef {import("../model/lanes.js").Moment} Moment
  *  @typedef {(key: string, command: object) => void} Steer */
 
 const ENDS = { left: 50, right: 14 }; // as the chart's, so that what lies over another belongs together
 const ROW = 20;
 const TOP = 22; // room for bookmarks
 const SNAP_PX = 6;
-const UNMARKED = ["evaluate", "save", "pause", "resume", "stop", "twin", "warned"];
 
 /** @param {Steer} steer */
 export function makeTimeline(steer) {
@@ -76,7 +75,7 @@ export function makeTimeline(steer) {
     })) put(head, name, back ? value : null);
     put(how, "text", lanes.length > 1 || back ? `${here?.name ?? ""}${back && view.now.step > 0 ? " · drag the head back to rewind" : ""}` : "");
     mark.draw(view, "save", view.bookmarks.map((b) => b.name));
-    fork.draw(view, "branch", view.order);
+    fork.draw(view, "branch", view.timelines.map((one) => one.name));
     put(twin, "hidden", !view.can.includes("twin"));
     put(twin, "disabled", !takes(view, "twin"));
     put(twin, "aria-checked", String(view.now.twin != null));
@@ -87,7 +86,7 @@ export function makeTimeline(steer) {
 
   function drawLanes() {
     const now = /** @type {View} */ (view);
-    const gone = goneNotes(now.notes);
+    const gone = goneNotes(now);
     const y = (/** @type {Lane} */ lane) => TOP + ROW * (lane.row + 0.5);
     /** @type {Element[]} */
     const parts = [s("path", { class: "tlc-rail", d: `M${ENDS.left} ${TOP + ROW / 2}H${width - ENDS.right}` })];
@@ -102,7 +101,7 @@ export function makeTimeline(steer) {
     }
     now.notes.forEach((note, i) => {
       const lane = lanes.find((other) => other.name === note.branch);
-      if (!lane || !note.ok || UNMARKED.includes(note.kind)) return;
+      if (!lane || !note.marked) return;
       const at = sx(note.step).toFixed(1);
       const d = note.kind === "rewind" ? `M${at} ${y(lane) - 6}l-5 6l5 6` : `M${at} ${y(lane) - 6}v12`;
       parts.push(s("path", { class: gone[i] ? "tlc-did tlc-undone" : "tlc-did", d }, s("title", {}, document.createTextNode(`step ${note.step}: ${note.text}`))));
@@ -186,7 +185,7 @@ export function makeTimeline(steer) {
   /** A step of the present timeline, or the bookmark beside it. @param {number} step @param {number} reach @returns {Moment} */
   function momentAt(step, reach) {
     const now = /** @type {View} */ (view);
-    const near = nearBookmark(now, now.now.branch, step, reach);
+    const near = nearBookmark(now, step, reach);
     const to = Math.max(0, Math.min(now.now.step, Math.round(step)));
     return near ? { step: near.step, branch: near.branch, name: near.name } : { step: to, branch: now.now.branch, name: null };
   }

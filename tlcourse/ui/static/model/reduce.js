@@ -8,33 +8,38 @@
 //   hello     this view has introduced itself: the kernel should speak now
 //   unlink    the kernel is gone, for good
 
-import { showValue } from "./format.js";
-import { extend, restore } from "./streams.js";
+import { showValue } from "../format.js";
+import { extend, restore } from "./stretches.js";
 
-/** @typedef {import("./streams.js").Stream} Stream
+/** @typedef {import("./stretches.js").Stretch} Stretch
+ *  @typedef {import("./lines.js").Place} Place
  *  @typedef {{status: string, step: number, tick: number, total: number|null, branch: string,
  *   twin: string|null, speed: number|null, eta: number|null, seconds: number,
  *   memory: Record<string, number>, augment: number|null, weights: Record<string, number>,
  *   terms?: Record<string, number|null>|null,
- *   lost?: number|null}} Now  lost: the step since which the loss is no number; memory in 10⁶ bytes
+ *   lost?: number|null}} Now  lost: the step since which the loss is not a number; memory in 10⁶ bytes
+ *  @typedef {{name: string, parent: string|null, control: boolean, start: number, tip: number, begins: number,
+ *   far: number}} Timeline  tip: its last stretch, which begins at step `begins`; far: the last step of its stretches before
  *  @typedef {{name: string, parameters: number, trainable: boolean, lr: number|null,
  *   kind: "layers"|"adapter", stats: boolean, scale: number|null}} Group
- *  @typedef {{tick: number, step: number, branch: string, split: string, accuracy: number|null,
+ *  @typedef {{tick: number, step: number, branch: string, at: Place, split: string, accuracy: number|null,
  *   loss: number|null, name?: string}} Evaluation  of the split "meter": a reading, by the meter's name
- *  @typedef {{tick: number, step: number, branch: string, ok: boolean, kind: string, group: string|null,
- *   command: any, code: string, text: string, id?: string|null, reason?: string, before?: number,
+ *  @typedef {{tick: number, step: number, branch: string, at: Place, ok: boolean, kind: string, group: string|null,
+ *   steers: boolean, marked: boolean, command: any, code: string, text: string, id?: string|null, reason?: string, before?: number,
  *   after?: number, from_step?: number, from_branch?: string, moved?: Record<string, number|null>}} Note
- *  @typedef {{since: number, tick: number, moved: Record<string, number|null>}} Movement
- *  @typedef {{tick: number, step: number, branch: string, grad: Record<string, number|null>,
+ *    at: where it lies on the lines; steers: changes how weights move; marked: has a mark on the axis
+ *  @typedef {{since: number, tick: number, moved: Record<string, number|null>, note?: number|null}} Movement  note: what it answers
+ *  @typedef {{tick: number, step: number, branch: string, at: Place, grad: Record<string, number|null>,
  *   moved: Record<string, number|null>}} Norms
- *  @typedef {{tick: number, step: number, branch: string, lrs: Record<string, number>}} Rates
- *  @typedef {{name: string, branch: string, step: number, mb: number}} Bookmark
+ *  @typedef {{tick: number, step: number, branch: string, at: Place, lrs: Record<string, number>}} Rates
+ *  @typedef {{name: string, branch: string, step: number, mb: number, at: Place}} Bookmark
  *  @typedef {{speed: number, playing: boolean, at: number, length: number}} Player
  *  @typedef {{id: string, key: string, at: number, late: boolean}} Pending
  *  @typedef {{ok: boolean, reason: string, at: number}} Answer
  *  @typedef {"connecting"|"live"|"silent"|"recorded"|"gone"} Link
  *  @typedef {{link: Link, heard: number, seq: number, hint: string, now: Now, can: string[],
- *   groups: Group[], bookmarks: Bookmark[], streams: Record<string, Stream>, order: string[],
+ *   groups: Group[], bookmarks: Bookmark[], stretches: Stretch[],
+ *   lines: import("./lines.js").Told[], timelines: Timeline[], curve: import("./curve.js").Rule,
  *   evals: Evaluation[], notes: Note[], norms: Norms[], rates: Rates[], movement: Movement|null,
  *   player: Player|null, error: {message: string, traceback: string}|null,
  *   pending: Pending[], answers: Record<string, Answer>, behind: boolean, loaded: boolean}} View
@@ -48,8 +53,6 @@ export const HEARTBEAT_MS = 8000;
 export const APPLIED_MS = 2500;
 export const REFUSED_MS = 12000;
 
-/** Commands that change how weights move. */
-const STEERING = ["set_lr", "freeze", "unfreeze", "add_lora", "set_scale", "swap_head", "set_weight", "augment"];
 /** Commands that a run takes also when it is over: they open it again. */
 const REOPENING = ["rewind", "branch"];
 /** So many measurements of norms are kept; of more, every other one. */
@@ -58,7 +61,8 @@ const NORMS_KEPT = 1000;
 /** @returns {View} */
 export function emptyView() {
   return {
-    link: "connecting", heard: 0, seq: 0, hint: "", can: [], groups: [], bookmarks: [], streams: {}, order: [],
+    link: "connecting", heard: 0, seq: 0, hint: "", can: [], groups: [], bookmarks: [], stretches: [], lines: [], timelines: [],
+    curve: { keep: 0, cap: Infinity, reach: Infinity, spike: Infinity, room: 1 },
     evals: [], notes: [], norms: [], rates: [], movement: null, player: null,
     now: {
       status: "ready", step: 0, tick: 0, total: null, branch: "main", twin: null, speed: null, eta: null, seconds: 0,
@@ -90,21 +94,22 @@ export function takes(view, kind) {
   return going(view) || (reopens && REOPENING.includes(kind) && (view.now.status === "finished" || view.now.status === "stopped"));
 }
 
-/** The timeline that trains now. @param {View} view @returns {Stream|undefined} */
+/** The stretch that trains now. @param {View} view @returns {Stretch|undefined} */
 export function present(view) {
-  return view.streams[view.now.branch] ?? view.streams[view.order[0]];
+  const part = view.lines[0]?.parts.at(-1);
+  return part && view.stretches[part[0]];
 }
 
 /** What to say of a loss that exploded, or "". The middle of the last nine losses counts, so that a
  * single spike does not. @param {View} view */
 export function divergence(view) {
   const { lost } = view.now;
-  const { y, n, cuts } = present(view) ?? { y: new Float32Array(0), n: 0, cuts: [] };
-  const root = view.streams[view.order[0]];
+  const { y, n } = present(view) ?? { y: new Float32Array(0), n: 0 };
+  const root = view.stretches[0];
   const first = root?.y.subarray(0, root.n).find(Number.isFinite) ?? NaN;
-  const last = Array.from(y.subarray(Math.max(cuts.at(-1)?.index ?? 0, n - 9), n)).filter(Number.isFinite).sort((a, b) => a - b);
+  const last = Array.from(y.subarray(Math.max(0, n - 9), n)).filter(Number.isFinite).sort((a, b) => a - b);
   const middle = last[last.length >> 1] ?? NaN;
-  const said = lost != null ? `The loss has been no number since step ${lost}.`
+  const said = lost != null ? `The loss has not been a number since step ${lost}.`
     : middle > 10 * Math.max(first, 0.3) ? `The loss is ${showValue(middle)}; at the beginning it was ${showValue(first)}.` : "";
   const cure = view.can.includes("rewind") ? "rewind to before it" : `${going(view) ? "stop, and start" : "start"} again from a fresh model`;
   return said && `${said} A learning rate was too high: ${cure}.`;
@@ -129,10 +134,9 @@ function snapshot(view, m) {
   const recorded = m.source === "trait";
   const s = m.state;
   if (recorded && view.link === "live" && !view.behind) return view; // older than what is here
-  const streams = recorded ? s.streams.map(restore)
-    : s.streams.map((/** @type {any} */ told, /** @type {number} */ i) => extend(undefined, told, m.losses[i]));
+  const stretches = s.stretches.map((/** @type {any} */ told, /** @type {number} */ i) => (recorded ? restore(told, i) : extend(undefined, told, m.losses[i])));
   const next = {
-    ...view, ...named({ streams: {}, order: [] }, streams), hint: s.hint, now: s.now, can: s.can, groups: s.groups, bookmarks: s.bookmarks, evals: s.evals,
+    ...view, stretches, lines: s.lines, timelines: s.timelines, curve: s.curve, hint: s.hint, now: s.now, can: s.can, groups: s.groups, bookmarks: s.bookmarks, evals: s.evals,
     notes: s.notes, norms: s.norms, rates: s.rates, movement: s.movement, player: s.player, error: s.error,
     behind: recorded, loaded: true,
   };
@@ -146,10 +150,9 @@ function delta(view, m) {
   if (!view.loaded || view.behind || m.seq !== view.seq + 1) {
     return settle({ ...view, link: "live", heard: m.now, behind: true }, m.notes, m.now);
   }
-  const grown = m.streams.map((/** @type {any} */ told, /** @type {number} */ i) => extend(view.streams[told.name], told, m.losses[i]));
   const more = (/** @type {any[]} */ had, /** @type {any[]} */ came) => (came.length ? [...had, ...came] : had);
   const next = {
-    ...view, ...named(view, grown), link: /** @type {Link} */ ("live"), heard: m.now, seq: m.seq,
+    ...view, stretches: grown(view.stretches, m), lines: m.lines ?? view.lines, timelines: m.timelines ?? view.timelines, curve: m.curve ?? view.curve, link: /** @type {Link} */ ("live"), heard: m.now, seq: m.seq,
     now: m.state, player: m.player, groups: m.groups ?? view.groups, bookmarks: m.bookmarks ?? view.bookmarks,
     error: m.error ?? view.error, notes: more(view.notes, m.notes), evals: more(view.evals, m.evals),
     rates: more(view.rates, m.rates), norms: halve(more(view.norms, m.norms)),
@@ -157,14 +160,12 @@ function delta(view, m) {
   return settle(m.moved.reduce(move, next), m.notes, m.now);
 }
 
-/** Timelines by name, and their names in the order of their beginning (an object would sort "2" first).
- * @param {{streams: Record<string, Stream>, order: string[]}} had @param {Stream[]} came */
-function named({ streams, order }, came) {
-  const fresh = came.map((stream) => stream.name).filter((name) => !(name in streams));
-  return {
-    streams: came.length ? { ...streams, ...Object.fromEntries(came.map((stream) => [stream.name, stream])) } : streams,
-    order: fresh.length ? [...order, ...fresh] : order,
-  };
+/** @param {Stretch[]} had @param {any} m @returns {Stretch[]} */
+function grown(had, { stretches, losses }) {
+  if (!stretches.length) return had;
+  const all = [...had];
+  stretches.forEach((/** @type {any} */ news, /** @type {number} */ i) => { all[news.id] = extend(had[news.id], news, losses[i]); });
+  return all;
 }
 
 /** @param {Norms[]} norms */
@@ -172,12 +173,10 @@ function halve(norms) {
   return norms.length > NORMS_KEPT ? norms.filter((_, i) => (norms.length - 1 - i) % 2 === 0) : norms;
 }
 
-/** Fasten a movement to the note it answers: the last one of its tick that can have caused it.
- * @param {View} view @param {Movement} moved */
-function move(view, moved) {
-  const at = view.notes.findLastIndex((note) => note.ok && note.tick === moved.since && STEERING.includes(note.kind));
-  const notes = view.notes.map((note, i) => (i === at ? { ...note, moved: moved.moved } : note));
-  return { ...view, notes, movement: moved };
+/** Fasten a movement to the note that it answers. @param {View} view @param {Movement} movement */
+function move(view, movement) {
+  const notes = view.notes.map((note, i) => (i === movement.note ? { ...note, moved: movement.moved } : note));
+  return { ...view, notes, movement };
 }
 
 /** Match notes to what is pending here. @param {View} view @param {Note[]} notes @param {number} now @returns {View} */

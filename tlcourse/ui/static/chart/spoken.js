@@ -1,22 +1,22 @@
 // Where the curves are, in sentences: what a screen reader tells of the pictures. Pure.
 
-import { along, tipNow, valueAt } from "./lines.js";
+import { along, tipNow, valueAt } from "../model/lines.js";
 import { meterSaid, metersApart, metersOf } from "./meters.js";
 import { differenceWords } from "./panels.js";
-import { showAccuracy, showLr, showValue } from "./format.js";
+import { showAccuracy, showLr, showValue } from "../format.js";
 
 /** @param {import("./panels.js").Scene} scene @returns {string} */
-export function spoken({ view, lines, calm, raw, apart }) {
+export function spoken({ view, lines, smooth, raw, apart }) {
   const { total, status } = view.now;
   const tip = tipNow(view, lines);
   if (!lines.path.length) return `No step was taken yet${total ? `, of ${total}` : ""}.`;
   const said = [`Step ${tip}${total ? ` of ${total}` : ""}, ${status}.`];
   const first = lines.path[0];
-  const began = raw[first.stream.name][first.from];
-  const now = valueAt(lines.path, calm, tip);
+  const began = raw[first.stretch.id][first.from];
+  const now = valueAt(lines.path, smooth, tip);
   const way = now < began * 0.98 ? "fell" : now > began * 1.02 ? "rose" : "stayed";
   said.push(Number.isFinite(now) ? `The training loss ${way} from ${showValue(began)} to ${showValue(now)}, smoothed.` : "The training loss is no number.");
-  const valid = along(view, lines, view.evals.filter((e) => e.split === "valid" && e.accuracy != null));
+  const valid = along(lines, view.evals.filter((e) => e.split === "valid" && e.accuracy != null));
   if (valid.length) {
     const best = valid.reduce((a, b) => (Number(b.accuracy) > Number(a.accuracy) ? b : a));
     const last = valid[valid.length - 1];
@@ -27,7 +27,7 @@ export function spoken({ view, lines, calm, raw, apart }) {
   if (others.length) said.push(`The present timeline is ${lines.now}; others: ${others.join(", ")}.`);
   if (lines.lines.some((line) => line.role === "gone")) said.push("Parts that were given up by a rewind are drawn faint.");
   if (apart) said.push(`Beside a twin without what was done from step ${apart.since} on: ${[differenceWords(apart.last, apart.accuracy), ...metersApart(view, lines)].join("; ")}.`);
-  const rates = along(view, lines, view.rates).at(-1);
+  const rates = along(lines, view.rates).at(-1);
   if (rates) said.push(`Learning rates: ${Object.entries(rates.lrs).map(([group, lr]) => `${group} ${showLr(lr)}`).join(", ")}.`);
   return said.join(" ");
 }

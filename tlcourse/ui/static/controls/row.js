@@ -1,11 +1,11 @@
 // One parameter group: a switch, a rate to drag or to type, and what came of it.
 
-import { expLr, logLr, nextLr, readLr, showCount, showLr, showShare, showValue } from "./format.js";
-import { going, takes } from "./reduce.js";
-import { h, put } from "./dom.js";
+import { expLr, logLr, nextLr, readLr, showCount, showLr, showShare, showValue } from "../format.js";
+import { going, takes } from "../model/reduce.js";
+import { h, put } from "../dom.js";
 
-/** @typedef {import("./reduce.js").View} View
- *  @typedef {import("./reduce.js").Group} Group
+/** @typedef {import("../model/reduce.js").View} View
+ *  @typedef {import("../model/reduce.js").Group} Group
  *  @typedef {(key: string, command: object) => void} Steer
  *  @typedef {(key: string) => void} Typed */
 

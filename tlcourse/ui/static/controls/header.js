@@ -1,10 +1,10 @@
 // The head of the cockpit: how the run is, how fast, how much memory; pause, evaluate, stop. For a recording, its player.
 
-import { showMemory, showSpeed, showTime } from "./format.js";
-import { divergence, going, linked, takes } from "./reduce.js";
-import { changeIcon, h, icon, put } from "./dom.js";
+import { showMemory, showSpeed, showTime } from "../format.js";
+import { divergence, going, linked, takes } from "../model/reduce.js";
+import { changeIcon, h, icon, put } from "../dom.js";
 
-/** @typedef {import("./reduce.js").View} View
+/** @typedef {import("../model/reduce.js").View} View
  *  @typedef {(key: string, command: object) => void} Steer
  *  @typedef {(action: string, value?: number) => void} Play */
 

@@ -1,6 +1,6 @@
 // Axes: where a value lies, which values are written beside it, and which steps are shown. Pure.
 
-import { showLr, showValue, ticks } from "./format.js";
+import { showLr, showValue, ticks } from "../format.js";
 
 /** @typedef {{low: number, high: number, log?: boolean}} Axis
  *  @typedef {[number, number]} Window  first and last step shown */

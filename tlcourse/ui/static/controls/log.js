@@ -1,12 +1,12 @@
 // What was done, newest first, in words; each to be copied as code, or undone by going back. And what went wrong, message first.
 
-import { showCount, showMoved, showReason } from "./format.js";
-import { LASTING, goneNotes, rewindTo } from "./lanes.js";
-import { takes } from "./reduce.js";
-import { changeIcon, h, icon, keyed, put } from "./dom.js";
+import { showCount, showMoved, showReason } from "../format.js";
+import { goneNotes, rewindTo } from "../model/lanes.js";
+import { takes } from "../model/reduce.js";
+import { changeIcon, h, icon, keyed, put } from "../dom.js";
 
-/** @typedef {import("./reduce.js").View} View
- *  @typedef {import("./reduce.js").Note} Note
+/** @typedef {import("../model/reduce.js").View} View
+ *  @typedef {import("../model/reduce.js").Note} Note
  *  @typedef {(key: string, command: object) => void} Steer */
 
 const SHOWN = 60;
@@ -39,7 +39,7 @@ export function makeLog(steer) {
     put(none, "hidden", view.notes.length > 0);
     put(list, "hidden", view.notes.length === 0);
     const from = Math.max(0, view.notes.length - SHOWN);
-    const gone = goneNotes(view.notes);
+    const gone = goneNotes(view);
     keyed(list, view.notes.slice(from).map((_, i) => String(from + i)).reverse(), makeLine);
     for (const line of /** @type {any} */ (list.children)) {
       const at = Number(line.dataset.key);
@@ -53,7 +53,7 @@ export function makeLog(steer) {
       put(why, "text", gone[at] ? "taken back by a rewind" : detail(note));
       put(copy, "hidden", !note.code);
       put(copy, "aria-label", `Copy as code: ${note.text}`);
-      const undoable = note.ok && !gone[at] && LASTING.includes(note.kind) && takes(view, "rewind");
+      const undoable = note.ok && !gone[at] && note.steers && takes(view, "rewind");
       put(undo, "hidden", !undoable);
       put(undo, "aria-label", `Rewind to before this: ${note.text}`);
       put(undo, "title", `Rewind to step ${note.step}, before this`);

@@ -1,11 +1,11 @@
 // Meters: what a run watches besides its own accuracy, as lines of the accuracy panel. Pure.
 // A reading comes as an evaluation whose split is "meter"; its value stands as accuracy.
 
-import { along, roleOf } from "./lines.js";
-import { showAccuracy, showPoints, showValue } from "./format.js";
+import { along, sharedBy } from "../model/lines.js";
+import { showAccuracy, showPoints, showValue } from "../format.js";
 
-/** @typedef {import("./reduce.js").View} View
- *  @typedef {import("./reduce.js").Evaluation} Evaluation
+/** @typedef {import("../model/reduce.js").View} View
+ *  @typedef {import("../model/reduce.js").Evaluation} Evaluation
  *  @typedef {import("./panels.js").Scene} Scene
  *  @typedef {import("./panels.js").Series} Series
  *  @typedef {import("./panels.js").Told} Told
@@ -18,7 +18,7 @@ const METER_HUES = [2, 7, 4, 6, 0];
 const LABELS_APART = 13;
 const LETTER_PX = 6.2;
 
-/** In the order in which they were first read. @param {View} view @param {import("./lines.js").Timelines} lines @returns {Meter[]} */
+/** In the order in which they were first read. @param {View} view @param {import("../model/lines.js").Lines} lines @returns {Meter[]} */
 export function metersOf(view, lines) {
   /** @type {Map<string, Evaluation[]>} */
   const named = new Map();
@@ -32,7 +32,7 @@ export function metersOf(view, lines) {
   return [...named].map(([name, all], i) => ({
     name, key: `meter:${name}`, hue: METER_HUES[i % METER_HUES.length], all,
     share: all.every((e) => Number(e.accuracy) >= 0 && Number(e.accuracy) <= 1),
-    now: along(view, lines, all), twin: along(view, lines, all, "twin"),
+    now: along(lines, all), twin: along(lines, all, lines.twin),
   }));
 }
 
@@ -43,18 +43,17 @@ export function showReading(meter, e) {
 
 /** The lines of one meter, faint ones first. @param {Scene} scene @param {Meter} meter
  * @param {{line: (some: Evaluation[]) => string, dots: (some: Evaluation[]) => string}} draw @returns {Series[]} */
-export function meterSeries({ view, lines, hidden }, { name, key, hue, all, now, twin }, draw) {
+export function meterSeries({ lines, hidden }, { name, key, hue, all, now, twin }, draw) {
   /** @type {Series[]} */
   const series = [];
-  const before = (/** @type {number} */ step) => now.filter((e) => e.step <= step).slice(-1);
   const add = (/** @type {string} */ part, /** @type {"line"|"dots"} */ kind, /** @type {string} */ role, /** @type {string} */ d) =>
     series.push({ key: `${key}:${part}`, kind, role, d, hue });
-  for (const branch of view.order) {
-    const kept = all.filter((e) => e.branch === branch && roleOf(view, lines, e) === "other").sort((a, b) => a.step - b.step);
-    if (kept.length && !hidden.has(`line:${branch}`)) add(`other:${branch}`, "line", "meter-other", draw.line([...before(view.streams[branch]?.start ?? kept[0].step), ...kept]));
+  for (const line of lines.lines.filter(({ role }) => role === "other")) {
+    const own = along(lines, all, line);
+    if (own.length && !hidden.has(`line:${line.name}`)) add(`other:${line.name}`, "line", "meter-other", draw.line([...sharedBy(now, line), ...own]));
   }
-  if (twin.length && !hidden.has(`line:${lines.twin}`)) {
-    add("twin", "line", "meter-twin", draw.line([...before(view.streams[lines.twin ?? ""]?.start ?? 0), ...twin]));
+  if (lines.twin && twin.length && !hidden.has(`line:${lines.twin.name}`)) {
+    add("twin", "line", "meter-twin", draw.line([...sharedBy(now, lines.twin), ...twin]));
     add("twin-dots", "dots", "meter", draw.dots(twin));
   }
   if (!hidden.has(`line:${lines.now}`)) {
@@ -65,7 +64,7 @@ export function meterSeries({ view, lines, hidden }, { name, key, hue, all, now,
 }
 
 /** Each meter's name at the last reading that can be seen, none upon another.
- * @param {Meter[]} meters @param {import("./curve.js").Frame} frame @param {(step: number) => number} x
+ * @param {Meter[]} meters @param {import("../model/curve.js").Frame} frame @param {(step: number) => number} x
  * @param {(value: number) => number} y @param {number} height @returns {NonNullable<import("./panels.js").Plan["labels"]>} */
 export function meterLabels(meters, { x0, x1, left, width }, x, y, height) {
   const ends = meters.map((meter) => ({ meter, e: meter.now.filter((e) => e.step >= x0 && e.step <= x1).at(-1) }));
@@ -86,7 +85,7 @@ export function meterLabels(meters, { x0, x1, left, width }, x, y, height) {
   return labels;
 }
 
-/** What the crosshair tells of a meter. @param {Meter} meter @param {number} step @param {string|null} twin @returns {Told[]} */
+/** What the crosshair tells of a meter. @param {Meter} meter @param {number} step @param {string} [twin] its name @returns {Told[]} */
 export function meterTells(meter, step, twin) {
   /** @type {Told[]} */
   const told = [];
@@ -98,9 +97,10 @@ export function meterTells(meter, step, twin) {
 }
 
 /** With minus without, of each meter, where both were last read at one step: "old task −12 points".
- * @param {View} view @param {import("./lines.js").Timelines} lines @returns {string[]} */
+ * @param {View} view @param {import("../model/lines.js").Lines} lines @returns {string[]} */
 export function metersApart(view, lines) {
-  const start = view.streams[lines.twin ?? ""]?.start ?? Infinity;
+  const lead = lines.twin?.lead;
+  const start = lead ? lead[0].x[lead[1]] : 0;
   return metersOf(view, lines).flatMap(({ name, share, now, twin }) => {
     const read = new Map(now.map((e) => [e.step, Number(e.accuracy)]));
     const beside = twin.filter((e) => e.step > start && read.has(e.step)).at(-1);
