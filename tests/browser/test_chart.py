@@ -193,8 +193,8 @@ def test_a_stream_of_news_keeps_the_zoom_and_the_crosshair(page):
     point_at(page, 100)
     page.evaluate("""() => {
         const view = views.storied();
-        const main = { ...view.streams.main, n: view.streams.main.n - 20 };
-        chart.draw({ ...view, streams: { ...view.streams, main }, now: { ...view.now, step: 310 } });
+        const stretches = view.stretches.map((s, id) => (id === 3 ? { ...s, n: s.n - 20 } : s));
+        chart.draw({ ...view, stretches, now: { ...view.now, step: 310 } });
     }""")
     assert re.search(r"step (99|100|101)\n", tip(page))
 

@@ -291,7 +291,7 @@ def test_a_cockpit_takes_a_recording(saved):
     recording.pause()
     recording.seek(recording.length)
     story.read()
-    assert story.now()["status"] == "finished" and sorted(story.streams) == [
+    assert story.now()["status"] == "finished" and sorted(story.paths.tips) == [
         "main",
         "other",
         "twin",
@@ -300,5 +300,5 @@ def test_a_cockpit_takes_a_recording(saved):
     recording.seek(4)
     content, _ = story.read()
     assert content["type"] == "snapshot" and story.now()["step"] == 4
-    assert story.notes == [] and list(story.streams) == ["main"]
+    assert story.notes == [] and list(story.paths.tips) == ["main"]
     assert content["state"]["player"]["at"] == 4

@@ -82,9 +82,9 @@ def test_deltas_continue_the_snapshot_without_gap_or_overlap():
     for content, buffers in cockpit.comm.custom("delta"):
         seq += 1
         assert content["seq"] == seq
-        assert len(content["streams"]) == len(buffers) <= 1
+        assert len(content["stretches"]) == len(buffers) <= 1
         if buffers:
-            assert content["streams"][0]["from"] == len(losses)
+            assert content["stretches"][0]["from"] == len(losses)
             losses = np.concatenate([losses, np.frombuffer(buffers[0], dtype=np.float32)])
     assert np.allclose(losses, [e.loss for e in run.events if type(e).__name__ == "StepDone"])
     assert len(cockpit.comm.custom("delta")) < 30  # batched: not one a step
@@ -190,7 +190,7 @@ def test_nothing_is_sent_to_nobody_but_the_last_state_is_kept():
         lambda: next((s for s in cockpit.comm.saved() if s["now"]["status"] == "finished"), None)
     )
     assert cockpit.comm.custom() == []
-    assert len(saved["streams"][0]["y"]) == 400
+    assert len(saved["stretches"][0]["y"]) == 400
     assert len(cockpit.comm.saved()) <= 5  # once a second, and at both ends
 
 

@@ -95,8 +95,8 @@ def smoothed(
     """The exponential mean of (n,) losses. It looks back only: a centred mean would show an
     intervention's effect before the intervention.
 
-    before: (mean, weight) of the point that this goes on from. Returns the means (n,), NaN where the loss
-    is no number, and (n, 2) what to go on from after each point.
+    before: (mean, weight) of the point that this goes on from. Returns the means (n,), NaN where the
+    loss is no number, and (n, 2) what to go on from after each point.
     """
     finite = np.isfinite(losses)
     mean, weight = before

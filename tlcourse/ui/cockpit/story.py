@@ -272,8 +272,8 @@ class Story:
         return Stream(id, stretch, root, begins)
 
     def _lines(self) -> list[dict[str, Any]]:
-        """`Paths.tracks` as JSON. parts: [stretch, from point, to point, from event, to event]; both ends
-        are None where the stretch goes on."""
+        """`Paths.tracks` as JSON. parts: [stretch, from point, to point, from event, to event]; where
+        the stretch goes on, both ends are None."""
         lines = []
         for track in self.paths.tracks():
             parts = []
@@ -288,8 +288,8 @@ class Story:
         return lines
 
     def _timelines(self) -> list[dict[str, Any]]:
-        """Each timeline: the one that it leaves and at which step; its last stretch and the step at which
-        that begins; the farthest step that it ever had."""
+        """Each timeline: which one it leaves, and at which step; its last stretch, and the step at which
+        that begins; the farthest step of its earlier stretches."""
         found = []
         for name, tip in self.paths.tips.items():
             mine = [stream for stream in self.streams if stream.stretch.branch == name]

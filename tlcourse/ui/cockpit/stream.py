@@ -19,12 +19,13 @@ _loss = attrgetter("loss")
 
 @dataclass(slots=True)
 class Stream:
-    """Losses in order. Steps count up by one except where `jumps` says (index, step), so a loss travels as
-    four bytes.
+    """Losses in order. Steps count up by one except where `jumps` says (index, step), so a loss travels
+    as four bytes.
 
-    root: the last point before this stretch, as (its stream, how many points of that are shared); None
-    at the beginning of the run. begins: the step there. seen: how many of the stretch's events. first: the first loss that is a number; lost: the step since which the
-    loss is not a number, if it still is.
+    root: the last point before this stretch, as (its stream, how many of that one's points are shared);
+    None at the beginning of the run. begins: the step there. seen: how many of the stretch's events were
+    read. first: the first loss that is a number; lost: the step since which the loss is not a number, if
+    it still is; done: the last step.
     """
 
     id: int

@@ -21,7 +21,7 @@ import { showAccuracy, showPoints, showValue } from "../format.js";
  *  @typedef {{key: string, title: string, said: string, beside?: string, height: number,
  *   rows: [number, string][], series: Series[], legend: Entry[], off?: number[],
  *   labels?: {x: number, y: number, text: string, hue?: number, end?: boolean}[],
- *   tip?: [number, number]|null, tells: (step: number) => Told[]}} Plan  places in px from the panel's top */
+ *   tip?: [number, number]|null, top?: number, tells: (step: number) => Told[]}} Plan  places in px from the panel's top */
 
 /** Room above and below a panel's frame, px. */
 export const PAD = 7;
@@ -69,7 +69,7 @@ export function lossPanel(scene) {
   const running = view.now.status === "running" && now.length > 0 && Number.isFinite(last) && tip <= frame.x1 && tip >= frame.x0;
   return {
     key: "loss", title: "training loss", said: lines.path.length ? showValue(exact > view.curve.cap ? exact : last) : "", height,
-    rows: rowsAt(axis, height, 4), series, legend: legendOf(scene),
+    rows: rowsAt(axis, height, 4), series, legend: legendOf(scene), top: axis.high,
     off: now.length ? exits(now, smooth, axis.high).map(x).filter((at) => at >= frame.left - 1 && at <= frame.left + frame.width + 1) : [],
     tip: running ? [x(tip), Math.max(PAD, sy(last))] : null,
     tells(step) {
