@@ -104,7 +104,7 @@ def test_the_keyboard_alone_and_the_way_back(book, board):
         heat.press("ArrowLeft")
     expect(board.locator(".tlc-much").first).not_to_have_text(sure)
     assert share(board).inner_text() == right
-    board.get_by_role("button", name="Back to the beginning").press("Enter")
+    board.get_by_role("button", name="Start over").press("Enter")
     expect(board.locator(".tlc-change")).to_have_text("")
     assert book.ask("(board.edits, board.accuracy == board.first)") == [[], True]
 

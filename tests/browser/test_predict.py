@@ -91,7 +91,7 @@ def test_a_mind_can_be_changed_until_the_outcome_was_seen(book):
     commit = widget.get_by_role("button", name="Commit")
     commit.focus()
     commit.press("Enter")
-    change = widget.get_by_role("button", name="Change my mind")
+    change = widget.get_by_role("button", name="Change it")
     expect(change).to_be_focused()  # the hand on the keyboard is not lost with the button
     change.press("Enter")
     expect(first).to_be_focused()

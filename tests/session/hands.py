@@ -22,6 +22,7 @@ def trained(numbers, hand):
 
 
 DETOURS = {
+    "a branch before the first step": [(0, tl.Branch("x")), (20, tl.Save("m"))],
     "a bookmark that outlives its stretch": [
         (20, tl.Save("m")),
         (22, tl.Rewind(5)),

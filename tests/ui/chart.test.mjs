@@ -120,11 +120,11 @@ test("the difference is with minus without, at the steps that both took", () => 
 });
 
 test("the difference in words", () => {
-  assert.equal(differenceWords(-0.12, 0.031), "0.12 lower loss, +3.1\u00a0points than without");
-  assert.equal(differenceWords(0.5, -0.02), "0.5 higher loss, −2\u00a0points than without");
-  assert.equal(differenceWords(-0.0063, 0.01), "0.0063 lower loss, +1\u00a0point than without");
-  assert.equal(differenceWords(0, null), "the same loss as without");
-  assert.equal(differenceWords(0.00001, 0), "the same loss and accuracy as without");
+  assert.equal(differenceWords(-0.12, 0.031), "loss 0.12 lower, accuracy +3.1\u00a0points");
+  assert.equal(differenceWords(0.5, -0.02), "loss 0.5 higher, accuracy −2\u00a0points");
+  assert.equal(differenceWords(-0.0063, 0), "loss 0.0063 lower, same accuracy");
+  assert.equal(differenceWords(0, null), "same loss");
+  assert.equal(differenceWords(0.00001, 0), "same loss and accuracy");
 });
 
 // -- paths -------------------------------------------------------------------------------------
@@ -323,10 +323,10 @@ test("a screen reader hears where the curves are", () => {
   const said = spoken(sceneOf(storied()));
   assert.match(said, /Step 330 of 400, running\. The training loss fell from 2\.\d+ to 0\.\d+/);
   assert.match(said, /Validation accuracy is 89\.\d.% at step 330/);
-  assert.match(said, /others: bolder/);
-  assert.match(said, /from step 200 on: 0\.\d+ lower loss, \+5\.8\u00a0points than without/);
+  assert.match(said, /Current timeline: main\. Others: bolder/);
+  assert.match(said, /change at step 200: loss 0\.\d+ lower, accuracy \+5\.8\u00a0points/);
   assert.match(said, /Learning rates: head 3e-4, stage4 1e-4, stage3 1e-4\./);
-  assert.equal(spoken(sceneOf(viewOf([]))), "No step was taken yet, of 400.");
+  assert.equal(spoken(sceneOf(viewOf([]))), "No steps taken yet, of 400.");
 });
 
 test("an empty view is drawn empty", () => {

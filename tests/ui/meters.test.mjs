@@ -56,7 +56,7 @@ test("the difference to the twin is told of each meter that both have read", () 
   const said = (more) => plain(differencePanel(sceneOf(watched(more))).said).split("; ").slice(1);
   assert.deepEqual(said([]), ["old task −25 points"]);
   assert.deepEqual(said([alone]), ["old task −25 points", "norm +53"]);
-  assert.match(plain(spoken(sceneOf(watched()))), /without; old task −25 points\./);
+  assert.match(plain(spoken(sceneOf(watched()))), /; old task −25 points\./);
 });
 
 test("values that are no shares are told and not drawn", () => {

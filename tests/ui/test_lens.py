@@ -130,7 +130,7 @@ def test_what_draw_raises_is_shown_and_the_run_goes_on(runs):
     shown = tl.Lens(run, lambda model: 3)
     look_on(shown)
     assert (
-        "draw returned a int, which is no picture; let it return one of tl.plots"
+        "draw returned a int, which is not a picture; let it return one of tl.plots"
         in (shown.seen["error"])
     )
 
@@ -189,5 +189,5 @@ def test_anything_that_can_be_shown_as_an_image_is_one():
         image = image_of(drawn)
         assert (image.kind, image.alt, image.width) == ("image/png", "Weights", 200)
     assert image_of(Drawn()).address() == "data:image/svg+xml;base64,PHN2Zy8+"
-    with pytest.raises(DataError, match="draw returned nothing, which is no picture"):
+    with pytest.raises(DataError, match="draw returned nothing, which is not a picture"):
         image_of(None)

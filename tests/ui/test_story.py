@@ -190,7 +190,7 @@ def test_a_loss_that_stays_no_number_is_told_with_its_step():
     [
         (tl.SetLR("head", 3e-4), "lr of head set to 3e-4"),
         (tl.Freeze("head"), "froze head"),
-        (tl.Freeze("head", stats=False), "froze head, its BatchNorm statistics go on moving"),
+        (tl.Freeze("head", stats=False), "froze head, its BatchNorm statistics keep updating"),
         (tl.Augment(0.5), "augmentation 0.5"),
         (tl.Augment(0), "augmentation off"),
         (tl.Evaluate("test"), "evaluated on test"),

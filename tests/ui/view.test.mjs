@@ -236,7 +236,7 @@ const plain = (text) => text.replaceAll("\u00a0", " ");
 test("numbers are short", () => {
   assert.deepEqual([480, 3528, 2223872].map(showCount).map(plain), ["480", "3.53 k", "2.22 M"]);
   assert.deepEqual([0, 0.0123, 1e-7, 9.6, 96, null].map(showShare).map(plain), ["0 %", "1.2 %", "< 0.001 %", "960 %", "> 1000 %", "–"]);
-  assert.deepEqual([2e36, 0.5, 123456, NaN].map((v) => showValue(v)), ["2e36", "0.5", "1.2e5", "no number"]);
+  assert.deepEqual([2e36, 0.5, 123456, NaN].map((v) => showValue(v)), ["2e36", "0.5", "1.2e5", "not a number"]);
   assert.deepEqual([0.915, 1, null].map(showAccuracy).map(plain), ["91.5 %", "100 %", "–"]);
   assert.deepEqual([0.5, 59.4, 125, 3700, null].map(showTime), ["0.5 s", "59 s", "2 min 05 s", "1 h 01 min", "–"]);
   assert.equal(plain(showMoved({ head: 0.01, stem: 0, body: 0.2 })), "body 20 %, head 1 %");

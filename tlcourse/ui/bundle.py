@@ -1,4 +1,4 @@
-"""The view's JavaScript as the one module that anywidget takes: no build step, no network."""
+"""The browser's JavaScript as the single module that anywidget takes: no build step, no network."""
 
 import re
 from pathlib import Path
@@ -37,11 +37,11 @@ _EXPORT = re.compile(r"^export (?=(async )?(function|const|class) )", re.MULTILI
 
 
 def bundle(modules: tuple[str, ...] = MODULES) -> str:
-    """The modules one after another, each before those that import it.
+    """The modules in one text, each before those that import it.
 
-    Imports of each other and `export` before a declaration are dropped; so a name must be unique
-    over all modules (a test checks that). The last one's `export default` stays. Comments that have
-    lines of their own are left out: every saved notebook carries all of this.
+    Their imports of each other and `export` before declarations are dropped, so names must be unique
+    over all modules (a test checks that). The last one's `export default` stays. Comments on lines of
+    their own are left out, since every saved notebook holds this text.
     """
     texts = [_COMMENT.sub("", (STATIC / name).read_text(encoding="utf-8")) for name in modules]
     return "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)

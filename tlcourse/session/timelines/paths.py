@@ -178,6 +178,9 @@ class Paths:
             stretch, count = self._tip(event.parent)
             self._begin(event.branch, (stretch, count - 1), control=True)
             return
+        if event.parent not in self.tips:  # nothing had happened yet on the first timeline
+            root = self.stretches[0]
+            root.branch, self.tips = event.parent, {event.parent: root}
         index, at, left = self._asked
         self._begin(
             event.branch, left if at is None else self._moment(at, self.now, left), left=left

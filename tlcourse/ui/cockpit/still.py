@@ -1,5 +1,5 @@
-"""The cockpit as a picture, for readers of an executed notebook where no widget can run: GitHub,
-nbviewer, a PDF. An SVG without script, style sheet or font of its own, on its own white ground."""
+"""The cockpit as a static picture, for readers of an executed notebook where no widget runs: GitHub,
+nbviewer, a PDF. An SVG on white, without script, style sheet or font."""
 
 from collections.abc import Iterable
 from html import escape
@@ -98,7 +98,7 @@ class _Panel:
     def line(
         self, points: Iterable[tuple[float, float]], colour: str, role: str, faint: bool = False
     ) -> str:
-        """A line that breaks where a value is no number."""
+        """A line with a gap where a value is not a number."""
         parts, run = [], []
         for step, value in [*points, (0, np.nan)]:
             if np.isfinite(value):
@@ -144,7 +144,7 @@ def _measured(panel: _Panel, line: Line, now: Line) -> str:
 
 
 def _metered(panel: _Panel, course: Course) -> list[str]:
-    """What the meters read, and above the panel their names with the last values."""
+    """The meters' readings, and above the panel their names with the last values."""
     now, parts, x = course.lines[0], [], float(WIDTH - RIGHT)
     for name, colour in reversed(shares(course).items()):
         for line in course.lines:
@@ -171,7 +171,7 @@ def _colour(line: Line) -> str:
 
 
 def _keys(course: Course) -> list[str]:
-    """What the lines are, where there is more than one: to the right above the loss."""
+    """A legend, if there is more than one line: above the loss, to the right."""
     roles = {line.role: line for line in reversed(course.lines)}
     if len(course.lines) == 1:
         return []
@@ -201,19 +201,20 @@ Listed = list[tuple[float, str, str]]  # step, words, role; in order
 
 
 def _listed(course: Course) -> Listed:
-    """What was done, a rewind where the run was; and bookmarks."""
+    """What was done; a rewind at the step where the run was before it."""
     went = iter(course.rewinds)
     found = []
     for event, role in course.hands:
-        at = next(went)[0] if isinstance(event.command, Rewind) else event.step
+        back = isinstance(event.command, Rewind)
+        at = next(went)[0] if back else event.step
         if isinstance(event.command, MARKED):
-            found.append((at, done(event), role))
+            found.append((at, done(event), "back" if back else role))
     return found
 
 
 def _marks(course: Course, listed: Listed, total: int) -> list[str]:
-    """A line where the present timeline was steered; the numbers of what is listed between the panels,
-    those together that would lie on each other; bookmarks under the axis."""
+    """A vertical line where the present timeline was steered; between the panels the numbers of the list
+    below, merged where they would overlap; bookmarks under the axis."""
     panel = _Panel(LOSS, total, 1.0)
     parts: list[str] = []
     groups: list[list[tuple[float, int, bool]]] = []
@@ -221,7 +222,7 @@ def _marks(course: Course, listed: Listed, total: int) -> list[str]:
         (step, number, role, words) for number, (step, words, role) in enumerate(listed, 1)
     ):
         x, pale = panel.x(step), role in ("gone", "other")
-        if not pale:
+        if role == "now":
             parts.append(
                 f'<path d="M{x:.1f} {LOSS[0]}V{BOTTOM}" stroke="{INK}" stroke-dasharray="3 3" '
                 f'opacity="0.6"><title>{escape(words)}</title></path>'

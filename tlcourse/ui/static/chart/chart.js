@@ -22,7 +22,7 @@ const LEFT = 50;
 const RIGHT = 14;
 const AXIS = 38;
 const LOW = 960; // px of the window, below which panels are drawn lower
-const SPEAK_MS = 5000; // between two tellings of where the curves are
+const SPEAK_MS = 5000; // between two descriptions of the curves
 
 /** The chart and its `draw`. */
 export function makeChart() {
@@ -38,7 +38,7 @@ export function makeChart() {
     class: "tlc-plot", tabindex: 0, role: "group", "aria-roledescription": "chart", "aria-describedby": inWords.id,
     "aria-label": "Curves. Left and right arrows read values, plus and minus zoom, 0 shows all",
   }, panels, axis, hair, drawn);
-  const chooser = h("span", { class: "tlc-choices", role: "group", "aria-label": "Show of each group" }, h("span", {}, "each group’s"));
+  const chooser = h("span", { class: "tlc-choices", role: "group", "aria-label": "Show of each group" }, h("span", {}, "For each group:"));
   const back = h("button", { type: "button", class: "tlc-small tlc-whole", hidden: true, onclick: () => show(null) });
   const hint = h("span", { class: "tlc-hint" }, "drag over the curves to zoom");
   const empty = h("div", { class: "tlc-empty" }, "Curves appear with the first steps.");
@@ -139,7 +139,7 @@ export function makeChart() {
     read = false;
   }
 
-  /** What a view says, whatever part of it is shown. @param {View} from */
+  /** What the curves need of a view, whatever part of it is shown. @param {View} from */
   function learn(from) {
     const lines = linesOf(from);
     const smooth = smoothed(from.stretches, from.curve);
@@ -183,7 +183,7 @@ export function makeChart() {
     put(inWords, "text", spoken(scene));
   }
 
-  /** Put the crosshair on a step and say what is there. @param {number|null} step @param {boolean} [byKey] */
+  /** Put the crosshair on a step and show the values there. @param {number|null} step @param {boolean} [byKey] */
   function look(step, byKey = false) {
     if (step !== null && scene) step = Math.min(step, taken(scene));
     if (step === null || !scene || step < scene.frame.x0 || step > scene.frame.x1 || !scene.lines.path.length) {
@@ -199,8 +199,8 @@ export function makeChart() {
     if (byKey) put(readout, "text", `step ${step}: ${told.join(", ")}`);
   }
 
-  /** Beside a place: to the right, where the curves are still to come, if there is room. Nothing has to be
-   * measured for it: the style sheet says how wide it may be.
+  /** The tooltip beside a place: to the right, where the curves are still to come, if there is room. Nothing is
+   * measured: the style sheet says how wide it may be.
    * @param {number} at @param {string[][]} blocks @param {number} [gap] px */
   function place(at, blocks, gap = -16) {
     tip.replaceChildren(...blocks.map(([first, ...rest]) => h("p", {}, h("b", {}, first), ...rest.map((r) => h("span", {}, r)))));

@@ -14,13 +14,13 @@ const FLAGS = { freeze: "snow", unfreeze: "drop", augment: "waves", stop: "stop"
 /** @type {Record<string, string>} */
 const LETTERS = { set_lr: "lr", add_lora: "LoRA", set_scale: "scale", swap_head: "head", set_weight: "weight" };
 
-/** Where a note stands: a rewind where the run was when it was wound back. @param {Note} note */
+/** The step of a note: of a rewind, where the run was before it. @param {Note} note */
 function placeOf(note) {
   return note.kind === "rewind" ? note.from_step ?? note.step : note.step;
 }
 
 /** Interventions that changed something and bookmarks, those nearer than `gap` steps together.
- * pale: all of it done on a part that was given up, or on another timeline than the present one.
+ * pale: all of it was given up, or lies on another timeline than the present one.
  * @param {View} view @param {import("../model/lines.js").Lines} lines @param {number} gap @returns {Mark[]} */
 export function marksOf(view, lines, gap) {
   /** @type {Mark[]} */
@@ -62,7 +62,7 @@ export function tell(note) {
 /** @param {Mark} mark @returns {string[][]} */
 function telling({ notes, bookmarks, pale }) {
   const told = [...notes.map(tell), ...bookmarks.map((b) => [`bookmark ${b.name}`, `step ${b.step} of ${b.branch}`])];
-  return pale ? [...told, ["", "on a part given up, or another timeline"]] : told;
+  return pale ? [...told, ["", "given up, or on another timeline"]] : told;
 }
 
 /** @param {Mark} mark */
@@ -70,7 +70,7 @@ function keyOf({ step, notes, bookmarks }) {
   return `${step}:${notes[0]?.tick}:${notes[0]?.kind ?? bookmarks[0].name}`;
 }
 
-/** What stands on a flag. @param {Element} flag @param {Mark} mark */
+/** The icon or text of a flag. @param {Element} flag @param {Mark} mark */
 function sign(flag, { notes, bookmarks }) {
   const kind = notes.length ? notes[0].kind : "bookmark";
   const many = notes.length + bookmarks.length;

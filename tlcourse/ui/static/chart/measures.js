@@ -1,4 +1,4 @@
-// What the panels of learning rates, gradient norms and weight movement show: a line for each group. Pure.
+// The panels of learning rates, gradient norms and weight movement: a line for each group. Pure.
 
 import { along, tipNow } from "../model/lines.js";
 import { PAD, round, rowsAt, yOf } from "./panels.js";
@@ -17,7 +17,7 @@ export const MEASURES = {
   grad: { choice: "gradients", title: "gradient norm ‖g‖" },
   moved: { choice: "movement", title: "weights moved ‖w − w₀‖ / ‖w₀‖" },
 };
-/** So many hues there are for groups; further groups begin again, dashed. */
+/** Number of hues; further groups start over, dashed. */
 export const HUES = 8;
 
 /** @param {Scene} scene @param {Measure} measure @returns {Plan} */
@@ -87,7 +87,7 @@ function percent(axis, i, count, text) {
   return i === 0 ? "0 %" : showShare(Number(text)).replace("\u00a0", " ");
 }
 
-/** What holds until the next. @param {Points} points @param {(v: number) => number} sx @param {(v: number) => number} sy @param {number} tip */
+/** Steps: each value holds until the next. @param {Points} points @param {(v: number) => number} sx @param {(v: number) => number} sy @param {number} tip */
 function stairs(points, sx, sy, tip) {
   let d = "";
   let open = false;

@@ -1,5 +1,5 @@
-// Meters: what a run watches besides its own accuracy, as lines of the accuracy panel. Pure.
-// A reading comes as an evaluation whose split is "meter"; its value stands as accuracy.
+// Meters: further measurements of a run, as lines in the accuracy panel. Pure.
+// A reading comes as an evaluation of the split "meter", with its value as accuracy.
 
 import { along, sharedBy } from "../model/lines.js";
 import { showAccuracy, showPoints, showValue } from "../format.js";
@@ -63,7 +63,7 @@ export function meterSeries({ lines, hidden }, { name, key, hue, all, now, twin 
   return series;
 }
 
-/** Each meter's name at the last reading that can be seen, none upon another.
+/** Each meter's name beside its last visible reading, without overlap.
  * @param {Meter[]} meters @param {import("../model/curve.js").Frame} frame @param {(step: number) => number} x
  * @param {(value: number) => number} y @param {number} height @returns {NonNullable<import("./panels.js").Plan["labels"]>} */
 export function meterLabels(meters, { x0, x1, left, width }, x, y, height) {

@@ -1,4 +1,4 @@
-// Draws plans: a panel is a heading with a legend of switches, and a picture. Knows nothing of training.
+// Draws a plan: a heading, a legend whose entries are switches, and a picture.
 
 import { PAD } from "./panels.js";
 import { h, keyed, put, s } from "../dom.js";

@@ -1,4 +1,4 @@
-// What the panels of loss, accuracy and difference show: from a view to paths, rows and words. Pure.
+// The panels of loss, accuracy and difference: from a view to paths, rows and words. Pure.
 
 import { ceiling, cloud, exits, extent, isDense, path } from "../model/curve.js";
 import { along, leadOf, sharedBy, tipNow, valueAt } from "../model/lines.js";
@@ -235,13 +235,13 @@ function showSigned(value) {
   return `${value < 0 ? "−" : "+"}${showValue(Math.abs(value), 2)}`;
 }
 
-/** "0.12 lower loss, +3.1 points than without". @param {number} loss @param {number|null} accuracy */
+/** "loss 0.12 lower, accuracy +3.1 points". @param {number} loss @param {number|null} accuracy */
 export function differenceWords(loss, accuracy) {
   const size = Math.abs(loss);
-  const first = size < 0.0005 ? "the same loss" : `${showValue(size, 2)} ${loss < 0 ? "lower" : "higher"} loss`;
-  if (size < 0.0005 && Math.abs(accuracy ?? 0) < 0.0005) return `the same loss${accuracy == null ? "" : " and accuracy"} as without`;
-  const second = accuracy == null ? "" : Math.abs(accuracy) < 0.0005 ? ", equal accuracy" : `, ${showPoints(accuracy)}`;
-  return `${first}${second} than without`;
+  const same = [size < 0.0005, accuracy != null && Math.abs(accuracy) < 0.0005];
+  if (same[0] && (same[1] || accuracy == null)) return same[1] ? "same loss and accuracy" : "same loss";
+  const first = same[0] ? "same loss" : `loss ${showValue(size, 2)} ${loss < 0 ? "lower" : "higher"}`;
+  return accuracy == null ? first : `${first}, ${same[1] ? "same accuracy" : `accuracy ${showPoints(accuracy)}`}`;
 }
 
 /** @param {number} value */

@@ -5,7 +5,7 @@ import { showLr, showValue, ticks } from "../format.js";
 /** @typedef {{low: number, high: number, log?: boolean}} Axis
  *  @typedef {[number, number]} Window  first and last step shown */
 
-/** Fewer steps than these are not worth a screen. */
+/** The fewest steps that a zoom shows. */
 export const NARROWEST = 8;
 
 /** Share of the height, 0 at the bottom … 1 at the top. @param {Axis} axis @param {number} value */

@@ -1,4 +1,4 @@
-// A hand on the curves: hover, drag a range, wheel or pinch, and the same by keys.
+// Input on the curves: hover, drag a range, wheel or pinch, and the same by keys.
 
 import { panned, zoomed } from "./scale.js";
 
@@ -8,7 +8,7 @@ import { panned, zoomed } from "./scale.js";
  *   range: (px: [number, number]|null) => void, show: (window: Window|null) => void}} Hands
  *    point: look at a step; range: a range is being drawn; show: these steps, or all (null) */
 
-/** So far a pointer must go before it draws a range: a click is none. */
+/** How far a pointer must move before it selects a range. */
 const DRAG_PX = 6;
 
 /** Watch an element; returns what stops the watching. @param {HTMLElement} el @param {Hands} hands */

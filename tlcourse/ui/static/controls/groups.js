@@ -1,4 +1,4 @@
-// The layer map: one row for each parameter group. Does it train, how fast, how hard is it pulled, how far has it gone?
+// Parameter groups, a row each: does it train, at which rate, how large is its gradient, how far has it moved?
 
 import { showCount } from "../format.js";
 import { linesOf, roleOf } from "../model/lines.js";
@@ -18,7 +18,7 @@ export function makeGroups(steer, typed) {
   const trainAll = h("button", { type: "button", class: "tlc-small", "data-control": "train-backbone", onclick: () => steer("backbone", { kind: "unfreeze", group: "backbone" }) }, "Train backbone");
   const both = h("span", { class: "tlc-both" }, freezeAll, trainAll);
   const say = h("span", { class: "tlc-say", "data-say": "backbone" });
-  const pull = h("span", { title: "Length of the last step's gradient: how hard the loss pulls at the group's weights" }, "gradient");
+  const pull = h("span", { title: "Norm of the last gradient: how strongly the loss pulls on the group's weights" }, "gradient");
   const since = h("span");
   const body = h("div", { class: "tlc-rows" });
   const levers = makeLevers(steer);
@@ -34,13 +34,13 @@ export function makeGroups(steer, typed) {
     const trains = view.groups.filter((g) => g.trainable);
     const count = (/** @type {any[]} */ gs) => showCount(gs.reduce((n, g) => n + g.parameters, 0));
     put(sum, "text", view.groups.length ? `${count(trains)} of ${count(view.groups)} train` : "");
-    put(sum, "title", "Parameters that train, of all");
+    put(sum, "title", "Trainable parameters, of all");
     const lines = linesOf(view);
     const norms = view.norms.findLast((one) => roleOf(view, lines, one) === "now");
     const far = norms ? { moved: norms.moved, since: 0 } : view.movement;
     put(since, "text", norms ? "moved" : view.movement ? `moved since ${view.movement.since}` : "moved");
-    put(since, "title", norms ? "How far the weights have gone since the beginning of the run, relative to their length"
-      : "How far the weights went in the steps after the last intervention, relative to their length: did it bite?");
+    put(since, "title", norms ? "How far the weights have moved since the start of the run, relative to their norm"
+      : "How far the weights moved in the steps after the last change, relative to their norm: did it have an effect?");
     keyed(body, view.groups.map((g) => g.name), (name) => {
       const row = makeRow(name, steer, typed);
       rows.set(name, row);

@@ -1,4 +1,4 @@
-// The head of the cockpit: how the run is, how fast, how much memory; pause, evaluate, stop. For a recording, its player.
+// The header: status, speed, memory; pause, evaluate, stop. For a recording, its player.
 
 import { showMemory, showSpeed, showTime } from "../format.js";
 import { divergence, going, linked, takes } from "../model/reduce.js";
@@ -15,10 +15,10 @@ const STATES = {
 };
 const SPEEDS = [0.5, 1, 2, 4, 8, 16];
 
-/** What makes a run that can be steered again: its model and data are gone with the kernel, too. */
-const AGAIN = "Run the notebook from the top (Run ▸ Run All Above Selected Cell), then this cell.";
+/** How to get a run that can be steered: model and data are gone with the kernel. */
+const AGAIN = "To steer a new run, run the notebook from the top (Run ▸ Run All Above Selected Cell), then this cell.";
 
-/** How the run is, in a word. @param {View} view */
+/** The status in a word. @param {View} view */
 export function stateWord(view) {
   return (STATES[view.now.status] ?? STATES.ready)[0];
 }
@@ -26,10 +26,10 @@ export function stateWord(view) {
 /** What to say about the connection. @param {View} view */
 export function linkNote(view) {
   if (view.link === "recorded") {
-    return `Recorded: this is ${going(view) ? "where the run was when the notebook was saved" : "how the run ended"}. ${AGAIN}`;
+    return `Recorded: this is ${going(view) ? "the run when the notebook was saved" : "how the run ended"}. ${AGAIN}`;
   }
-  if (view.link === "gone") return `The kernel of this run is gone, so nothing here can be steered. ${AGAIN}`;
-  if (view.link === "silent") return "No answer from the kernel for some seconds: it may be busy with a cell, or gone. Clicks wait until it answers.";
+  if (view.link === "gone") return `The kernel of this run is gone, so it can no longer be steered. ${AGAIN}`;
+  if (view.link === "silent") return "The kernel has not answered for some seconds: it may be busy with a cell, or gone. Clicks wait until it answers.";
   return "";
 }
 
@@ -41,9 +41,9 @@ export function makeHeader(steer, play) {
   const pace = h("span", { class: "tlc-pace" });
   const weight = h("span", { class: "tlc-memory" });
   const [hold, look, stop] = [
-    button("hold", "pause", "", "Hold the run, or let it go on", () => steer("hold", { kind: paused ? "resume" : "pause" })),
+    button("hold", "pause", "", "Pause or resume the run", () => steer("hold", { kind: paused ? "resume" : "pause" })),
     button("evaluate", "gauge", "Evaluate", "Measure validation accuracy now", () => steer("evaluate", { kind: "evaluate", split: "valid" })),
-    button("stop", "stop", "Stop", "End this run here", () => steer("stop", { kind: "stop" })),
+    button("stop", "stop", "Stop", "End the run here", () => steer("stop", { kind: "stop" })),
   ];
   stop.classList.add("tlc-stop");
   const player = makePlayer(play);

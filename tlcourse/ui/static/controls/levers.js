@@ -1,4 +1,4 @@
-// What is not one group's: augmentation, the loss's terms, adapters to add, heads to swap.
+// What belongs to no single group: augmentation, terms of the loss, adapters, the head.
 
 import { showValue } from "../format.js";
 import { takes } from "../model/reduce.js";
@@ -48,9 +48,9 @@ export function makeLevers(steer) {
   return { el, draw };
 }
 
-/** A slider that shows what holds until a hand is on it, and sends when the hand lets go.
+/** A slider that shows the value in force until it is dragged, and sends when it is released.
  * @param {string} key @param {string} text @param {number} max @param {number} step @param {(value: number) => void} send
- * @param {boolean} [grows] whoever reaches the end may go on: nothing bounds it */
+ * @param {boolean} [grows] the range grows when its end is reached: the value has no bound */
 export function makeSlider(key, text, max, step, send, grows = false) {
   let held = false;
   const value = h("output", { class: "tlc-strength" });
@@ -79,11 +79,11 @@ export function makeSlider(key, text, max, step, send, grows = false) {
 function makeLora(steer) {
   /** @type {string[]} */
   let taken = [];
-  const where = h("select", { class: "tlc-select", "data-control": "lora-group", "aria-label": "Where the LoRA goes" });
-  const rank = h("select", { class: "tlc-select", "data-control": "lora-rank", "aria-label": "Rank of the LoRA" }, ...RANKS.map((r) => h("option", { value: r }, `rank ${r}`)));
+  const where = h("select", { class: "tlc-select", "data-control": "lora-group", "aria-label": "Where to add LoRA" });
+  const rank = h("select", { class: "tlc-select", "data-control": "lora-rank", "aria-label": "Rank of LoRA" }, ...RANKS.map((r) => h("option", { value: r }, `rank ${r}`)));
   rank.value = "8";
   const add = h("button", {
-    type: "button", class: "tlc-small", "data-control": "lora", title: "Small trainable matrices beside the layers, whose own weights freeze",
+    type: "button", class: "tlc-small", "data-control": "lora", title: "Small trainable matrices beside the layers, whose own weights are frozen",
     onclick: () => {
       let name = "lora";
       for (let i = 2; taken.includes(name); i++) name = `lora ${i}`;

@@ -1,4 +1,4 @@
-// What was done, newest first, in words; each to be copied as code, or undone by going back. And what went wrong, message first.
+// What was done, newest first, each to copy as code or to undo by a rewind. And an error of the training.
 
 import { showCount, showMoved, showReason } from "../format.js";
 import { goneNotes, rewindTo } from "../model/lanes.js";
@@ -15,7 +15,7 @@ const COPIED_MS = 1600;
 /** @param {Steer} steer */
 export function makeLog(steer) {
   const list = h("ol", { class: "tlc-log", tabindex: 0, "aria-label": "Log of interventions, newest first" });
-  const none = h("p", { class: "tlc-none" }, "Nothing yet. What you change appears here, and as a mark on the time axis.");
+  const none = h("p", { class: "tlc-none" }, "Nothing yet. Your changes appear here, and as marks above the curves.");
   const say = h("span", { class: "tlc-say", "data-say": "undo" });
   const el = h("section", { class: "tlc-logbox", "aria-label": "Log" }, h("header", {}, h("h3", {}, "Log"), say), none, list);
   /** @type {View|null} */
@@ -75,7 +75,7 @@ async function copyCode(line, button, code) {
     }, COPIED_MS);
   } catch {
     line.querySelector(".tlc-code")?.remove();
-    const field = h("input", { class: "tlc-code", type: "text", readonly: true, "aria-label": "Code of this intervention: copy it by hand", value: code, onblur: () => field.remove() });
+    const field = h("input", { class: "tlc-code", type: "text", readonly: true, "aria-label": "Code of this change: copy it by hand", value: code, onblur: () => field.remove() });
     field.value = code;
     line.append(field);
     field.focus();

@@ -1,4 +1,4 @@
-// One parameter group: a switch, a rate to drag or to type, and what came of it.
+// One parameter group: a switch, a learning rate to drag or type, and what came of it.
 
 import { expLr, logLr, nextLr, readLr, showCount, showLr, showShare, showValue } from "../format.js";
 import { going, takes } from "../model/reduce.js";
@@ -9,14 +9,14 @@ import { h, put } from "../dom.js";
  *  @typedef {(key: string, command: object) => void} Steer
  *  @typedef {(key: string) => void} Typed */
 
-/** A key that moves the slider sends after so long a rest, so that a walk of ten steps is one command. */
+/** Keys that move the slider send after this pause, so that ten key presses are one command. */
 const REST_MS = 450;
 
 /** @param {string} name @param {Steer} steer @param {Typed} typed */
 export function makeRow(name, steer, typed) {
   /** @type {any} */
   let group = { trainable: false, lr: null, stats: true, scale: null };
-  let dirty = false; // a person sets a rate here; the truth must wait
+  let dirty = false; // a rate is being set here: the kernel's must wait
   let hand = false; // a pointer holds the slider
   let resting = 0;
   const key = `lr:${name}`;
@@ -80,7 +80,7 @@ export function makeRow(name, steer, typed) {
     h("span", { class: "tlc-name" }, h("b", { title: name }, name), size),
     h("span", { class: "tlc-rate" }, slide, field), h("span", { class: "tlc-pullbox" }, pull, stats), moved, say, later, scale.el);
 
-  /** Send the rate that is set; while the group is frozen keep it for the switch. */
+  /** Send the rate; while the group is frozen, keep it for the switch. */
   function commit() {
     if (!dirty) return;
     const lr = readLr(field.value);
@@ -124,8 +124,8 @@ export function makeRow(name, steer, typed) {
     const lr = dirty ? readLr(field.value) : group.lr;
     if (dirty && !hand && lr != null && document.activeElement !== slide) slide.value = String(logLr(lr));
     put(slide, "aria-valuetext", lr == null ? "none" : showLr(lr));
-    put(slide, "title", group.trainable ? "Drag to change the learning rate" : "The rate it will train with when you switch it on");
-    put(field, "title", group.trainable ? "Enter applies, Esc reverts, ↑ ↓ times or by three" : "The rate it will train with when you switch it on");
+    put(slide, "title", group.trainable ? "Drag to change the learning rate" : "The rate it will train at once you switch it on");
+    put(field, "title", group.trainable ? "Enter applies, Esc reverts, ↑ and ↓ multiply and divide by three" : "The rate it will train at once you switch it on");
     put(el, "data-draft", dirty);
     put(later, "hidden", !(dirty && rated && !group.trainable && Number(readLr(field.value)) > 0));
     for (const control of [field, slide]) put(control, "disabled", !rated);
@@ -136,22 +136,22 @@ export function makeRow(name, steer, typed) {
     put(pull, "aria-label", group.trainable && went.grad != null ? `gradient norm ${showValue(went.grad, 2)}` : "no gradient yet");
     put(pull, "role", "img");
     put(stats, "hidden", group.trainable || group.stats == null || group.kind !== "layers" || !view.can.includes("freeze"));
-    put(stats, "text", group.stats ? "BN still" : "BN moves");
+    put(stats, "text", group.stats ? "BN fixed" : "BN updates");
     put(stats, "aria-pressed", String(!group.stats));
-    put(stats, "aria-label", `Batch norm statistics of ${name} go on moving while it is frozen`);
-    put(stats, "title", group.stats ? "While frozen, its BatchNorm statistics stand still too. Click to let them follow the batches" : "Its BatchNorm statistics follow the batches, though it is frozen. Click to hold them still");
+    put(stats, "aria-label", `BatchNorm statistics of ${name} keep updating while it is frozen`);
+    put(stats, "title", group.stats ? "While frozen, its BatchNorm statistics are fixed too. Click to let them follow the batches" : "Its BatchNorm statistics follow the batches although it is frozen. Click to fix them");
     put(stats, "disabled", !takes(view, "freeze"));
     const far = went.moved;
     put(share, "text", far == null ? "–" : showShare(far));
     put(bar, "style", `width:${far ? Math.max(2, Math.min(100, 100 + 25 * Math.log10(far))) : 0}%`); // 0.01 % … 100 %
     put(moved, "role", "img");
-    put(moved, "aria-label", far == null ? "not moved yet" : `moved ${showShare(far)} since ${went.since ? `step ${went.since}` : "the beginning"}`);
+    put(moved, "aria-label", far == null ? "not moved yet" : `moved ${showShare(far)} since ${went.since ? `step ${went.since}` : "the start"}`);
     scale.draw(view, group, going(view));
   }
   return { el, draw };
 }
 
-/** An adapter's loudness: 0 is without it, 1 as it was trained. @param {string} name @param {Steer} steer */
+/** The scale of an adapter: 0 is without it, 1 as it was trained. @param {string} name @param {Steer} steer */
 function makeScale(name, steer) {
   let held = false;
   const value = h("output", { class: "tlc-strength" });

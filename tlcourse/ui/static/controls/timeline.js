@@ -1,4 +1,4 @@
-// Time as something to take hold of: lanes of steps, marks of what was done, bookmarks, and a head to drag back.
+// The timeline: lanes of steps, marks of what was done, bookmarks, and a head to drag back.
 
 import { freshName, goneNotes, lanesOf, nearBookmark, rewindTo } from "../model/lanes.js";
 import { linked, takes } from "../model/reduce.js";
@@ -10,7 +10,7 @@ import { h, icon, keyed, put, s } from "../dom.js";
  *  @typedef {import("../model/lanes.js").Moment} Moment
  *  @typedef {(key: string, command: object) => void} Steer */
 
-const ENDS = { left: 50, right: 14 }; // as the chart's, so that what lies over another belongs together
+const ENDS = { left: 50, right: 14 }; // as in the chart, so that steps line up
 const ROW = 20;
 const TOP = 22; // room for bookmarks
 const SNAP_PX = 6;
@@ -24,14 +24,14 @@ export function makeTimeline(steer) {
   let width = 0;
   let end = 1; // of the axis, in steps
   /** @type {Moment|null} */
-  let moment = null; // where a hand considers to go
+  let moment = null; // where to go, not confirmed yet
   let dragged = false;
 
-  const mark = makeNaming("save", "bookmark", "Bookmark", "Keep this very state under a name", (name) => ({ kind: "save", name }));
-  const fork = makeNaming("branch", "fork", "Branch", "Begin another timeline here; this one stays as it is", (name) => ({ kind: "branch", name }));
+  const mark = makeNaming("save", "bookmark", "Bookmark", "Save this state under a name", (name) => ({ kind: "save", name }));
+  const fork = makeNaming("branch", "fork", "Branch", "Start another timeline here; this one stays as it is", (name) => ({ kind: "branch", name }));
   const twinWord = h("span", { class: "tlc-word" });
   const twin = h("button", {
-    type: "button", role: "switch", class: "tlc-switch", "data-control": "twin", title: "The next intervention gets an untouched control that trains beside, on the same batches",
+    type: "button", role: "switch", class: "tlc-switch", "data-control": "twin", title: "The next change gets a control: a copy without it, trained alongside on the same batches",
     onclick: () => steer("twin", { kind: "twin", on: view?.now.twin == null }),
   }, h("span", { class: "tlc-knob" }), twinWord);
   const tools = h("span", { class: "tlc-timetools" }, mark.el, fork.el, twin);
@@ -79,7 +79,7 @@ export function makeTimeline(steer) {
     put(twin, "hidden", !view.can.includes("twin"));
     put(twin, "disabled", !takes(view, "twin"));
     put(twin, "aria-checked", String(view.now.twin != null));
-    put(twinWord, "text", view.now.twin == null ? "Compare with a twin" : view.now.twin === "armed" ? "Twin from the next change on" : "Twin trains beside");
+    put(twinWord, "text", view.now.twin == null ? "Compare with a twin" : view.now.twin === "armed" ? "Twin from the next change on" : "Twin trains alongside");
     put(tools, "hidden", !linked(view) || !["save", "branch", "twin"].some((kind) => view?.can.includes(kind)));
     drawMoment();
   }
@@ -149,7 +149,7 @@ export function makeTimeline(steer) {
     put(bubble, "hidden", moment === null);
     if (!moment || !view) return;
     const place = `step ${moment.step}${moment.branch === view.now.branch ? "" : ` of ${moment.branch}`}${moment.name ? `, bookmark ${moment.name}` : ""}`;
-    put(words, "text", dragged ? `Let go to rewind to ${place}. Esc: not` : `Go to ${place}?`);
+    put(words, "text", dragged ? `Release to rewind to ${place}, Esc to cancel` : `Go to ${place}?`);
     put(from, "hidden", dragged || !takes(view, "branch") || moment.branch !== view.now.branch);
     for (const control of [go, no]) put(control, "hidden", dragged);
     const x = Math.max(4, Math.min(width - bubble.offsetWidth - 4, sx(moment.step) - bubble.offsetWidth / 2));
@@ -249,7 +249,7 @@ export function makeTimeline(steer) {
     form.addEventListener("keydown", (/** @type {KeyboardEvent} */ e) => { if (e.key === "Escape") close(); });
     form.addEventListener("focusout", (/** @type {FocusEvent} */ e) => {
       if (form.hidden || !e.relatedTarget || form.contains(/** @type {Node} */ (e.relatedTarget))) return;
-      if (key === "save" && field.value.trim()) form.requestSubmit(); // whoever goes on wanted the bookmark
+      if (key === "save" && field.value.trim()) form.requestSubmit(); // moving on keeps the bookmark
       else close();
     });
 

@@ -7,7 +7,7 @@
  *  @typedef {{x0: number, x1: number, left: number, width: number, low?: boolean}} Frame
  *    steps x0 … x1 lie at left … left + width px; low: on a low screen, curves and rates are to be seen together */
 
-/** px of height that nobody sees in a line of two. */
+/** A height in px that is invisible in a line two px wide. */
 const HAIR = 1.5;
 
 /** The smoothed losses of each stretch, kept and continued: only what has come since costs anything.

@@ -1,12 +1,12 @@
 // What a view knows, and how each message changes it. Pure: no DOM, no clock, no kernel.
 // A message is one of
 //   snapshot  everything (answer to hello, or the saved trait when `source` is "trait")
-//   delta     what happened since; `seq` counts them: a gap means that one was missed
+//   delta     what happened since; `seq` counts them, so a gap means that one was missed
 //   sent      a control was used here: pending until a note with its id comes back
-//   typed     a value is being typed at a control: its row's old answer is about something else
-//   clock     time went by; who has not answered?
-//   hello     this view has introduced itself: the kernel should speak now
-//   unlink    the kernel is gone, for good
+//   typed     a value is being typed at a control: the old answer in its row no longer applies
+//   clock     time has passed: which answers are late?
+//   hello     this view has introduced itself: an answer from the kernel is due
+//   unlink    the kernel is gone for good
 
 import { showValue } from "../format.js";
 import { extend, restore } from "./stretches.js";
@@ -45,17 +45,17 @@ import { extend, restore } from "./stretches.js";
  *   pending: Pending[], answers: Record<string, Answer>, behind: boolean, loaded: boolean}} View
  */
 
-/** No acknowledgement for so long: say so. */
+/** A command without an answer for this long is late. */
 export const SILENCE_MS = 4000;
-/** No word at all from a run that should be speaking (it beats every 2 s). */
+/** A run that trains sends something every 2 s; after this long it counts as silent. */
 export const HEARTBEAT_MS = 8000;
 /** How long a control shows that its command was applied, or refused. */
 export const APPLIED_MS = 2500;
 export const REFUSED_MS = 12000;
 
-/** Commands that a run takes also when it is over: they open it again. */
+/** Commands that a run accepts after its end: they reopen it. */
 const REOPENING = ["rewind", "branch"];
-/** So many measurements of norms are kept; of more, every other one. */
+/** How many measurements of norms are kept; beyond that, every other one goes. */
 const NORMS_KEPT = 1000;
 
 /** @returns {View} */
@@ -72,12 +72,12 @@ export function emptyView() {
   };
 }
 
-/** Is it going on? @param {View} view */
+/** Has the run not ended yet? @param {View} view */
 export function going(view) {
   return ["ready", "running", "paused"].includes(view.now.status);
 }
 
-/** Is somebody there who could be asked? @param {View} view */
+/** Can the kernel be reached? @param {View} view */
 export function linked(view) {
   return view.link === "live" || view.link === "silent" || view.link === "connecting";
 }
@@ -87,10 +87,10 @@ export function steerable(view) {
   return linked(view) && going(view);
 }
 
-/** Would this run take a command of this kind now? @param {View} view @param {string} kind */
+/** Would this run accept a command of this kind now? @param {View} view @param {string} kind */
 export function takes(view, kind) {
   if (!linked(view) || !view.can.includes(kind)) return false;
-  const reopens = view.can.includes("branch"); // a loop of one's own that is over cannot be gone on with
+  const reopens = view.can.includes("branch"); // a guest's loop that has ended cannot be continued
   return going(view) || (reopens && REOPENING.includes(kind) && (view.now.status === "finished" || view.now.status === "stopped"));
 }
 
@@ -100,8 +100,8 @@ export function present(view) {
   return part && view.stretches[part[0]];
 }
 
-/** What to say of a loss that exploded, or "". The middle of the last nine losses counts, so that a
- * single spike does not. @param {View} view */
+/** What to say of a loss that exploded, or "". It goes by the median of the last nine losses, to ignore single
+ * spikes. @param {View} view */
 export function divergence(view) {
   const { lost } = view.now;
   const { y, n } = present(view) ?? { y: new Float32Array(0), n: 0 };
