@@ -19,7 +19,7 @@ from tlcourse.data.tasks import part
 from tlcourse.errors import CommandError, DataError
 from tlcourse.measure import confusion, interval
 from tlcourse.methods import nearest
-from tlcourse.plots.timelines import course_of
+from tlcourse.plots.timelines import MARKED, course_of
 from tlcourse.session.commands import Branch, Rewind
 from tlcourse.session.events import Applied, Branched, Evaluated, StepDone
 from tlcourse.session.state import GroupState, RunState
@@ -246,6 +246,12 @@ def test_the_present_line_is_the_branch_that_trained_last_with_its_past(storied)
         ("bold", "now", 32), ("main", "gone", 10), ("main", "other", 3)
     ]  # fmt: skip
     assert inside.lines[0].losses[25:].tolist() == [2.0] * 7
+
+
+def test_figures_and_the_cockpit_mark_the_same_commands():
+    from tlcourse.plots.curves import _WORDS
+
+    assert set(_WORDS) == set(MARKED)
 
 
 def test_smoothed_curves_go_on_from_where_they_leave(storied):

@@ -23,6 +23,7 @@ def trained(numbers, hand):
 
 DETOURS = {
     "a branch before the first step": [(0, tl.Branch("x")), (20, tl.Save("m"))],
+    "a branch before the first step, after a command": [(0, tl.Save("m")), (0, tl.Branch("x"))],
     "a bookmark that outlives its stretch": [
         (20, tl.Save("m")),
         (22, tl.Rewind(5)),

@@ -122,10 +122,7 @@ def _fade(values: np.ndarray, keep: float, before: float) -> np.ndarray:
 
 def course_of(run: Sequence[Event] | Paths) -> Course:
     """Sort the events of one run."""
-    if isinstance(run, Paths):
-        return _Sorted(run).course()
-    first = next((e.branch for e in run if isinstance(e, StepDone | Evaluated)), "main")
-    return _Sorted(Paths(run, first)).course()
+    return _Sorted(run if isinstance(run, Paths) else Paths(run)).course()
 
 
 class _Sorted:

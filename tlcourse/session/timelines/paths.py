@@ -88,6 +88,7 @@ class Paths:
     def _steps(self, run: list[StepDone], index: int) -> None:
         """Steps in a row, as nearly all events are."""
         for branch in (branches := dict.fromkeys(map(_branch, run))):
+            self._name(branch)
             stretch, end = self.tips[branch], index + len(run)
             if len(branches) == 1:
                 stretch.at.extend(range(index, end))
@@ -95,6 +96,12 @@ class Paths:
                 stretch.at += [k for k, event in enumerate(run, index) if event.branch == branch]
             if not stretch.control:
                 self.now = branch
+
+    def _name(self, branch: str) -> None:
+        """The first timeline is called what the first event on it says."""
+        if branch not in self.tips:
+            (root,) = self.stretches
+            root.branch, self.now, self.tips = branch, branch, {branch: root}
 
     def _take(self, event: Event, index: int) -> None:
         branch = event.branch
@@ -106,6 +113,7 @@ class Paths:
             return  # it belongs to the timeline that begins with the next event
         elif isinstance(event, Branched):
             self._branch(event)
+        self._name(branch)
         stretch = self.tips[branch]
         stretch.add(index)
         if isinstance(event, Saved):
@@ -178,9 +186,7 @@ class Paths:
             stretch, count = self._tip(event.parent)
             self._begin(event.branch, (stretch, count - 1), control=True)
             return
-        if event.parent not in self.tips:  # nothing had happened yet on the first timeline
-            root = self.stretches[0]
-            root.branch, self.tips = event.parent, {event.parent: root}
+        self._name(event.parent)
         index, at, left = self._asked
         self._begin(
             event.branch, left if at is None else self._moment(at, self.now, left), left=left

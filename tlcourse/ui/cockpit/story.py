@@ -298,7 +298,7 @@ class Story:
                 "name": name, "parent": parent and parent.branch, "control": tip.control,
                 "start": min(stream.begins for stream in mine),
                 "tip": self._ids[tip], "begins": self.streams[self._ids[tip]].begins,
-                "far": max(stream.last for stream in mine),
+                "far": max((s.last for s in mine if s.stretch is not tip), default=0),
             })  # fmt: skip
         return found
 
