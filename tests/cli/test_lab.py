@@ -80,10 +80,10 @@ c.ServerApp.identity_provider_class = Anyone
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ("c.IdentityProvider.token = ''", "lets anyone in"),
-        ("c.ServerApp.token = ''; c.ServerApp.password = ''", "lets anyone in"),
-        (OPEN_TO_ALL, "lets anyone in"),
-        ("c.IdentityProvider.token = 'of-my-own'", "does not take the token"),
+        ("c.IdentityProvider.token = ''", "accepts requests without a token"),
+        ("c.ServerApp.token = ''; c.ServerApp.password = ''", "accepts requests without a token"),
+        (OPEN_TO_ALL, "accepts requests without a token"),
+        ("c.IdentityProvider.token = 'of-my-own'", "does not accept the token"),
     ],
     ids=["no token", "no token, the older way", "an open door of one's own", "another token"],
 )
