@@ -28,7 +28,7 @@ def test_the_last_state_outlives_kernel_and_notebook(server, context, open_book)
     )
     expect(cockpit.locator(".tlc-pill")).to_have_text("Kernel gone")
     expect(cockpit.locator(".tlc-note:visible")).to_contain_text("kernel of this run is gone")
-    expect(cockpit.locator(".tlc-note:visible")).to_contain_text("Run the notebook from the top")
+    expect(cockpit.locator(".tlc-note:visible")).to_contain_text("run the notebook from the top")
     expect(cockpit.locator('[data-control="hold"]')).to_be_disabled()
     shown = texts(cockpit)
     book.save()
@@ -40,7 +40,7 @@ def test_the_last_state_outlives_kernel_and_notebook(server, context, open_book)
         book = driver.Notebook(context, server, name, kernel=False)
         record = book.cockpit()
         expect(record.locator(".tlc-pill")).to_have_text("Recorded")
-        expect(record.locator(".tlc-note:visible")).to_contain_text("Run the notebook from the top")
+        expect(record.locator(".tlc-note:visible")).to_contain_text("run the notebook from the top")
         assert texts(record) == shown
         # The values are the last state to be read: not greyed out.
         assert record.locator(".tlc-lr").evaluate_all(OPACITY) == [1.0] * 4
