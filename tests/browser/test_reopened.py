@@ -15,12 +15,14 @@ def test_the_last_state_outlives_kernel_and_notebook(server, context, open_book)
     open_book.books.pop("7.4.0", None)
     book.page.bring_to_front()
     name = book.keep_only(1)
-    book.run(book.add("run = digits_run(4000)\ntl.Cockpit(run)"))
+    book.run(book.add("run = digits_run(4000)\ncockpit = tl.Cockpit(run)\ncockpit"))
     cockpit = book.cockpit()
     expect(cockpit).to_have_attribute("data-link", "live")
     cockpit.locator('[data-control="switch:stage2"]').click()
     expect(cockpit.locator(".tlc-log li")).to_contain_text("moved")
-    book.page.wait_for_timeout(1200)  # the last state is written once a second
+    while not book.ask("any('moved' in note for note in cockpit.saved['notes'])"):
+        pass  # the last state is written once a second
+    book.keep_only(2)
 
     # The kernel restarts in the middle of training.
     book.page.evaluate(
