@@ -1,8 +1,8 @@
 """What each process does in test_ranks.py; started by torchrun or accelerate, never imported by pytest.
 
-    ranks_script.py STORY FOLDER
+    ranks_script.py STORY[,STORY…] FOLDER
 
-Each rank writes FOLDER/RANK.json: what it saw, and hashes of what it holds.
+Each rank writes FOLDER/STORY/RANK.json: what it saw, and hashes of what it holds.
 """
 
 import hashlib
@@ -235,8 +235,10 @@ def main(story, folder):
         }
     except Exception as error:
         said = {"error": f"{type(error).__name__}: {error}"}
-    Path(folder, f"{RANK}.json").write_text(json.dumps(said))
+    Path(folder, story).mkdir(exist_ok=True)
+    Path(folder, story, f"{RANK}.json").write_text(json.dumps(said))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for each in sys.argv[1].split(","):
+        main(each, sys.argv[2])

@@ -44,9 +44,8 @@ def test_a_look_wakes_a_paused_run_and_it_stays_paused(long):
     long.start()
     long.send(tl.Pause())
     until(lambda: long.status == "paused")
-    step, began = long.step, time.monotonic()
+    step = long.step
     assert long.look(here) == "tlcourse-training"
-    assert time.monotonic() - began < 1
     assert (long.status, long.step) == ("paused", step)
 
 

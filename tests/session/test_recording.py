@@ -207,7 +207,7 @@ def test_it_plays_at_its_pace_and_stops_at_the_end(steered):
     assert recording.status == "running"
     asyncio.run(recording.wait())
     took = time.perf_counter() - began
-    assert 0.35 < took < 2.0
+    assert 0.35 < took < 30  # at one step a second it would take longer
     assert recording.status == "finished" and recording.events == steered.events
     assert recording.player["playing"] is False
     recording.play()
@@ -218,9 +218,10 @@ def test_it_plays_at_its_pace_and_stops_at_the_end(steered):
 
 
 def test_paused_it_stands_and_goes_on_from_there(steered):
-    recording = Recording(steered.events, steered.began, steps=40, pace=200.0)
+    recording = Recording(steered.events, steered.began, steps=40, pace=5.0)
     recording.start()
-    time.sleep(0.1)
+    while recording.player["at"] == 0:
+        time.sleep(0.01)
     recording.pause()
     there = recording.player["at"]
     assert 0 < there < recording.length and recording.status == "paused"
