@@ -154,11 +154,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if reason and item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=reason))
     items.sort(
-        key=_rank
+        key=rank
     )  # else at the end one of them would keep one worker busy and the other idle
 
 
-def _rank(item: pytest.Item) -> int:
+def rank(item: pytest.Item) -> int:
     """Notebooks, then the files that share a browser, then what is slow, then the rest."""
     place = item.nodeid.removeprefix("tests/")
     if item.path.suffix == ".ipynb" or place.startswith("browser/"):

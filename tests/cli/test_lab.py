@@ -106,6 +106,7 @@ def test_a_configuration_that_opens_the_server_to_all_stops_it(tmp_path, config,
     assert is_free(port)
 
 
+@pytest.mark.release
 def test_a_configuration_that_does_no_harm_is_taken(tmp_path):
     (tmp_path / "config").mkdir()
     harmless = {"ServerApp": {"base_url": "/elsewhere/", "certfile": "none.pem"}}
