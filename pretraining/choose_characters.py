@@ -94,7 +94,7 @@ def candidates() -> list[tuple[str, str]]:
 
 
 def features(pairs: list[tuple[str, str]]) -> torch.Tensor:
-    """(N, 24, 24): ink fitted to a square, softened."""
+    """(N, 24, 24): ink fitted to a square, blurred."""
     images = np.stack([fitted(render(character, font(name)), 20) for character, name in pairs])
     padded = F.pad(torch.from_numpy(images).float()[:, None] / 255, (2, 2, 2, 2))
     return F.avg_pool2d(padded, 3, stride=1, padding=1)[:, 0]

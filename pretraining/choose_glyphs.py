@@ -43,14 +43,14 @@ RANGES = {  # script: (first, last) code points
     "script": [(0x1D49C, 0x1D4CF), (0x210A, 0x2133)],
     "apl": [(0x2336, 0x237A)],
 }  # fmt: skip
-CURATED = {  # by hand, since their blocks are full of shades
+CURATED = {  # by hand, since their blocks are full of variants
     "arrows": "←↑→↓↔↖↗↘↙↜↝↞↠↢↣↦↩↪↫↬↭↯↰↱↲↳↴↶↷↺↻⇄⇇⇉⇎⇐⇒⇔⇚⇛⇜⇝⇞⇤⇥⇦⇨⇶",
     "mathematics": "∀∂∃∆∇∈∋∏∐∑∓√∛∜∝∞∟∠∡∤∦∧∩∫∬∭∮∴∵∷≀≅≈≉≋≎≐≗≜≟≠≡≢≣≤≪≬≮≺≻⊂⊄⊆⊈⊎⊏⊓⊕⊗⊘⊞⊠⊡⊢⊣⊥⊩⊪⊬⊻⊿⋇⋈⋉⋊⋋⋌⋐"
     "⋔⋘⋚⋢⋨⋪⋯⋰⋱±÷<>~^+",
     "signs": "☀☁☂☃☄★☆☇☈☊☌☍☎☏☑☒☔☕☘☙☚☛☜☝☞☟☢☣☤☥☮☯☹☺☻☼☽☾☿♀♁♂♃♄♅♆♇♈♉♊♋♌♍♎♏♐♑♒♓♔♕♖♗♘♙♠♡♢♣♤♥♦♧"
     "♩♪♫♬♭♮♯⚐⚑⚒⚓⚔⚖⚘⚙⚛⚜⚠⚡✁✂✆✇✈✉✌✍✎✒✓✗✚✜✝✢✤✥✦✩✭✱✳✶✻✿❀❂❄❍❏❒❖❛❝❡❣❤❥❦@#$%&*§¶?",
 }
-# What a person, or a network trained for it, takes for a digit or for another of the chosen.
+# What a person, or a trained network, takes for a digit or for another chosen character.
 TAKEN_FOR_ANOTHER = "ϛʂɕʖʕຣ⌷ⵍߋ❍⍥" + "^ΨѰېჺ⋌⍉ꓚⴓ∟𝒲ɗძץԡᔢᚑᚒґ⍆≺ԽႵᓧ⊓Ϡᓝᔡ⋋𐌊ꓴʞᚁɽჭ𐌏КꓒꓖѱϚ<კⴛ𐌑𐌄β"
 
 
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def candidates() -> dict[str, list[str]]:
-    """Of each script the characters in one piece that a font has."""
+    """For each script, the characters of one piece that a font has."""
     every = {
         script: [chr(code) for first, last in ranges for code in range(first, last + 1)]
         for script, ranges in RANGES.items()

@@ -1,4 +1,4 @@
-"""Which characters of `glyphs` a network takes for each other: for the list by hand in choose_glyphs.py.
+"""Which characters of `glyphs` a network confuses, for the hand-made list in choose_glyphs.py.
 
     python pretraining/confused_glyphs.py [--steps 1400] [--show 20]
 
@@ -29,7 +29,7 @@ def main() -> None:
     characters = "".join(scripts().values())
     model = trained(characters, options.steps)
     table = confusion(model, characters)
-    print(f"{100 * table.diag().mean():.1f} % of {len(characters)} characters are told apart")
+    print(f"{100 * table.diag().mean():.1f} % of {len(characters)} characters are recognised")
     mutual = ((table + table.T) / 2).triu(1)
     for share, at in zip(*mutual.flatten().topk(options.show), strict=True):
         one, other = (characters[index] for index in divmod(int(at), len(characters)))
@@ -60,7 +60,7 @@ def trained(characters: str, steps: int) -> nn.Module:
 
 @torch.inference_mode()
 def confusion(model: nn.Module, characters: str) -> Tensor:
-    """(N, N): of row's pictures the share that is named as column."""
+    """(N, N): the share of the row's pictures that is predicted as the column."""
     labels = torch.arange(len(characters)).repeat_interleave(COPIES)
     table = torch.zeros(len(characters), len(characters))
     for seed in (1001, 1002, 1003):

@@ -33,7 +33,7 @@ def distort(ink: Tensor, generator: torch.Generator, size: int = 32) -> Tensor:
 
 
 def _pen(x: Tensor, width: Tensor) -> Tensor:
-    """Thinner (width < 0), as it was (0), or bolder by up to two pixels on each side (2)."""
+    """Thinner (width < 0), unchanged (0), or bolder by up to two pixels on each side (2)."""
     thin = -F.max_pool2d(-x, 3, 1, 1)
     bold = F.max_pool2d(x, 3, 1, 1)
     bolder = F.max_pool2d(bold, 3, 1, 1)
@@ -58,7 +58,7 @@ def _hand(x: Tensor, size: int, uniform) -> Tensor:
 
 
 def _camera(x: Tensor, uniform) -> Tensor:
-    """Half of the pictures lose resolution, to 8, 10, 12 or 16 pixels; others a little sharpness."""
+    """Half of the pictures are reduced to 8, 10, 12 or 16 pixels; others are blurred slightly."""
     size, quarter = x.shape[-1], max(len(x) // 8, 1)
     parts = list(x.split(quarter))
     for number, pixels in enumerate((8, 10, 12, 16)[: len(parts)]):

@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument(
         "--model", choices=("mobilenetv2", *mobilenetv1.SIZES), default="mobilenetv2"
     )
-    parser.add_argument("--out", type=Path, help="where the package keeps it, if not said")
+    parser.add_argument("--out", type=Path, help="default: where the package keeps it")
     options = parser.parse_args()
     files = sorted(options.photos.glob("**/*.jpg"))
     if not files:
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def folded_body(name: str) -> tuple[nn.Module, int, Path]:
-    """The network as its file has it, the pixels of its pre-training, and the statistics' place."""
+    """The network as in its file, the size of its pre-training, and the path of its statistics."""
     if name == "mobilenetv2":
         import timm
 
@@ -88,7 +88,7 @@ def batches(files: list[Path], size: int) -> Iterator[Tensor]:
 
 @torch.inference_mode()
 def input_moments(body: nn.Module, images: Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """(mean, variance) per channel of what each BatchNorm receives, over all images and places."""
+    """(mean, variance) per channel of each BatchNorm's input, over all images and positions."""
     norms = mobilenet.batch_norms(body)
     sums = [[0, 0, 0] for _ in norms]
 

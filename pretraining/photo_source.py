@@ -1,4 +1,4 @@
-"""The photos that `pocket_photos.py` learns from, and what MobileNetV2 makes of them.
+"""The photos that `pocket_photos.py` trains on, and MobileNetV2's outputs for them.
 
 `prepare` unpacks the archive (train/WNID/*.webp, val/WNID/*.webp, all 64 px) into one array, and
 runs the teacher once over every training photo (and its mirror image, if wanted), enlarged to 128
@@ -104,7 +104,7 @@ def unpack(archive: Path, folder: Path) -> tuple[tuple[str, ...], Part, Part]:
 
 @torch.inference_mode()
 def ask(teacher: nn.Module, train: Part, path: Path, wait: Callable[[], None]) -> np.ndarray:
-    """The teacher's features of every photo, mirrored if the file's name says so: (N, 1280) float16."""
+    """The teacher's features of every photo, mirrored if the file name says so: (N, 1280) float16."""
     counter = path.with_suffix(".done")
     if not path.exists():
         counter.write_text("0")
@@ -120,7 +120,7 @@ def ask(teacher: nn.Module, train: Part, path: Path, wait: Callable[[], None]) -
         x = train.pictures(index)
         x = x.flip(3) if "mirrored" in path.name else x
         x = F.interpolate(x, size, mode="bicubic", antialias=True).clamp(0, 1)
-        # bfloat16 is 2 to 3 times as fast where the processor knows it.
+        # bfloat16 is 2 to 3 times as fast if the processor supports it.
         with torch.autocast(x.device.type, torch.bfloat16):
             features = teacher.features(x.contiguous(memory_format=torch.channels_last))
         done = first + len(index)

@@ -4,15 +4,14 @@
 
 Batches are rendered on the fly and are pure functions of (seed, step). A checkpoint is written
 beside `--out` every minute; the same command continues from it. A step takes about 75 ms on one free
-core, so the whole takes 7 minutes, or less on a GPU with --device cuda. Other devices and thread
+core, so the whole run takes 7 minutes, or less on a GPU with --device cuda. Other devices and thread
 counts give other bits.
 
-The rate is a one-cycle over --steps, but training ends at --stop, having faded to zero over the last
+The rate is a one-cycle over --steps, but training ends at --stop, after decaying to zero over the last
 --fade steps. The defaults made the shipped weights: planned for 10,000 steps, ended early.
 """
 
 import argparse
-import os
 import time
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tlcourse.data.render.ink import FONTS, bank
+from tlcourse.files import replacing
 from tlcourse.models.classifier import ImageClassifier
 from tlcourse.models.load import load_model
 
@@ -83,7 +83,7 @@ def train(model: ImageClassifier, ink: Tensor, labels: Tensor, options) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        schedule.step()  # sets the rate anew, so the fading does not add up
+        schedule.step()  # sets the rate anew, so the decay does not accumulate
         for group in optimizer.param_groups:
             group["lr"] *= min((options.stop - step - 1) / options.fade, 1)
         hit = (logits.argmax(1) == y).float().mean()
@@ -103,7 +103,7 @@ def train(model: ImageClassifier, ink: Tensor, labels: Tensor, options) -> None:
 
 
 def batch(ink: Tensor, labels: Tensor, options, step: int) -> tuple[Tensor, Tensor]:
-    """Classes are drawn alike, however many fonts have them."""
+    """Classes are drawn equally often, however many fonts have them."""
     generator = torch.Generator(ink.device).manual_seed(options.seed * 1_000_003 + step)
     weights = 1 / labels.bincount()[labels].float()
     index = torch.multinomial(weights, options.batch_size, replacement=True, generator=generator)
@@ -113,7 +113,7 @@ def batch(ink: Tensor, labels: Tensor, options, step: int) -> tuple[Tensor, Tens
 
 @torch.inference_mode()
 def validate(model: nn.Module, ink: Tensor, labels: Tensor, options) -> float:
-    """The share that is recognised, each drawing distorted in four ways."""
+    """The accuracy, with each drawing distorted in four ways."""
     generator = torch.Generator(options.device).manual_seed(options.seed - 1)
     model.eval()
     ink, labels = ink.to(options.device), labels.to(options.device)
@@ -132,7 +132,7 @@ def settings(options) -> dict:
 
 
 def keep(path: Path, model, optimizer, schedule, step: int, options) -> None:
-    """Written whole or not at all."""
+    """Write a checkpoint, whole or not at all."""
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -140,24 +140,23 @@ def keep(path: Path, model, optimizer, schedule, step: int, options) -> None:
         "step": step,
         "settings": settings(options),
     }
-    unfinished = path.with_suffix(".unfinished")
-    torch.save(state, unfinished)
-    os.replace(unfinished, path)
+    with replacing(path) as file:
+        torch.save(state, file)
 
 
 def restore(path: Path, model, optimizer, schedule, options) -> int:
-    """The step to go on from; 0 without a checkpoint."""
+    """The step to resume at; 0 without a checkpoint."""
     if not path.exists():
         return 0
     state = torch.load(path, map_location=options.device, weights_only=True)
     if state["settings"] != settings(options):
         raise SystemExit(
-            f"{path} was made with {state['settings']}, not {settings(options)}: give these again,"
-            f" or remove the file to start anew."
+            f"{path} was made with {state['settings']}, not {settings(options)}: use those again,"
+            f" or remove the file to start again."
         )
     for part, name in ((model, "model"), (optimizer, "optimizer"), (schedule, "schedule")):
         part.load_state_dict(state[name])
-    print(f"goes on from step {state['step']}", flush=True)
+    print(f"continues from step {state['step']}", flush=True)
     return state["step"]
 
 

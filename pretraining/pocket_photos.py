@@ -1,22 +1,21 @@
-"""Pre-train a small backbone on 45,000 small photos, with MobileNetV2 looking over its shoulder.
+"""Pre-train a small backbone on 45,000 small photos, with MobileNetV2 as teacher.
 
     python pretraining/pocket_photos.py tiny-imagenet-64px.tar.gz --out pocket-resnet.safetensors
     python pretraining/pocket_photos.py tiny-imagenet-64px.tar.gz --vit --out pocket-vit.safetensors
 
-Three things are asked of the network for each photo: its label (200 classes), the 1000
-probabilities that the teacher gives, and the direction of the teacher's features (centred) through
-a linear map. Only the body is kept. `photo_source.py` unpacks the photos and asks the teacher, once,
-into the folder of --out.
+The network learns three things about each photo: its label (200 classes), the teacher's 1000
+probabilities, and, through a linear map, the direction of the teacher's centred features. Only the
+body is kept. `photo_source.py` unpacks the photos and computes the teacher's outputs once, into the
+folder of --out.
 
 A checkpoint is written beside `--out` every two minutes; the same command continues from it. Steps
-are pure functions of (seed, step), but other threads or processors give other bits. The rate warms
-up, stays, and fades to zero over the last --fade steps; photos are seen at 48 px until the last
---sharp steps, which see all 64. Both are counted from the end, so the three may still be changed on
-continuing, as long as neither ending has begun.
+are pure functions of (seed, step), but other thread counts or processors give other bits. The rate warms
+up, stays, and decays to zero over the last --fade steps. Photos have 48 px until the last --sharp
+steps, which use all 64. Both are counted from the end, so the three options may change when a run
+continues, as long as neither ending has begun.
 """
 
 import argparse
-import os
 import time
 from copy import deepcopy
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from photo_source import Photos, prepare
 from pocket_glyphs import save
 from torch import Tensor, nn
 
+from tlcourse.files import replacing
 from tlcourse.models import pocket, pocket_vit
 from tlcourse.models.mobilenet import WIDTH
 from tlcourse.rng import initial_seed, seeded
@@ -39,21 +39,23 @@ CHECKPOINT_EVERY_S = 120
 
 @dataclass(frozen=True)
 class Task:
-    """The three questions: labels by the model's own head, the teacher's by two more layers."""
+    """The three losses: labels by the model's own head, the teacher's outputs by two more layers."""
 
     model: nn.Module  # an ImageClassifier over the labels
     extra: nn.ModuleDict  # "feature": to the teacher's width; "class": to its 1000 classes
-    exact: bool = False  # in float32 throughout, where bfloat16 is no faster
+    exact: bool = False  # float32 throughout, if bfloat16 is not faster
 
-    def loss(self, x: Tensor, y: Tensor, seen: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
-        """Of a batch, with the teacher's centred features and logits; and the share named right."""
+    def loss(
+        self, x: Tensor, y: Tensor, teacher_features: Tensor, teacher_logits: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The loss of a batch, with the teacher's centred features and logits; and the accuracy."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=not self.exact):
             features = self.model.features(x)
             logits = self.model.head(features)
             toward, guess = self.extra["feature"](features), self.extra["class"](features)
         label = F.cross_entropy(logits.float(), y, label_smoothing=0.1)
-        feature = 1 - F.cosine_similarity(toward.float(), seen, dim=1).mean()
-        likeness = F.cross_entropy(guess.float(), said.softmax(1))
+        feature = 1 - F.cosine_similarity(toward.float(), teacher_features, dim=1).mean()
+        likeness = F.cross_entropy(guess.float(), teacher_logits.softmax(1))
         right = (logits.argmax(1) == y).float().mean()
         return label + likeness + 5 * feature, right
 
@@ -74,7 +76,9 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--mirror", action="store_true", help="ask about mirror images, too")
+    parser.add_argument(
+        "--mirror", action="store_true", help="use the teacher's output for mirror images too"
+    )
     parser.add_argument("--pause-file", type=Path, help="while this file exists, wait")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -157,24 +161,24 @@ def average(averaged: nn.Module, model: nn.Module, step: int) -> None:
 
 
 def batch(photos: Photos, step: int, options) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Photos, moved, zoomed, recoloured, half of them mirrored; labels; what the teacher saw and said.
+    """Photos, cropped, recoloured, half of them mirrored; labels; the teacher's features and logits.
 
     An epoch is a permutation; every batch is a pure function of (seed, step).
     """
     rows, position = len(photos.train), step * options.batch_size
     order = torch.Generator().manual_seed(initial_seed(options.seed, f"epoch {position // rows}"))
-    # The few photos after an epoch's last whole batch belong to nobody until the next permutation.
+    # The few photos after an epoch's last whole batch are skipped until the next permutation.
     index = torch.randperm(rows, generator=order)[position % rows :][: options.batch_size]
     drawn = torch.Generator().manual_seed(initial_seed(options.seed, f"step {step}"))
     mirrored = torch.rand(len(index), generator=drawn) < 0.5
     size = FULL if step >= options.steps - options.sharp else options.small
     x = recoloured(moved(photos.train.pictures(index), mirrored, size, drawn), drawn)
-    seen, said = photos.teacher(index, mirrored)
-    return x.contiguous(memory_format=torch.channels_last), photos.train.y[index], seen, said
+    features, logits = photos.teacher(index, mirrored)
+    return x.contiguous(memory_format=torch.channels_last), photos.train.y[index], features, logits
 
 
 def moved(x: Tensor, mirrored: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """65 to 100 % of each side, anywhere inside, at size × size; mirrored where told."""
+    """Crops of 65 to 100 % of each side, anywhere, at size × size; mirrored where requested."""
     side = 1 - 0.35 * torch.rand(len(x), 2, generator=generator).mul(
         torch.rand(len(x), 1, generator=generator)
     )
@@ -187,7 +191,7 @@ def moved(x: Tensor, mirrored: Tensor, size: int, generator: torch.Generator) ->
 
 
 def recoloured(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Brightness, contrast and saturation up to 30 % up or down; stays in [0, 1]."""
+    """Change brightness, contrast and saturation by up to 30 %; results stay in [0, 1]."""
     light, contrast, colour = 0.7 + 0.6 * torch.rand(3, len(x), 1, 1, 1, generator=generator)
     grey = x.mean(1, keepdim=True)
     middle = grey.mean((2, 3), keepdim=True)
@@ -224,16 +228,15 @@ def ending(schedule: dict) -> int:
 
 
 def keep(path: Path, kept: dict, step: int, options) -> None:
-    """Written whole or not at all."""
+    """Write a checkpoint, whole or not at all."""
     state = {name: part.state_dict() for name, part in kept.items()}
     state |= {"step": step, "plan": plan(options), "settings": settings(options)}
-    unfinished = path.with_suffix(".unfinished")
-    torch.save(state, unfinished)
-    os.replace(unfinished, path)
+    with replacing(path) as file:
+        torch.save(state, file)
 
 
 def restore(path: Path, kept: dict, options) -> int:
-    """The step to go on from; 0 without a checkpoint."""
+    """The step to resume at; 0 without a checkpoint."""
     if not path.exists():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -241,12 +244,12 @@ def restore(path: Path, kept: dict, options) -> int:
     if state["settings"] != settings(options) or not (state["plan"] == plan(options) or early):
         raise SystemExit(
             f"{path} was made with {state['settings'] | state['plan']}, is at step {state['step']}"
-            f" and cannot go on with {settings(options) | plan(options)}: give the first again, or"
-            f" remove the file to start anew."
+            f" and cannot continue with {settings(options) | plan(options)}: use the former, or"
+            f" remove the file to start again."
         )
     for name, part in kept.items():
         part.load_state_dict(state[name])
-    print(f"goes on from step {state['step']}", flush=True)
+    print(f"continues from step {state['step']}", flush=True)
     return state["step"]
 
 

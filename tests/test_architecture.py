@@ -1,5 +1,6 @@
 """The rooms keep the directions that docs/architecture.md draws."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,18 @@ def test_the_shop_window_shows_what_it_promises():
     assert [name for name in tlcourse.__all__ if getattr(tlcourse, name, None) is None] == []
     assert set(dir(tlcourse)) == {*tlcourse.__all__, "__version__"}
     assert len(tlcourse.__all__) - len(kinds()) <= 30  # besides the commands
+
+
+def test_the_page_says_where_everything_lives():
+    page = Path(__file__).parents[1] / "docs" / "architecture.md"
+    words = set(re.findall(r"\w+", page.read_text(encoding="utf-8")))
+    alike = {"lessons", "exercises", "sources", "surface"}  # one file a lesson or data set
+    unnamed = [
+        str(path.relative_to(PACKAGE))
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.stem.strip("_") not in words | {"init", "main"} and not alike & set(path.parts)
+    ]
+    assert not unnamed, f"docs/architecture.md does not name {', '.join(unnamed)}"
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.name)

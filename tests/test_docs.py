@@ -111,7 +111,7 @@ def test_a_lesson_has_its_page_with_all_that_it_showed(html, taught):
     assert len(names) == len(set(names)) == len(drawn)
     text = page.read_text(encoding="utf-8")
     left_out = [out for out in shown if "image/jpeg" in out.get("metadata", {})]
-    assert text.count("not ours to hand on. In the lesson") == len(left_out)
+    assert text.count("may not redistribute it. In the lesson") == len(left_out)
     assert "⟨" not in text and WIDGET not in text and "$$" not in text
     assert f"{taught.number}.1 " in text and "Tiers" in text
 

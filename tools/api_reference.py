@@ -1,4 +1,4 @@
-"""The pages of API reference: which public names stand on which page, for Sphinx's autodoc to fill in.
+"""The pages of the API reference: which public names are on which page; Sphinx's autodoc fills them.
 
 Names come from the rooms' `__all__`, so that a new one appears by itself; `docs/conf.py` says how a
 docstring becomes a page's text.
@@ -66,7 +66,7 @@ def pages() -> dict[str, str]:
 
 
 def names(page: str) -> list[str]:
-    """The dotted names on a page, without `tlcourse.`; each on one page once."""
+    """The dotted names on a page, without `tlcourse.`; each name is on one page only."""
     found: dict[str, None] = {}
     for word in PAGES[page][2].split():
         if word in ("commands", "events"):
@@ -112,7 +112,7 @@ def _entry(name: str) -> str:
     for at, part in enumerate(parts := name.split(".")):
         value = getattr(value, part, None) or import_module("tlcourse." + ".".join(parts[: at + 1]))
     top = getattr(import_module("tlcourse"), parts[-1], None)
-    shown = parts[-1] if top is value else name  # by the shortest name that a notebook can write
+    shown = parts[-1] if top is value else name  # the shortest name that a notebook can use
     kind = "class" if inspect.isclass(value) else "function" if callable(value) else "data"
     if kind == "class" and issubclass(value, BaseException):
         kind = "exception"

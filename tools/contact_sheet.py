@@ -1,8 +1,9 @@
-"""A look at a picture data set: `python tools/contact_sheet.py NAME [--domain D] [--out FILE.png]`.
+"""A contact sheet of a picture data set.
 
-A row for each class, its first training pictures as the loader makes them, with outlines of masks
-and boxes where the set has them. For the eye of whoever writes a loader; the photos of others are
-not to be committed.
+    python tools/contact_sheet.py NAME [--domain D] [--out FILE.png]
+
+Each class has a row with its first training pictures as the loader makes them, and outlines of masks
+and boxes if the set has them. For authors of loaders. Do not commit other people's photos.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ GAP, LABEL, PAGE = 4, 150, 1600  # pixels
 
 
 def sheet(data: Data, split: Split, *, each: int, at_least: int) -> Image.Image:
-    """Rows of classes, in as many columns as fit on a page; small pictures are enlarged whole times."""
+    """Rows of classes, in as many columns as fit; small pictures are enlarged by whole factors."""
     font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 12)
     times = max(1, -(-at_least // split.x.shape[-1]))
     side = split.x.shape[-1] * times
@@ -61,7 +62,7 @@ def _picture(split: Split, row: int, times: int) -> Image.Image:
 
 
 def _rim(inside: np.ndarray) -> np.ndarray:
-    """The pixels just around a mask, so that the defect itself stays to be seen."""
+    """The pixels just around a mask, so that the defect itself stays visible."""
     padded = np.pad(inside, 2)
     grown = np.zeros_like(inside)
     height, width = inside.shape
@@ -85,8 +86,13 @@ if __name__ == "__main__":
     parser.add_argument("--domain")
     parser.add_argument("--size", type=int, help="pixels, instead of the data set's own")
     parser.add_argument("--split", choices=("train", "valid", "test"), default="train")
-    parser.add_argument("--each", type=int, default=10, help="pictures of a class (10)")
-    parser.add_argument("--at-least", type=int, default=56, help="pixels of a side on paper (56)")
+    parser.add_argument("--each", type=int, default=10, help="pictures per class (10)")
+    parser.add_argument(
+        "--at-least",
+        type=int,
+        default=56,
+        help="smallest side of a picture on the sheet, in pixels (56)",
+    )
     parser.add_argument("--out", type=Path, default=Path("contact-sheet.png"))
     options = parser.parse_args()
     data = load_data(options.name, domain=options.domain, size=options.size)

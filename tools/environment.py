@@ -1,4 +1,4 @@
-"""The environment that `start.py` runs tlcourse in: made once, then only looked at.
+"""The environment that `start.py` runs tlcourse in: created once, then only checked.
 
 Standard library only, for it runs before anything is installed.
 
@@ -16,13 +16,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Measured on Linux: 6.5 GB installed; the wheels need room while they are unpacked.
+# Measured on Linux: 6.5 GB installed; unpacking the wheels needs more.
 NEEDED_BYTES = 9_000_000_000
 PINNED = ("--require-hashes", "--no-deps")
 
 
 class SetupError(Exception):
-    """One sentence for a person: what is missing, and what to do."""
+    """One sentence for the user: what is missing, and what to do."""
 
 
 def main(root: str, arguments: list[str]) -> int:
@@ -36,7 +36,7 @@ def main(root: str, arguments: list[str]) -> int:
         print("\nstart.py: stopped; the next start goes on from here.", file=sys.stderr)
         return 130
     command = [str(python), "-m", "tlcourse", *arguments]
-    # In its sentences tlcourse says how it is called: it is not on the PATH of who starts it here.
+    # tlcourse's messages name the command as the user types it; here it is not on the PATH.
     os.environ.setdefault("TLCOURSE_COMMAND", "python start.py")
     if os.name == "nt":  # Windows' exec returns to the shell at once
         return subprocess.call(command)
@@ -44,7 +44,7 @@ def main(root: str, arguments: list[str]) -> int:
 
 
 def ready(root: Path) -> Path:
-    """The environment's Python, with everything in it that the lock and the clone ask for."""
+    """The environment's Python, with everything installed that the lock and the clone need."""
     folder = Path(sys.prefix) if sys.prefix != sys.base_prefix else root / ".venv"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "tlcourse-installed"
@@ -76,7 +76,7 @@ def ready(root: Path) -> Path:
 
 
 def fingerprint(root: Path, folder: Path) -> str:
-    """What the environment was filled from, and where both stand: a moved clone is installed anew."""
+    """What was installed, and where clone and environment are: a moved clone is installed again."""
     digest = hashlib.sha256(f"{root}\n{folder}\n".encode())
     for name in ("requirements.lock", "pyproject.toml"):
         digest.update((root / name).read_bytes())
@@ -93,7 +93,7 @@ def check_space(root: Path, needed: int = NEEDED_BYTES) -> None:
 
 
 def make(folder: Path) -> None:
-    """A virtual environment, over whatever an interrupted start left there."""
+    """Create a virtual environment, replacing what an interrupted start left."""
     uv = shutil.which("uv")
     if uv:
         ours = [uv, "venv", "--quiet", "--clear", "--no-project", "--python", sys.executable]
@@ -112,14 +112,14 @@ def make(folder: Path) -> None:
 
 
 def fill(root: Path, python: Path) -> None:
-    """Install the lock and the clone. uv takes a third of pip's time, but pip knows the machine's
-    own settings (pip.conf): what uv cannot do, pip tries again, and the person reads pip's errors."""
+    """Install the lock and the clone. uv takes a third of pip's time, but pip knows the machine's own
+    settings (pip.conf): if uv fails, pip tries again, and the user sees pip's errors."""
     print("Installing what tlcourse needs, a few minutes the first time …", flush=True)
     uv = shutil.which("uv") or _pinned_uv(root, python)
     clone = ["--no-deps", "--no-build-isolation", "--editable", str(root)]
     lock = [*PINNED, "--requirement", str(root / "requirements.lock")]
     if uv:
-        # One step after the other, each with a line: quiet, uv says nothing but what went wrong.
+        # Each step prints a line, because uv with --quiet prints only errors.
         install = [uv, "pip", "install", "--quiet", "--python", str(python)]
         if all(subprocess.call([*install, *what]) == 0 for what in (lock, clone)):
             compiled(python)
@@ -130,8 +130,8 @@ def fill(root: Path, python: Path) -> None:
 
 
 def compiled(python: Path) -> None:
-    """Compile what was installed, as pip does: importing what a lesson needs was measured to take
-    9 s compiled, 20 s not. What cannot be compiled (a template of code) is left as it is."""
+    """Compile what was installed, as pip does: a lesson's imports take 9 s compiled and 20 s otherwise
+    (measured). Files that cannot be compiled (templates) are skipped."""
     print("Compiling it, about a minute …", flush=True)
     find = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
     packages = subprocess.check_output([str(python), "-c", find], text=True).strip()
@@ -140,7 +140,7 @@ def compiled(python: Path) -> None:
 
 
 def _pinned_uv(root: Path, python: Path) -> str | None:
-    """The lock's own uv, installed first to install the rest; None where it has no wheel."""
+    """The uv of the lock, installed first to install the rest; None if it has no wheel."""
     text = (root / "requirements.lock").read_text().replace("\\\n", " ")
     line = next((line for line in text.splitlines() if line.startswith("uv==")), None)
     if line is None:
@@ -159,7 +159,7 @@ def _pinned_uv(root: Path, python: Path) -> str | None:
 
 
 def _pip(python: Path, what: list[str]) -> None:
-    """`pip install`, quietly, its complaint turned into a sentence."""
+    """`pip install`, quietly; an error becomes one sentence."""
     if subprocess.call([str(python), "-c", "import pip"], stderr=subprocess.DEVNULL):
         subprocess.call([str(python), "-m", "ensurepip"], stdout=subprocess.DEVNULL)
     options = ["--quiet", "--disable-pip-version-check", "--retries", "2"]
@@ -174,7 +174,7 @@ def _pip(python: Path, what: list[str]) -> None:
 
 
 def _reason(output: str) -> str:
-    """What pip's error means for the person in front of it."""
+    """What pip's error means for the user."""
     if "No space left" in output:
         return "the disk is full. Make room and start again."
     signs = (

@@ -1,8 +1,8 @@
 """A lesson's executed notebook as a page in MyST Markdown. Nothing is executed and no data is needed.
 
-What a page cannot have is said in words: a widget becomes its still picture, and photos or texts that
-belong to others, which the committed notebooks leave out, become the sentence that says what they
-showed. Solutions and hints are there, but closed.
+What a page cannot show is described: a widget becomes its still picture, and other people's photos or
+texts, which the committed notebooks leave out, become the sentence that describes them. Solutions and
+hints are folded.
 """
 
 import base64
@@ -25,8 +25,8 @@ PICTURES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
 
 @dataclass
 class Page:
-    """text: MyST Markdown. files: name -> bytes, to lie beside it. question, minutes, claims, exercises:
-    what its front says, for a table of lessons; minutes is None if the lesson does not say."""
+    """text: MyST Markdown. files: name -> bytes, to be saved next to it. question, minutes, claims,
+    exercises: for the table of lessons; minutes is None if the lesson does not say."""
 
     lesson: Lesson
     question: str
@@ -51,14 +51,14 @@ def page_of(taught: Lesson, executed: Path) -> Page:
     first, *cells = ran.cells
     intro = re.sub(r"^# [^\n]*\n", "", first.source).strip()
     question = re.search(r"\*\*(.+?\?)\*\*", intro, re.DOTALL)
-    asked = " ".join(question[1].split()) if question else taught.title
+    text = " ".join(question[1].split()) if question else taught.title
     if question:
         intro = intro.replace(question[0], "", 1).strip()
     written = "\n".join(cell.source for cell in ran.cells)
     minutes = re.search(r"[Aa]bout (\d+) minutes", written)
     made = Page(
         lesson=taught,
-        question=asked,
+        question=text,
         minutes=int(minutes[1]) if minutes else None,
         claims=len(_claimed(ran)),
         exercises=len(exercises(taught.number)),
@@ -70,7 +70,7 @@ def page_of(taught: Lesson, executed: Path) -> Page:
 
 
 def _front(page: Page) -> str:
-    """The question, and what a reader wants to know before beginning."""
+    """The question, and facts that a reader wants to know first."""
     tiers = [
         f"<code>{tier}</code> ({', '.join(page.lesson.cards[tier]) or 'nothing to fetch'})"
         for tier in page.lesson.tiers
@@ -81,7 +81,7 @@ def _front(page: Page) -> str:
         "Exercises": str(page.exercises),
         "Tiers": ", ".join(tiers),
     }
-    rows = "".join(f"<div><dt>{name}</dt><dd>{told}</dd></div>" for name, told in facts.items())
+    rows = "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts.items())
     return f":::{{container}} question\n{page.question}\n:::\n\n" + _raw(
         f'<dl class="front simple">{rows}</dl>'
     )
@@ -89,14 +89,14 @@ def _front(page: Page) -> str:
 
 def _note(page: Page) -> str:
     return (
-        f"*This page is the lesson as it ran in the public tier, with a recorded hand on the live "
+        f"*This page is the lesson as it ran in the public tier, with recorded commands in the live "
         f"cells. To steer it yourself: `python start.py lab`, then open `{page.lesson.notebook}`. "
         f"Or take* {{download}}`the notebook as it ran <{page.lesson.notebook}>`."
     )
 
 
 def _cells(cells: list[Any], taught: Lesson, page: Page) -> Iterator[str]:
-    """Each cell in Markdown; a solution is closed, and the learner's gap stands before it."""
+    """Each cell in Markdown; a solution is folded, after the learner's gap."""
     gaps = {
         cell.id: cell.source for cell in notebook(taught, solutions=False).cells if "id" in cell
     }
@@ -126,13 +126,13 @@ def _outputs(cell: Any, page: Page) -> Iterator[str]:
             yield _shown(data, output.get("metadata", {}), page)
 
 
-def _shown(data: Any, told: Any, page: Page) -> str:
-    """One output, in the richest form that a page can have."""
+def _shown(data: Any, metadata: Any, page: Page) -> str:
+    """One output, in the richest form that a page can show."""
     for mime, ending in PICTURES.items():
         if mime in data:
-            return _picture(mime, ending, data, told.get(mime, {}), page)
-    if left_out := told.get("image/jpeg", {}).get("alt"):
-        note = "Left out here, because it is not ours to hand on. In the lesson it shows:"
+            return _picture(mime, ending, data, metadata.get(mime, {}), page)
+    if left_out := metadata.get("image/jpeg", {}).get("alt"):
+        note = "Left out here, because we may not redistribute it. In the lesson it shows:"
         return _raw(f'<p class="left-out"><b>{note}</b> {html.escape(left_out)}</p>')
     if "text/html" in data:
         return _raw(f'<div class="output rich" tabindex="0">{data["text/html"]}</div>')
@@ -142,13 +142,13 @@ def _shown(data: Any, told: Any, page: Page) -> str:
     return _said(plain)
 
 
-def _picture(mime: str, ending: str, data: Any, told: Any, page: Page) -> str:
+def _picture(mime: str, ending: str, data: Any, metadata: Any, page: Page) -> str:
     name = f"{page.lesson.number}-{len(page.files):02d}.{ending}"
     held = data[mime]
     page.files[name] = held.encode() if ending == "svg" else base64.b64decode(held)
     title = re.search(r"<title>(.*?)</title>", held) if ending == "svg" else None
-    alt = told.get("alt") or (html.unescape(title[1]) if title else _plain(data["text/plain"]))
-    width = f":width: {told['width']}px\n" if "width" in told else ""
+    alt = metadata.get("alt") or (html.unescape(title[1]) if title else _plain(data["text/plain"]))
+    width = f":width: {metadata['width']}px\n" if "width" in metadata else ""
     live = _raw('<p class="caption">A still picture: in the lesson this is live.</p>')
     caption = f"\n\n{live}" if WIDGET in data else ""
     return f"```{{image}} {name}\n:alt: {' '.join(alt.split())}\n{width}```{caption}"
@@ -159,7 +159,7 @@ def _code(source: str) -> str:
 
 
 def _said(text: str) -> str:
-    """What a cell printed; a claim's line keeps its own look."""
+    """What a cell printed; a claim's line has its own style."""
     text = _plain(text).rstrip()
     if re.fullmatch(r"\d\d\.\d+ (holds|does not hold): .*", text):
         return _raw(f'<p class="claim">{html.escape(text)}</p>')
@@ -175,7 +175,7 @@ def _raw(markup: str) -> str:
 
 
 def _fence(text: str) -> str:
-    """A fence that is longer than any inside."""
+    """A fence longer than any in the text."""
     return "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
 
 
@@ -184,10 +184,10 @@ def _plain(text: str) -> str:
 
 
 def _claimed(ran: Any) -> set[str]:
-    """The ids of all claims that were made, as their outputs carry them."""
-    told = [
+    """The ids of all claims in the outputs."""
+    ids = [
         output.get("metadata", {}).get("tlcourse", {}).get("claim", {})
         for cell in ran.cells
         for output in cell.get("outputs", [])
     ]
-    return {claim["id"] for claim in told if claim}
+    return {claim["id"] for claim in ids if claim}

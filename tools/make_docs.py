@@ -1,9 +1,9 @@
-"""The course as pages to read before it is installed: docs/, notebooks/, docstrings.
+"""Builds the course's website from docs/, notebooks/ and docstrings.
 
     python tools/make_docs.py          # needs the extra `docs`; no network, nothing is executed
     python tools/make_docs.py --open   # and opens the first page
 
-A lesson's page is made of its executed notebook (`tools/lesson_page.py`), the API reference of the
+A lesson's page comes from its executed notebook (`tools/lesson_page.py`), the API reference from the
 docstrings (`tools/api_reference.py`). Every warning of Sphinx is an error.
 """
 
@@ -37,7 +37,7 @@ def pages() -> list[Page]:
 
 
 def gather(source: Path) -> list[Page]:
-    """Write all that Sphinx reads into the folder `source`, which is made anew."""
+    """Write everything that Sphinx reads into the folder `source`, replacing it."""
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(
         DOCS, source, ignore=shutil.ignore_patterns("conf.py", "_static", "*.json", "results")
@@ -62,8 +62,8 @@ def gather(source: Path) -> list[Page]:
 
 
 def build(folder: Path = BUILD) -> Path:
-    """Make the pages in `folder`/html; returns the first one. SystemExit, below Sphinx's own words, if
-    they cannot be made."""
+    """Build the pages in `folder`/html; return the first one. Raises SystemExit if Sphinx fails, after
+    its own messages."""
     if importlib.util.find_spec("furo") is None:
         raise SystemExit("The pages are made by Sphinx: install the extra, tlcourse[docs].")
     source, html = folder / "source", folder / "html"
@@ -79,7 +79,7 @@ def build(folder: Path = BUILD) -> Path:
 
 
 def _accessible(page: str) -> str:
-    """What Furo leaves out: the level of its captions; code and tables that the keyboard can scroll."""
+    """Add what Furo lacks: levels of captions, and keyboard scrolling of code and tables."""
     page = page.replace('<p class="caption" role="heading">',
                         '<p class="caption" role="heading" aria-level="2">')  # fmt: skip
     return re.sub(r'<(pre|div class="table-wrapper)(?! tabindex)', _with_stop, page)
@@ -110,7 +110,7 @@ def _table(made: list[Page], at_root: bool) -> str:
 
 
 def _linked(text: str, path: Path, source: Path) -> str:
-    """A link to a file of the project that is no page here becomes the name of that file."""
+    """Replace links to project files that are not pages by the files' names."""
 
     def inside(found: re.Match[str]) -> str:
         name, target = found[1], found[2].partition("#")[0]
@@ -126,7 +126,7 @@ def _linked(text: str, path: Path, source: Path) -> str:
 
 
 def _present(text: str, path: Path, source: Path) -> str:
-    """Without the entries of a table of contents that have no page (yet)."""
+    """Remove entries of a table of contents that have no page (yet)."""
 
     def entries(found: re.Match[str]) -> str:
         kept = [

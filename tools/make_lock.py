@@ -1,7 +1,7 @@
 """Make `requirements.lock`, or say whether it is in step with `pyproject.toml`.
 
-    python tools/make_lock.py            # resolve again (asks the package registry, by uv)
-    python tools/make_lock.py --upgrade  # … and take the newest versions
+    python tools/make_lock.py            # resolve again (uv asks the package registry)
+    python tools/make_lock.py --upgrade  # … with the newest versions
     python tools/make_lock.py --check    # offline: is every requirement pinned, hashed, and host-free?
 
 The lock is one file for Python 3.11–3.13 on Linux, macOS and Windows (markers decide), holds the
@@ -32,7 +32,7 @@ HEADER = "# Made by tools/make_lock.py from pyproject.toml: base, all extras, bu
 
 
 def environments() -> list[dict[str, str]]:
-    """The marker environments that the lock must serve: 3 Pythons × 3 platforms."""
+    """The marker environments that the lock must cover: 3 Pythons × 3 platforms."""
     return [
         {
             "python_version": python,
@@ -50,7 +50,7 @@ def environments() -> list[dict[str, str]]:
 
 
 def wanted(pyproject: str) -> list[Requirement]:
-    """Every requirement that a clone needs: base, each extra, build backend."""
+    """Every requirement of a clone: base, each extra, build backend."""
     table = tomllib.loads(pyproject)
     project = table["project"]
     extras = project.get("optional-dependencies", {}).values()
@@ -66,7 +66,7 @@ def pins(lock: str) -> list[tuple[Requirement, int]]:
 
 
 def faults(pyproject: str, lock: str) -> list[str]:
-    """What is wrong with the lock, one sentence each; empty when it is in step."""
+    """What is wrong with the lock, one sentence each; empty if nothing is."""
     found = [f"line {n} names a place: {line.strip()}" for n, line in _places(lock)]
     if found:
         return found

@@ -1,11 +1,11 @@
-"""The pages of what was measured where: docs/claims.md and docs/results.md, of docs/results/*.json.
+"""Writes docs/claims.md and docs/results.md from docs/results/*.json.
 
     tlcourse claims --tier public       on the machine in question; writes out/claims/claims.json
     python tools/make_results.py --add out/claims/claims.json
     python tools/make_results.py        writes the pages again; --check only says if they are old
 
-What is added replaces what was there of the same lesson, tier and machine. Only figures of finished
-lessons are taken in.
+New results replace those of the same lesson, tier and machine. Only results of lessons that ran to
+their end are accepted.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ ROOT = Path(__file__).resolve().parent.parent
 STORE = ROOT / "docs" / "results"
 CLAIMS_HEAD = """# What is claimed, and where it held
 
-Every claim of the lessons, its threshold, and what came out on each machine and in each tier: mean
-and 95 % interval where it was measured over several seeds. A claim holds if the *whole* interval lies
-on the right side. Thresholds were fixed before the first full measurement; what did not hold then was
-rewritten to what is true, and [the log](LOG.md) says what had been expected. `tlcourse claims` measures
-all of it again on your machine; this page is made of its output by `tools/make_results.py`.
+Every claim in the lessons, its threshold, and the result on each machine and in each tier: mean
+and 95 % interval if it was measured over several seeds. A claim holds if the *whole* interval is
+on the right side of the threshold. Thresholds were fixed before the first full measurement; claims that
+did not hold were rewritten to what is true, and [the log](LOG.md) lists what had been expected.
+`tlcourse claims` measures all of them on your machine; `tools/make_results.py` makes this page from
+its output.
 """
 RESULTS_HEAD = """# What a lesson takes
 
-Seconds from a fresh kernel's first import to the last cell, with a recorded hand on the live cells,
-and the most memory that the kernel held. Made by `tools/make_results.py` of what `tlcourse claims`
-wrote.
+Seconds from a new kernel's first import to the last cell, with recorded commands in the live cells,
+and the kernel's peak memory. `tools/make_results.py` makes this page from the output of
+`tlcourse claims`.
 """
 
 
 def slim(lesson: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a lesson's figures."""
+    """The part of a lesson's figures that is kept."""
     kept = (
         "lesson",
         "title",
@@ -71,7 +72,7 @@ def add(file: Path) -> None:
 
 
 def stored() -> list[dict[str, Any]]:
-    """Everything that was added: by lesson, then from the smallest tier on, then by machine."""
+    """All stored results, by lesson, then tier (smallest first), then machine."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in STORE.glob("*.json")]
     tiers = ("pocket", "public", "gpu")
     return sorted(found, key=lambda one: (one["lesson"], tiers.index(one["tier"]), machine(one)))
@@ -82,7 +83,7 @@ def claims_page(found: list[dict[str, Any]]) -> str:
     for number in sorted({one["lesson"] for one in found}):
         mine = [one for one in found if one["lesson"] == number]
         rows += [f"\n## {number} · {mine[0]['title']}\n"]
-        rows += ["| claim | asked | tier | measured | |", "|---|--:|---|--:|---|"]
+        rows += ["| claim | threshold | tier | measured | |", "|---|--:|---|--:|---|"]
         for id in sorted({claim["id"] for one in mine for claim in one["claims"]}, key=order):
             shown = ""
             for one in mine:

@@ -5,14 +5,16 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlcourse.data.corpus import Row, _runs, alike, clean, distinct, independent, said
+from tlcourse.data.corpus import Row, _runs, alike, clean, distinct, independent, words_of
 
 FEE = "why was a fee charged on my card last week when I paid for lunch in the old town"
 
 
 def test_capitals_and_punctuation_make_no_other_text():
-    assert said("Is my card HERE?!") == said("is my card here") != said("is my card there")
-    assert said(":-)") != said("?")  # nothing but punctuation: compared as it is
+    assert (
+        words_of("Is my card HERE?!") == words_of("is my card here") != words_of("is my card there")
+    )
+    assert words_of(":-)") != words_of("?")  # nothing but punctuation: compared as it is
 
 
 def test_characters_are_mended():

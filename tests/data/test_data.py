@@ -175,5 +175,5 @@ def test_an_unreadable_photo_is_named(tmp_path):
     with pytest.raises(DataError, match="broken.jpg cannot be read"):
         read_folder(tmp_path, title="", size=16, valid=0, test=0)
     (tmp_path / "cat" / "broken.jpg").unlink()
-    with pytest.raises(DataError, match="No photos lie in"):
+    with pytest.raises(DataError, match="There are no photos in"):
         read_folder(tmp_path, title="", size=16, valid=0, test=0)

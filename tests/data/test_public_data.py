@@ -10,7 +10,7 @@ from PIL import Image
 
 from tlcourse import cards, load_data
 from tlcourse.data import domains
-from tlcourse.data.corpus import alike, said
+from tlcourse.data.corpus import alike, words_of
 from tlcourse.data.sources import handwriting, omniglot, pacs, tiles
 from tlcourse.data.sources.bccd import FIELDS, independent, read_boxes
 from tlcourse.errors import DataError
@@ -314,7 +314,7 @@ def test_no_text_for_test_is_alike_to_one_for_training(name, domain):
         for place, split in enumerate(parts(data))
         for label, text in zip(split.y.tolist(), split.texts, strict=True)
     ]
-    assert len({said(text) for *_, text in rows}) == len(rows)
+    assert len({words_of(text) for *_, text in rows}) == len(rows)
     for a, b in alike([text for *_, text in rows]):
         assert rows[a][0] == rows[b][0] or rows[a][1] != rows[b][1]
 

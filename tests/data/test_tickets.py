@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tlcourse.data import domains, load_data
-from tlcourse.data.corpus import said
+from tlcourse.data.corpus import words_of
 from tlcourse.data.sources.tickets import DOMAINS, INTENTS, second_readings, tickets, unlabelled
 from tlcourse.errors import DataError
 
@@ -23,7 +23,7 @@ def nearest(texts, others):
     from sklearn.feature_extraction.text import CountVectorizer
 
     counter = CountVectorizer(analyzer="char", ngram_range=(4, 4), binary=True, dtype=np.float32)
-    grams = counter.fit_transform([said(text) for text in [*texts, *others]])
+    grams = counter.fit_transform([words_of(text) for text in [*texts, *others]])
     a, b = grams[: len(texts)], grams[len(texts) :]
     common = (a @ b.T).toarray()
     either = np.asarray(a.sum(1)) + np.asarray(b.sum(1)).T - common
@@ -79,7 +79,7 @@ def test_no_test_text_is_trained_on_or_read_beforehand():
         other = load_data("tickets", domain=next(d for d in DOMAINS if d != domain))
         seen = [*data.train.texts, *data.valid.texts, *other.train.texts, *other.valid.texts]
         seen += [text for every in DOMAINS for text in unlabelled(every)]
-        assert not {said(text) for text in data.test.texts} & {said(text) for text in seen}
+        assert not {words_of(text) for text in data.test.texts} & {words_of(text) for text in seen}
         assert (nearest(data.test.texts, seen) > NEAR).sum() == 0
 
 

@@ -113,7 +113,7 @@ def test_what_would_refute_it_is_said_from_the_threshold_or_by_the_author():
         ("01.2", "So.\nAnd so.", 1.0, {"at_least": 0}, "one line"),
         ("01.2", "So.", 1.0, {}, "threshold fixed beforehand"),
         ("01.2", "So.", True, {"at_least": 1}, "true or false"),
-        ("01.2", "So.", 1.0, {"at_least": NAN}, "no number can be compared"),
+        ("01.2", "So.", 1.0, {"at_least": NAN}, "a threshold that is not finite"),
         ("01.2", "So.", [1.0, 2.0], {"at_least": 0}, "not list.*interval"),
         ("01.2", "So.", np.ones(3), {"at_least": 0}, "not ndarray.*interval"),
         ("01.2", "So.", "yes", {"at_least": 0}, "not str"),

@@ -88,7 +88,7 @@ def test_confusion_is_scikit_learns_and_its_diagonal_is_the_accuracy(pairs):
 def test_labels_that_do_not_fit_are_refused():
     with pytest.raises(DataError, match="argmax"):
         accuracy(np.ones((3, 2)), [1, 2, 3])
-    with pytest.raises(DataError, match="no examples"):
+    with pytest.raises(DataError, match="needs examples"):
         accuracy([], [])
     with pytest.raises(DataError, match="predicted holds labels 0 to 2.*2 classes"):
         confusion([0, 2], [0, 1], 2)

@@ -11,8 +11,16 @@ from torch import nn
 import tlcourse as tl
 from tlcourse.data import Data, Split
 from tlcourse.errors import CommandError, ModelError
-from tlcourse.methods.adapters import PrefixAttention, bottleneck, ia3, lora, prefix
-from tlcourse.methods.merging import cost, load_stored, merge, merged, set_scale, stored, unmerge
+from tlcourse.methods.adapters.insert import PrefixAttention, bottleneck, ia3, lora, prefix
+from tlcourse.methods.adapters.merging import (
+    cost,
+    load_stored,
+    merge,
+    merged,
+    set_scale,
+    stored,
+    unmerge,
+)
 from tlcourse.models import groups_of, pocket_vit
 from tlcourse.models.classifier import new_head
 from tlcourse.models.layers import parts_of

@@ -18,7 +18,7 @@ from tlcourse.methods import (
     reverse_gradient,
     with_domain,
 )
-from tlcourse.methods.draws import Draws
+from tlcourse.methods.extra_batches import ExtraBatches
 from tlcourse.models.classifier import new_head
 from tlcourse.session import Batch, StepDone
 
@@ -82,7 +82,7 @@ def test_the_term_gives_both_sides_the_gradients_of_two_plain_losses(model, targ
     body, judge = list(model.deep.parameters()), list(wrapped.domain.parameters())
     ours = torch.autograd.grad(value, [*body, *judge])
 
-    other = Draws(target).beside(batch)[0]
+    other = ExtraBatches(target).matching(batch)[0]
     logits = wrapped.domain(model.features(torch.cat([batch.x, other]))).squeeze(1)
     loss = (F.softplus(logits[:16]).mean() + F.softplus(-logits[16:]).mean()) / 2
     plain = torch.autograd.grad(loss, [*body, *judge])

@@ -8,7 +8,7 @@ import torch
 import tlcourse as tl
 from tlcourse.errors import CommandError, DataError
 from tlcourse.methods import alignment, coral, features, mmd, recolour
-from tlcourse.methods.draws import Draws, features_of_both
+from tlcourse.methods.extra_batches import ExtraBatches, features_of_both
 from tlcourse.session import Batch, StepDone
 
 
@@ -147,7 +147,7 @@ def test_of_data_all_splits_move_by_the_training_splits_map(pixels):
 def test_draws_are_a_pure_function_of_seed_and_step(digits):
     def drawn(step, seed=0):
         x, y = digits.train.x[:8].float() / 255, digits.train.y[:8]
-        return Draws(digits.test, seed=seed).beside(Batch(x, y, torch.zeros(8, 10), step))
+        return ExtraBatches(digits.test, seed=seed).matching(Batch(x, y, torch.zeros(8, 10), step))
 
     (x, y), (again, _) = drawn(5), drawn(5)
     assert torch.equal(x, again) and x.shape == (8, 3, 32, 32) and 0 <= x.min() < x.max() <= 1

@@ -7,7 +7,7 @@ import torch
 
 import tlcourse as tl
 from tlcourse.errors import CommandError
-from tlcourse.methods.features import ready
+from tlcourse.methods.feature_extraction.features import ready
 
 
 @pytest.fixture(scope="module")

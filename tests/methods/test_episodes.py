@@ -96,5 +96,5 @@ def test_what_cannot_be_drawn_is_named(pixels):
         episode(pixels, shots=0)
     with pytest.raises(CommandError, match="episodes is a .*number .*, not 0"):
         episode_accuracies(pixels, episodes=0)
-    with pytest.raises(DataError, match=r"predicts \(2,\) labels of 24"):
+    with pytest.raises(DataError, match=r"predicts \(2,\) labels for 24"):
         episode_accuracies(pixels, lambda task: torch.zeros(2), **HOW)

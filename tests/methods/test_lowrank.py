@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tlcourse.errors import ModelError
-from tlcourse.methods.lowrank import BLOCK, directions, four_bits, held_by, nf4, rounded
+from tlcourse.methods.adapters.lowrank import BLOCK, directions, four_bits, held_by, nf4, rounded
 
 # Dettmers et al. 2023, "QLoRA", appendix E
 PUBLISHED = [

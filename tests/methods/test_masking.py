@@ -5,7 +5,7 @@ import torch
 
 import tlcourse as tl
 from tlcourse.errors import CommandError, DataError, ModelError
-from tlcourse.methods.masking import covered_loss, masked_words, with_words
+from tlcourse.methods.domain_adaptation.masked_words import covered_loss, masked_words, with_words
 from tlcourse.session import Batch
 
 UNKNOWN = 10.326  # ln 30522: every word of the table as likely as another

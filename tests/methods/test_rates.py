@@ -8,7 +8,7 @@ from timm.optim import param_groups_layer_decay
 
 import tlcourse as tl
 from tlcourse.errors import CommandError
-from tlcourse.methods.schedules import depths_of, discriminative, layer_decay
+from tlcourse.methods.fine_tuning.rates import depths_of, discriminative, layer_decay
 from tlcourse.models import groups_of, pocket_vit
 
 LABELS = ("a", "b", "c")

@@ -5,8 +5,8 @@ import torch
 
 import tlcourse as tl
 from tlcourse.errors import CommandError
-from tlcourse.methods.adapters import bottleneck, ia3, lora
-from tlcourse.methods.merging import set_scale
+from tlcourse.methods.adapters.insert import bottleneck, ia3, lora
+from tlcourse.methods.adapters.merging import set_scale
 from tlcourse.session import Applied, Freeze, Refused, Rewind, Save, SetScale, Twin
 
 from .test_adapters import examples, logits, trained, vit

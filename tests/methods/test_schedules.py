@@ -13,7 +13,7 @@ from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_wi
 
 import tlcourse as tl
 from tlcourse.errors import CommandError, DataError, ModelError
-from tlcourse.methods.schedules import gradual_unfreezing, lp_ft, solve_head, warm_up
+from tlcourse.methods.fine_tuning.schedules import gradual_unfreezing, lp_ft, solve_head, warm_up
 from tlcourse.session import Applied, Freeze, Refused, SetLR, StepDone, Unfreeze
 
 

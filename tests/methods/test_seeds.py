@@ -14,7 +14,6 @@ from tlcourse import methods, plots
 from tlcourse.data.render.surface.render import render
 from tlcourse.data.sources import glyphs
 from tlcourse.errors import TLCourseError
-from tlcourse.methods.masking import covered_loss, masked_words
 
 DOORS = {
     tl.load_data: lambda d, m, **s: tl.load_data("digits", labels_per_class=2, **s),
@@ -51,8 +50,10 @@ DOORS = {
     plots.feature_map: lambda d, m, **s: plots.feature_map(
         flat(d).train, d.classes, method="pca", **s
     ),
-    masked_words: lambda d, m, **s: masked_words(words(), **s),
-    covered_loss: lambda d, m, **s: covered_loss(tl.load_model("minilm", classes=2), words(), **s),
+    methods.masked_words: lambda d, m, **s: methods.masked_words(words(), **s),
+    methods.covered_loss: lambda d, m, **s: methods.covered_loss(
+        tl.load_model("minilm", classes=2), words(), **s
+    ),
     glyphs.draw: lambda d, m, **s: glyphs.draw("a", copies=1, **s),
     render: lambda d, m, **s: render("line-a", 0, 16, **s),
 }
@@ -108,7 +109,10 @@ def test_what_is_no_whole_number_is_refused(digits, model, door, seed):
         DOORS[door](digits, model, seed=seed)
 
 
-UNFIT = (methods.bottleneck, covered_loss)  # refuse the small model here, for reasons of their own
+UNFIT = (
+    methods.bottleneck,
+    methods.covered_loss,
+)  # refuse this small model
 
 
 @pytest.mark.parametrize("door", [door for door in DOORS if door not in UNFIT], ids=name_of)

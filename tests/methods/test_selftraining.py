@@ -13,7 +13,7 @@ from tlcourse.methods import (
     pseudo_labels,
     with_pseudo_labels,
 )
-from tlcourse.methods.draws import Draws
+from tlcourse.methods.extra_batches import ExtraBatches
 from tlcourse.session import Batch
 
 SAID = torch.tensor(
@@ -102,8 +102,8 @@ def test_fixmatch_is_the_cross_entropy_of_the_sure(model, digits):
     batch = Batch(x, y, torch.zeros(12, 10), 4)
     model.eval()
     with torch.no_grad():
-        said = model(Draws(digits.test, seed=2).beside(batch)[0]).softmax(1)
-        varied = Draws(digits.test, seed=2, augment=0.7).beside(batch)[0]
+        said = model(ExtraBatches(digits.test, seed=2).matching(batch)[0]).softmax(1)
+        varied = ExtraBatches(digits.test, seed=2, augment=0.7).matching(batch)[0]
         log_p = model(varied).log_softmax(1)
     confidence, label = said.max(1)
     threshold = confidence.median().item()
@@ -125,5 +125,5 @@ def test_wrong_wishes_are_refused(digits, pixels):
         pseudo_labels(SAID, share=0)
     with pytest.raises(CommandError, match="threshold is a .*number .*, not 2"):
         fixmatch(digits.test, threshold=2)
-    with pytest.raises(DataError, match="varies pictures"):
+    with pytest.raises(DataError, match="augments pictures"):
         fixmatch(pixels.test)

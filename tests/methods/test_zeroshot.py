@@ -63,7 +63,7 @@ def test_the_length_of_a_vector_says_nothing():
 def test_what_describes_nothing_is_refused(model):
     with pytest.raises(DataError, match="two or more"):
         describe_by({"a": torch.ones(3)})
-    with pytest.raises(DataError, match="one space"):
+    with pytest.raises(DataError, match="one encoder"):
         describe_by({"a": torch.ones(3), "b": torch.ones(4)})
     with pytest.raises(CommandError, match="temperature is a .*number .*, not 0"):
         zero_shot(describe_by({"a": torch.ones(3), "b": torch.ones(3)}), temperature=0)

@@ -63,7 +63,7 @@ def test_lines_go_over_words_in_their_order_and_over_nought():
 def test_lines_say_what_does_not_fit():
     with pytest.raises(DataError, match="one point or more"):
         plots.lines({"one": {}}, x="rank")
-    with pytest.raises(DataError, match="both words"):
+    with pytest.raises(DataError, match="mix words"):
         plots.lines({"one": {1: 0.5, "two": 0.5}}, x="rank")
     with pytest.raises(DataError, match="0 upwards, not -1"):
         plots.lines({"one": {-1: 0.5}}, x="rank", log=True)

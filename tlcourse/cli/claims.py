@@ -1,4 +1,4 @@
-"""`tlcourse claims`: run the lessons, and say of every claim whether it holds on this machine."""
+"""`tlcourse claims`: run the lessons and show which claims hold on this machine."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import click
 from tlcourse.cli.run import TIER, TIMEOUT, chosen_lessons, folder_for
 from tlcourse.files import write_atomically
 
-GO_ON = {"TLCOURSE_CLAIMS": "go on"}  # so that a refuted claim does not hide those after it
+GO_ON = {"TLCOURSE_CLAIMS": "go on"}  # a failed claim must not hide those after it
 
 
 @click.command()
@@ -27,7 +27,7 @@ GO_ON = {"TLCOURSE_CLAIMS": "go on"}  # so that a refuted claim does not hide th
 def command(numbers: tuple[str, ...], name: str | None, folder: Path, timeout_s: float) -> int:
     """Run lessons (all of them if none is named) and print which of their claims hold here.
 
-    Exit 0 if all hold, 1 if one does not or a lesson could not be run to its end.
+    Exit code 0 if all hold, 1 if one does not, or a lesson did not run to its end.
     """
     from tlcourse.course import headless
 
@@ -60,7 +60,7 @@ def show(ran: list[dict[str, Any]]) -> None:
         table = Table(title=title, title_justify="left")
         for column in ("", "claim"):
             table.add_column(column)
-        for column in ("measured", "asked"):
+        for column in ("measured", "threshold"):
             table.add_column(column, justify="right")
         for claim in claims_of(figures):
             sign = "[green]holds[/green]" if claim["holds"] else "[bold red]fails[/bold red]"

@@ -1,8 +1,8 @@
 """`tlcourse lab`: the learner's notebooks, in a JupyterLab of their own.
 
-The server listens on 127.0.0.1 only, wants a token, and asks nothing of the web: no news, no
-update check, no extension store. A configuration of the learner's own may switch the token off, so the
-server is asked, before its address is printed, whether it refuses who has none.
+The server listens on 127.0.0.1 only, requires a token, and makes no requests to the web: no news, no
+update check, no extension store. The learner's own configuration may have switched tokens off, so
+before the address is printed we check that the server refuses requests without one.
 """
 
 import os
@@ -39,7 +39,7 @@ SETTINGS = (
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
-    "--KernelManager.transport_encryption=auto",  # else every kernel warns that it has none
+    "--KernelManager.transport_encryption=auto",  # otherwise every kernel warns that it has none
 )
 
 
@@ -89,7 +89,8 @@ def command(
 
 
 def environment(token: str, tier: str | None) -> dict[str, str]:
-    """What the server (and so every kernel) gets: token not on the command line, where `ps` shows it."""
+    """The environment of the server and its kernels. The token is here, not on the command line, where
+    `ps` would show it."""
     from tlcourse.ui import lab_environment
 
     ours = {"JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "1"} | lab_environment()
@@ -98,8 +99,8 @@ def environment(token: str, tier: str | None) -> dict[str, str]:
 
 def start_page(folder: Path) -> str:
     """The first lesson, if there is one."""
-    there = [one.notebook for one in lessons() if (folder / one.notebook).exists()]
-    return f"/tree/{there[0]}" if there else ""
+    present = [one.notebook for one in lessons() if (folder / one.notebook).exists()]
+    return f"/tree/{present[0]}" if present else ""
 
 
 def free_port(first: int = FIRST_PORT, tries: int = 100) -> int:
@@ -132,7 +133,7 @@ def is_free(port: int) -> bool:
 def serving(
     folder: Path, port: int, environ: dict[str, str], extra: tuple[str, ...] = ()
 ) -> Iterator[subprocess.Popen]:
-    """A JupyterLab on the folder; Ctrl-C, a closed terminal or an error ends it and its kernels."""
+    """A JupyterLab in the folder; Ctrl-C, a closed terminal or an error ends it and its kernels."""
     where = [f"--ServerApp.root_dir={folder.resolve()}", f"--ServerApp.port={port}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container: Jupyter would refuse
         where.append("--ServerApp.allow_root=True")
@@ -177,7 +178,7 @@ def _end(server: subprocess.Popen, patience_s: float = 15) -> None:
 
 
 def wait_until_up(server: subprocess.Popen, port: int, patience_s: float = 90) -> None:
-    """Return when the server answers; CourseError when it has ended, or stays silent."""
+    """Return when the server answers. Raises CourseError if it ends or stays silent."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     end = time.monotonic() + patience_s
     while time.monotonic() < end:
@@ -186,7 +187,7 @@ def wait_until_up(server: subprocess.Popen, port: int, patience_s: float = 90) -
         try:
             direct.open(f"http://127.0.0.1:{port}/api", timeout=2).close()
             return
-        except urllib.error.HTTPError:  # an answer all the same
+        except urllib.error.HTTPError:  # also an answer
             return
         except OSError:
             time.sleep(0.1)
@@ -197,23 +198,23 @@ def wait_until_up(server: subprocess.Popen, port: int, patience_s: float = 90) -
 
 
 def check_locked(port: int, token: str) -> None:
-    """Raise CourseError if the server lets somebody in without the token, or nobody in with it."""
-    mend = (
+    """Raise CourseError if the server accepts requests without the token, or refuses them with it."""
+    advice = (
         "The server was stopped. Look for token, password and identity_provider_class in the files of "
         "the folders that `jupyter --paths` lists under config, or set JUPYTER_CONFIG_DIR to an empty "
         "folder."
     )
     for path in PRIVATE:
-        # A server without terminals has no such page, for anybody.
+        # A server without terminals answers 404 to everybody.
         if not 300 <= (status := _status(port, path)) < 500:
             raise CourseError(
-                f"Your Jupyter configuration lets anyone in who asks without a token ({path} answered "
-                f"{status}). {mend}"
+                f"Your Jupyter configuration accepts requests without a token ({path} answered "
+                f"{status}). {advice}"
             )
     if (status := _status(port, PRIVATE[0], token)) != 200:
         raise CourseError(
-            "Your Jupyter configuration does not take the token that tlcourse made for this server "
-            f"({PRIVATE[0]} answered {status}). {mend}"
+            "Your Jupyter configuration does not accept the token that tlcourse made for this server "
+            f"({PRIVATE[0]} answered {status}). {advice}"
         )
 
 

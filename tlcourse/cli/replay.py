@@ -11,7 +11,7 @@ from tlcourse.spoken import command as spoken
 if TYPE_CHECKING:
     from tlcourse.session import Record
 
-SHOWN = 20  # a hand on a slider sends hundreds of commands
+SHOWN = 20  # a slider can send hundreds of commands
 
 
 @click.command()
@@ -32,14 +32,14 @@ def command(file: Path, script: bool) -> int:
     if script:
         click.echo(to_script(record), nl=False)
         return 0
-    click.echo(told(record))
+    click.echo(summary(record))
     again = replay(record)
     click.echo(again.text)
     return 0 if again.agrees else 1
 
 
-def told(record: "Record") -> str:
-    """What was trained, and what was done to it at which tick."""
+def summary(record: "Record") -> str:
+    """What was trained, and its commands by tick."""
     from tlcourse.session.record.header import printable
 
     header = record.header

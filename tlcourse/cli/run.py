@@ -72,13 +72,13 @@ def chosen_lessons(
         chosen = [one for one in lessons() if name in (None, "auto") or name in one.tiers]
     if not chosen:
         raise CourseError(f"No lesson has the tier {name}.")
-    if name:  # on the command line it counts as TLCOURSE_TIER would
+    if name:  # --tier counts like TLCOURSE_TIER
         os.environ[tiers.VARIABLE] = name
     return [(one, tiers.tier(one.number)) for one in chosen]
 
 
 def folder_for(folder: Path | None, taught: Lesson, tier: str, *, several: bool) -> Path:
-    """The folder for what comes of one lesson."""
+    """The folder for one lesson's results."""
     if folder is None or several:
         return (folder or Path("out")) / f"{taught.number}-{tier}"
     return folder

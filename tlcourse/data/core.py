@@ -1,4 +1,4 @@
-"""What a lesson trains on: three splits of labelled examples, and the recipe to make them again."""
+"""What a lesson trains on: three splits of labelled examples, and the recipe to recreate them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Examples that belong together.
+    """Labelled examples: the training, validation or test part of a data set.
 
-    x: (N, 3, H, W) uint8 images, (N, D) float32 features or (N, T) int64 token ids; or, where they do
-    not fit in memory, any sequence of (3, H, W) uint8 images (see Session's workers); y: (N,) int64;
-    ids: N names, each unique within its data set and stable over releases.
+    x: (N, 3, H, W) uint8 images, (N, D) float32 features or (N, T) int64 token ids; or, if they do not
+    fit in memory, any sequence of (3, H, W) uint8 images (see Session's workers). y: (N,) int64.
+    ids: N names, unique within the data set and stable over releases.
 
-    Where the data set has them: `texts`, N strings, of which x holds the tokens; `masks`, (N, H, W)
-    uint8, 1 where the labelled thing is, else 0; `boxes`, N tensors (K, 5) float32, each row
-    left, top, right, bottom in pixels of x, and what is inside (an index into `Data.things`).
+    If the data set has them: `texts`, N strings whose tokens are in x; `masks`, (N, H, W) uint8, 1 on
+    the labelled thing, else 0; `boxes`, N tensors (K, 5) float32, each row left, top, right, bottom in
+    pixels of x, and an index into `Data.things`.
     """
 
     x: Tensor | Sequence[Tensor]
@@ -34,8 +34,8 @@ class Split:
     boxes: tuple[Tensor, ...] = ()
 
     def rows(self, which: Tensor | Sequence[int], y: Tensor | None = None) -> Split:
-        """These examples in this order, copied. which: (M,) whole numbers from 0 to N - 1; one may
-        come twice (a bootstrap). y: (M,) other labels for them. A sequence is not read yet.
+        """These examples in this order, copied. which: (M,) whole numbers from 0 to N - 1; repetitions
+        are allowed (a bootstrap). y: (M,) new labels. If x is a sequence, it is not read yet.
 
         >>> tl.load_data("digits").test.rows([0, 0, 7])
         Split(3 of 3×32×32 uint8)
@@ -70,9 +70,9 @@ class Split:
 class Data:
     """Training, validation and test examples of one task.
 
-    `classes[i]` is the name of label i, `things[i]` of what is in a box marked i. `recipe` holds the
-    arguments of `load_data` that make the same tensors again; it is plain JSON. Your own examples
-    become one by `Data.from_tensors` or `Data.from_dataset`.
+    `classes[i]` is the name of label i, `things[i]` the name of the contents of a box with index i.
+    `recipe` holds the arguments of `load_data` that give the same tensors again, as plain JSON. For your
+    own examples use `Data.from_tensors` or `Data.from_dataset`.
     """
 
     name: str
@@ -102,8 +102,8 @@ class Data:
         features (N, D) float; or token ids (N, T) int64. y: (N,) whole numbers, 0 to C - 1.
         classes: the C names in the order of the labels; None calls them "0" to "C-1". valid: None
         splits off `valid_share` of each class's training examples, drawn by `seed`. test: None leaves
-        the test split empty. A record of such a run cannot load the data by name: give `replay`,
-        `resume` or the script the same Data again.
+        the test split empty. A record of a run cannot load such data by name: pass the same Data to
+        `replay`, `resume` or the script.
 
         Raises DataError, naming the first wrong example, for a wrong shape or type, numbers that are
         not finite, labels out of range, or unequal numbers of examples and labels.
@@ -153,7 +153,7 @@ class Data:
         return {name: getattr(self, name) for name in SPLITS}
 
     def map(self, change: Callable[[Split], Split], **fields: Any) -> Data:
-        """The same task with every split changed, and with these other fields."""
+        """The same task with `change` applied to every split, and with these fields replaced."""
         splits = {name: change(split) for name, split in self.splits.items()}
         return replace(self, **splits, **fields)
 
@@ -168,13 +168,13 @@ def _shape(split: Split) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Every example of a data set before it is divided; what a reader in `sources` returns.
+    """All examples of a data set before splitting; what a reader in `sources` returns.
 
     x, y, ids, texts, masks, boxes as in `Split`. Of each class, `test` and `valid` examples are set
-    aside for good; training labels are drawn from the rest, the pool. A data set that comes with a
-    test set of its own says where each example belongs in `given`: "test", "valid", "train", or ""
-    for those that are divided by the two numbers. Examples that count as one when splitting (frames of
-    one scene, copies of one picture) share a name in `kin` and stay together.
+    aside; training examples are drawn from the rest, the pool. A data set with a published test set
+    assigns examples in `given`: "test", "valid", "train", or "" for those that the two numbers divide.
+    Examples that must stay in one split (frames of one scene, copies of one picture) share a name in
+    `kin`.
     """
 
     title: str
@@ -193,6 +193,6 @@ class Source:
 
     @property
     def examples(self) -> Split:
-        """All of them as one split, sharing memory."""
+        """All examples as one split that shares their memory."""
         ids, texts, boxes = tuple(self.ids), tuple(self.texts), tuple(self.boxes)
         return Split(self.x, self.y, ids, texts, self.masks, boxes)

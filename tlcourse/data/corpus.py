@@ -1,9 +1,9 @@
-"""Labelled texts without repetitions: what every text data set does with its rows.
+"""Labelled texts without repetitions, for every text data set.
 
-Two texts *say the same* if they are equal but for capitals and punctuation: one of them is kept. Two
-of one label are *alike* if they share at least seven of ten of their runs of three words, whatever
-the figures in them: they stay together, or, where one is in a test set that is given, the other is
-left out. A text counts by its first 300 words, which is more than any model here reads.
+Two texts are *duplicates* if they differ only in capitals and punctuation: one is kept. Two texts with
+the same label are *similar* if they share at least seven tenths of their three-word runs, ignoring
+numbers: they stay in one split, or, if one is in a published test set, the other is left out. Only the
+first 300 words of a text count, which is more than any model here reads.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from itertools import combinations, islice
 
 from tlcourse.data.core import Source
 
-PLACES = ("test", "valid", "train", "")  # what is fixed in a guarded split counts most
+PLACES = ("test", "valid", "train", "")  # in order of precedence
 SHARED, OF = 7, 10
 RUN, READ = 3, 300  # words
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A text, its label as it is in the file, and where it belongs (`given` as in `Source`)."""
+    """A text, its label as in the file, and its published split (`given` as in `Source`)."""
 
     id: str
     label: str
@@ -32,24 +32,24 @@ class Row:
 
 
 def clean(text: str) -> str:
-    """One line, single spaces. Bytes of Windows-1252 that were taken for Latin-1 become what they were
-    meant to be, and characters that were lost before us (U+FFFD, U+001A) a space.
+    """One line, single spaces. Windows-1252 bytes misread as Latin-1 become the intended characters;
+    characters lost earlier (U+FFFD, U+001A) become spaces.
 
     >>> clean("a  tale \\x97 twice\\ntold")
     'a tale — twice told'
     """
-    meant = re.sub("[\x80-\x9f]", _meant, text)
-    return " ".join(re.sub("[\ufffd\x1a]", " ", meant).split())
+    repaired = re.sub("[\x80-\x9f]", _intended, text)
+    return " ".join(re.sub("[\ufffd\x1a]", " ", repaired).split())
 
 
-def _meant(match: re.Match[str]) -> str:
+def _intended(match: re.Match[str]) -> str:
     return match[0].encode("latin-1").decode("cp1252", errors="replace")
 
 
-def said(text: str) -> str:
-    """What two texts have in common if they say the same: their words, in lower case.
+def words_of(text: str) -> str:
+    """A text's words in lower case: equal for duplicates.
 
-    >>> said("Is my card HERE?") == said("is my card here")
+    >>> words_of("Is my card HERE?") == words_of("is my card here")
     True
     """
     return " ".join(re.findall(r"\w+", text.casefold())) or text
@@ -58,14 +58,14 @@ def said(text: str) -> str:
 def source(
     title: str, rows: Iterable[Row], *, classes: dict[str, str], size: int, valid: int, test: int
 ) -> Source:
-    """The Source of what these rows say. classes: label -> the class's name, in order."""
+    """A Source from these rows. classes: label in the file -> name of the class, in order."""
     import torch
 
     from tlcourse.data.texts import tokens
 
     rows, kin = independent(distinct(rows))
     texts = [row.text for row in rows]
-    # A word is a token or more, so what lies far beyond the last token need not be read.
+    # A word is at least one token, so words far beyond the last token need not be read.
     beginnings = [" ".join(text.split(" ", 2 * size)[: 2 * size]) for text in texts]
     numbers = {label: index for index, label in enumerate(classes)}
     return Source(
@@ -83,13 +83,13 @@ def source(
 
 
 def distinct(rows: Iterable[Row]) -> list[Row]:
-    """Of the rows that say the same, one: of the test set if one is there, else the first.
+    """One row of each set of duplicates: one of the test set if there is one, else the first.
 
-    Where they disagree about the label, a row of the test set stays as published, and none otherwise.
+    If their labels differ, a row of the test set stays as published; otherwise none is kept.
     """
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        groups.setdefault(said(row.text), []).append(row)
+        groups.setdefault(words_of(row.text), []).append(row)
     kept = []
     for group in groups.values():
         first = min(group, key=lambda row: PLACES.index(row.given))
@@ -99,8 +99,8 @@ def distinct(rows: Iterable[Row]) -> list[Row]:
 
 
 def independent(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
-    """The rows without those that are alike to one of a test set that is given, and the families of
-    the rest: each row's is named after the first that it is alike to, over however many others."""
+    """The rows without those similar to one of a published test set, and the group of each remaining
+    row, named after the first row that it is similar to, directly or through others."""
     head = list(range(len(rows)))
 
     def first(at: int) -> int:
@@ -121,10 +121,10 @@ def independent(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
 
 
 def alike(texts: Sequence[str]) -> list[tuple[int, int]]:
-    """All pairs of texts that share at least seven of ten of their runs (Jaccard).
+    """All pairs of texts whose runs have a Jaccard similarity of at least seven tenths.
 
-    Two such texts must share one of their rarest runs, three of ten of each being enough to look at
-    (Bayardo, Ma & Srikant 2007, https://doi.org/10.1145/1242572.1242591), so few are compared.
+    Two such texts must share one of the rarest three tenths of their runs (Bayardo, Ma & Srikant
+    2007, https://doi.org/10.1145/1242572.1242591), so few pairs are compared.
     """
     runs = [_runs(text) for text in texts]
     spread = Counter(run for own in runs for run in own)

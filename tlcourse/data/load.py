@@ -1,4 +1,4 @@
-"""`load_data`: a data set's name, how many labels, and a seed in; three splits of tensors out."""
+"""`load_data`: from a data set's name, a number of labels and a seed to three splits of tensors."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tlcourse.rng import checked_seed
 
 @dataclass(frozen=True)
 class Entry:
-    """A data set: the module of `sources` whose `read(size, domain)` makes its `Source` (or another
-    function of it, "module:function"); the size it is read at by default, in pixels of a side, or in
-    tokens where `text`; and its domains, the first of which is meant if none is named."""
+    """A data set. module: the module in `sources` whose `read(size, domain)` returns its `Source`, or
+    "module:function". size: the default, in pixels per side, or in tokens if `text`. domains: the first
+    is the default."""
 
     module: str
     size: int
@@ -78,12 +78,12 @@ ENTRIES: dict[str, Entry] = {
 
 
 def names() -> list[str]:
-    """Every data set that `load_data` knows."""
+    """The names of all data sets of `load_data`."""
     return sorted(ENTRIES)
 
 
 def domains(name: str) -> tuple[str, ...]:
-    """The domains of a data set, () if it is one: the same classes, seen or said in another way."""
+    """The domains of a data set: the same classes in different styles. () if it has only one."""
     return _entry(name).domains
 
 
@@ -97,12 +97,11 @@ def load_data(
 ) -> Data:
     """A data set in its three splits: uint8 images (N, 3, size, size), or token ids (N, size).
 
-    Validation and test sets belong to the data set: no argument moves them. `labels_per_class`
-    draws that many training examples of each class by `seed`, nested (the draw of 10 holds the draw
-    of 5); None takes all that are left. `size` in pixels, 8 to 1024 (text: 4 to 256 tokens), None for
-    the data set's own. `domain` is one of `domains(name)`, None for the first of them.
-    Raises DataError for an unknown name or domain, a size out of range, a seed that is no whole
-    number, or more labels than there are.
+    Validation and test sets are fixed: no argument changes them. labels_per_class: that many training
+    examples of each class, drawn by `seed` and nested (a draw of 10 contains the draw of 5); None means
+    all. size: in pixels, 8 to 1024 (text: 4 to 256 tokens); None means the data set's own. domain: one
+    of `domains(name)`; None means the first. Raises DataError for an unknown name or domain, a size out
+    of range, a seed that is not a whole number, or more labels than there are.
 
     >>> load_data("digits", labels_per_class=10)
     digits: 10 classes · 100 train, 100 valid, 500 test · 3×32×32
@@ -132,11 +131,11 @@ def load_data(
     fewest = min(len(members) for members in pool.values())
     if k is not None and k > fewest:
         raise DataError(
-            f"labels_per_class={k} is more than {name} has: {fewest} a class can be trained on"
-            f" (besides those for validation and test)."
+            f"labels_per_class={k} is more than {name} has: {fewest} per class are for training"
+            f" (the others are for validation and test)."
         )
 
-    def take(members: Members) -> Split:  # a copy: nobody can write into the cached source
+    def take(members: Members) -> Split:  # a copy, so that nobody can change the cached source
         return source.examples.rows([row[id] for ids in members.values() for id in ids])
 
     recipe = {"name": name, "labels_per_class": k, "size": size, "seed": seed}

@@ -1,4 +1,4 @@
-"""A person's own tensors and torch Datasets as a `Data`: checked here, once, with one sentence."""
+"""The user's own tensors and torch Datasets as a `Data`, with all checks of them."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def from_dataset(
 
 
 class Pictures(Sequence):
-    """The pictures of a Dataset, each read when it is asked for: (3, H, W) uint8."""
+    """The pictures of a Dataset, each read on access: (3, H, W) uint8."""
 
     def __init__(self, dataset: Any, split: str) -> None:
         self.dataset, self.split = dataset, split
-        self[0]  # refuse now what is no picture
+        self[0]  # fail now if it is not a picture
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -185,7 +185,7 @@ def _check_alike(train: Split, other: Split, name: str) -> None:
 
 
 def _split_off(whole: Split, share: float, seed: int) -> tuple[Split, Split]:
-    """(train, valid): of each class `share` of the examples, rounded, and never the last one."""
+    """(train, valid): `share` of each class's examples, rounded, but never all of them."""
     order = torch.from_numpy(permutation(fold_in(seed, "valid"), len(whole)))
     taken = []
     for label in whole.y.unique():

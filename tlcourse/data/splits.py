@@ -1,7 +1,7 @@
-"""Who is in which split: pure functions of the examples' names.
+"""Which example is in which split: pure functions of the examples' names.
 
-Names are ordered by a hash, not by a random generator, so that neither the order of files nor
-the version of any library can move an example from the test set into the training set.
+Names are ordered by a hash, not by a random generator, so neither the order of files nor the version
+of a library can move an example from the test set into the training set.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ Members = dict[int, list[str]]  # label -> names, in drawing order
 
 
 def shuffled(ids: Iterable[str], key: str) -> list[str]:
-    """`ids` in the order of sha256(key + newline + id): random to the eye, the same for ever.
+    """`ids` ordered by sha256(key + newline + id): looks random, and never changes.
 
     >>> shuffled(["a", "b", "c"], "1")
     ['b', 'c', 'a']
@@ -31,9 +31,9 @@ def divide(
     """(pool, valid, test), stratified: of each label the first `test` names in hashed order are the
     test set, the next `valid` the validation set, the rest the pool. No seed enters.
 
-    given: "train", "valid" or "test" for an example whose place is fixed, "" for the others. kin: a
-    family name each; a family is set aside whole (so there may be a few more than asked for), and
-    enters the order by its name. A family lies within one label.
+    given: "train", "valid" or "test" for an example whose split is fixed, "" for the others. kin: a
+    group name for each example; a group of one label stays whole (so a split may get a few more examples
+    than requested) and is ordered by its name.
     """
     family = dict(zip(ids, kin or ids, strict=True))
     fixed = dict(zip(ids, given or ("",) * len(ids), strict=True))
@@ -61,8 +61,8 @@ def divide(
 
 
 def draw(pool: Members, k: int | None, seed: int) -> Members:
-    """k names of each label, drawn by `seed`; nested: the first 5 of 10 are the draw of 5.
-    None takes the whole pool, which leaves nothing to draw."""
+    """k names of each label, drawn by `seed`; nested: the first 5 of 10 are the draw of 5. None means
+    the whole pool."""
     if k is None:
         return pool
     return {label: shuffled(names, f"draw {seed}")[:k] for label, names in pool.items()}

@@ -1,4 +1,4 @@
-"""Another task out of a data set: some of its classes, several data sets as one, pictures turned.
+"""New tasks from data sets: some of the classes, several data sets as one, rotated pictures.
 
 first, second = part(digits, "01234"), part(digits, "56789")     # one head for all ten
 small = only(digits, "01234")                                    # five classes, labels 0 to 4
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def part(data: Data, classes: Sequence[str]) -> Data:
-    """The examples of these classes. Labels and `classes` stay those of the whole, so that one head over
-    all classes can learn them part by part. (`only` numbers the labels anew.)
+    """The examples of these classes. Labels and `classes` stay those of the whole data set, so that one
+    head over all classes can learn them part by part. (`only` renumbers the labels.)
 
-    Raises DataError for a class that the data set does not have, or for none at all.
+    Raises DataError for an unknown class, or for none at all.
     """
     import torch
 
@@ -36,9 +36,12 @@ def part(data: Data, classes: Sequence[str]) -> Data:
 
 
 def only(data: Data, classes: Sequence[str]) -> Data:
-    """The data set with these classes alone, their labels numbered in the order in which they are named.
+    """The data set with these classes only, labels numbered in the order given.
 
-    Raises DataError for a class that the data set does not have, that is named twice, or for none.
+    Raises DataError for an unknown class, a repeated one, or none at all.
+
+    >>> only(digits, "735").classes
+    ('7', '3', '5')
     """
     import torch
 
@@ -55,20 +58,21 @@ def only(data: Data, classes: Sequence[str]) -> Data:
 
 
 def join(parts: Sequence[Data]) -> Data:
-    """Data sets of one shape with classes of their own (alphabets, scripts) as one, split by split.
+    """Data sets with different classes and the same shape (alphabets, scripts) as one, split by split.
 
-    Labels are numbered on from one to the next. Raises DataError where a class is in two of them, or
-    their examples do not have the same shape.
+    Labels are numbered consecutively. Raises DataError if two data sets share a class, or shapes differ.
     """
     parts = list(parts)
     if not parts:
-        raise DataError("There is nothing to join: give one data set or more.")
+        raise DataError("There is nothing to join: give at least one data set.")
     classes = tuple(name for part in parts for name in part.classes)
     if twice := [name for name in classes if classes.count(name) > 1]:
         raise DataError(f"Class {twice[0]!r} is in two of these data sets: rename it in one.")
     shapes = {tuple(part.train.x.shape[1:]) for part in parts}
     if len(shapes) > 1:
-        raise DataError(f"Examples of shapes {sorted(shapes)} cannot be joined: load them alike.")
+        raise DataError(
+            f"Examples of shapes {sorted(shapes)} cannot be joined: load them at the same size."
+        )
     starts = [sum(len(part.classes) for part in parts[:at]) for at in range(len(parts))]
     return replace(
         parts[0],
@@ -80,8 +84,8 @@ def join(parts: Sequence[Data]) -> Data:
 
 
 def turned(data: Data, quarters: int) -> Data:
-    """Every picture turned to the left by 90° · `quarters`, labels as they were; no masks, no boxes.
-    Raises DataError for anything but pictures, or a number of quarters that is not whole."""
+    """Every picture rotated to the left by 90° · `quarters`; labels stay, masks and boxes are dropped.
+    Raises DataError for anything but pictures, or if quarters is not a whole number."""
     if data.train.x[:1].ndim != 4:
         raise DataError(f"{data.name} has no pictures to turn.")
     quarters = whole_number(quarters, "quarters", DataError)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def tokens(texts: Sequence[str], size: int) -> Tensor:
-    """(N, size) int64: each text's tokens by minilm's tokenizer, cut off or padded at the end with 0.
+    """(N, size) int64: each text's tokens from minilm's tokenizer, truncated or padded with 0.
 
-    The word pieces of BERT's uncased vocabulary, [CLS] first and [SEP] last.
+    Word pieces of BERT's uncased vocabulary, [CLS] first and [SEP] last.
     """
     import numpy as np
     import torch
@@ -27,7 +27,7 @@ def tokens(texts: Sequence[str], size: int) -> Tensor:
 
 @cache
 def _tokenizer() -> Any:
-    # The library below transformers: it starts in a tenth of the time, and no torch is needed.
+    # The library beneath transformers: it imports in a tenth of the time, without torch.
     from tokenizers import Tokenizer
 
     from tlcourse.supply import fetch

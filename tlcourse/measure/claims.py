@@ -1,12 +1,12 @@
-"""A claim: one sentence, a threshold fixed before looking, evidence that can refute it.
+"""A claim: one sentence, a threshold fixed beforehand, and evidence that can refute it.
 
     lift = paired(interval(frozen), interval(scratch))
     claim("01.1", "Ten labels a class on a frozen backbone beat training from scratch by 15 points.",
           lift, at_least=0.15)
 
 prints `01.1 holds: …`, the same line on every machine, or raises `ClaimFailed` with the numbers.
-With an interval as evidence the *whole* interval has to lie on the right side, so a lucky mean is
-not enough. As the last line of a cell the numbers are shown beside it.
+If the evidence is an interval, the *whole* interval must be on the right side of the threshold, so a
+lucky mean is not enough. As the last line of a cell, a claim shows its numbers.
 """
 
 import html
@@ -27,7 +27,7 @@ from tlcourse.measure.units import (
     written,
 )
 
-GO_ON = "TLCOURSE_CLAIMS"  # "go on": a claim that does not hold is told, and the notebook goes on
+GO_ON = "TLCOURSE_CLAIMS"  # "go on": a claim that fails is printed, and the notebook continues
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Claim:
 
     @property
     def holds(self) -> bool:
-        """Never true for evidence that is not a finite number, nor for an interval of one seed."""
+        """False if the evidence is not finite, or an interval of one seed."""
         if isinstance(self.evidence, bool):
             return self.evidence
         low, high = _bounds(self.evidence)
@@ -109,8 +109,8 @@ class Claim:
             ("asked beforehand", html.escape(self.asked, quote=False)),
             ("would be refuted by", html.escape(self.refuted_by, quote=False)),
         )
-        # No colour of text or ground: they are the theme's, light or dark. The bar is a mid-tone
-        # that shows on both. Inline styles, because JupyterLab drops <style> of an untrusted notebook.
+        # No text or background colours, so that light and dark themes work. The bar is a mid-tone that
+        # shows on both. Inline styles, because JupyterLab drops <style> in an untrusted notebook.
         bar, verdict = ("#009E73", "holds") if self.holds else ("#D55E00", "does not hold")
         lines = "".join(
             f'<div><span style="opacity: 0.72">{label}:</span> {value}</div>'
@@ -138,13 +138,17 @@ def claim(
 ) -> Claim:
     """Print `id holds: sentence`, or raise `ClaimFailed` with the numbers.
 
-    Where TLCOURSE_CLAIMS is "go on" (`tlcourse claims` asks for it), a claim that does not hold is
-    printed as such and nothing is raised: one refuted sentence must not hide the others.
+    If TLCOURSE_CLAIMS is "go on" (`tlcourse claims` sets it), a claim that does not hold is printed as
+    such and nothing is raised, so that one refuted claim does not hide the others.
 
     id: lesson and number, "01.2". evidence: an `Interval` (its lower bound must reach `at_least`, its
-    upper bound must not pass `at_most`), a single float (compared directly; reaching the threshold
-    exactly is enough), or a bool (no threshold). unit: how a single float is written. refuted_by: what
-    would have refuted the claim, if the threshold does not say it well enough by itself.
+    upper bound must not exceed `at_most`), a float (compared directly; equal to the threshold is
+    enough), or a bool (no threshold). unit: how a float is written. refuted_by: what would have refuted
+    the claim, if the threshold alone does not say it well enough.
+
+    >>> lift = tl.interval([0.30, 0.34, 0.33], unit="points")
+    >>> result = claim("01.1", "Ten labels beat scratch by 15 points.", lift, at_least=0.15)
+    01.1 holds: Ten labels beat scratch by 15 points.
     """
     evidence = _plain_evidence(evidence)
     _check_wording(id, sentence)
@@ -159,14 +163,14 @@ def claim(
         return result
     if not result.holds:
         failure = ClaimFailed(_failure(result))
-        failure.claim = result  # the numbers, for whoever catches it
+        failure.claim = result  # the numbers, for callers that catch it
         raise failure
     print(f"{id} holds: {sentence}")
     return result
 
 
 def evidence_in_words(claim: dict[str, Any]) -> str:
-    """The evidence of a claim `as_json`: `47.2 points (39.9 … 54.5)`."""
+    """The evidence of a claim from `as_json`: `47.2 points (39.9 … 54.5)`."""
     evidence, unit = claim["evidence"], claim["unit"]
     if isinstance(evidence, bool):
         return "true" if evidence else "false"
@@ -177,7 +181,7 @@ def evidence_in_words(claim: dict[str, Any]) -> str:
 
 
 def threshold_in_words(claim: dict[str, Any]) -> str:
-    """The threshold of a claim `as_json`: `≥ 15 points`."""
+    """The threshold of a claim from `as_json`: `≥ 15 points`."""
     limits = (("≥", claim["at_least"]), ("≤", claim["at_most"]))
     return ", ".join(f"{s} {as_threshold(v, claim['unit'])}" for s, v in limits if v is not None)
 
@@ -218,7 +222,7 @@ def _check_thresholds(
     if not given:
         raise CommandError(f"Claim {id} needs a threshold fixed beforehand: at_least or at_most.")
     if not all(math.isfinite(value) for value in given):
-        raise CommandError(f"Claim {id} has a threshold that no number can be compared with.")
+        raise CommandError(f"Claim {id} has a threshold that is not finite.")
 
 
 def _bounds(evidence: Interval | float) -> tuple[float, float]:
@@ -228,7 +232,7 @@ def _bounds(evidence: Interval | float) -> tuple[float, float]:
 
 
 def _refutation(result: Claim) -> str:
-    """What would refute it, said from the thresholds."""
+    """What would refute it, derived from the thresholds."""
     if isinstance(result.evidence, bool):
         return "a single counter-example"
     low, high = (

@@ -1,7 +1,7 @@
-"""One number is an anecdote: a mean over seeds, and how far it can be trusted.
+"""A mean over seeds, with a confidence interval.
 
 The interval is Student's: with n values of mean m and standard deviation s, the true mean lies in
-m ± t · s / √n with the stated confidence, if the values scatter normally and independently.
+m ± t · s / √n with the stated confidence, if the values are independent and normally distributed.
 """
 
 import math
@@ -16,8 +16,8 @@ from tlcourse.measure.units import json_number, scale, varying_html, varying_tex
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over n values (one per seed, or per what `of` says) with its confidence interval; n = 1
-    has none (NaN)."""
+    """A mean over n values (one per seed, or per unit named in `of`) with its confidence interval, which
+    is NaN if n = 1."""
 
     mean: float
     low: float
@@ -80,13 +80,16 @@ def interval(
     """Mean and Student-t confidence interval of independent values, one per seed.
 
     values: one or more numbers; in the unit "percent" shares from 0 to 1. confidence: 0 to 1,
-    exclusive. unit: see `tlcourse.measure.units`; it decides how the interval is written.
-    of: what each value is of, where that is not a seed: exams, say, or messages; an interval tells of
-    others like those. With a single value the bounds are NaN: one seed says nothing about the next.
+    exclusive. unit: how the interval is written, see `tlcourse.measure.units`. of: what each value
+    stands for, if not a seed, such as exams or messages; the interval is about more of the same. With a
+    single value the bounds are NaN.
+
+    >>> print(interval([0.94, 0.95, 0.945]))
+    94.5 ± 1.2 %
     """
     values = tuple(float(value) for value in values)
     if not values:
-        raise DataError("An interval needs values: give one number per seed, two or more.")
+        raise DataError("An interval needs values: give one number per seed, at least two.")
     if not 0 < confidence < 1:
         raise DataError(f"confidence={confidence!r} must lie between 0 and 1; 0.95 is usual.")
     scale(unit, 0.0)  # an unknown unit is refused here, not later when it is shown
@@ -104,8 +107,12 @@ def interval(
 def paired(a: Interval, b: Interval) -> Interval:
     """The interval of the differences a − b, seed by seed.
 
-    The i-th values of both must come from the same seed (same labels drawn). What the seed does to
-    both cancels, so this is narrower than comparing two intervals, and the right thing to ask.
+    The i-th values of both must come from the same seed (the same labels drawn). What the seed changes
+    in both cancels out, so this is the right way to compare two methods, and narrower than comparing two
+    intervals.
+
+    >>> print(paired(interval([0.90, 0.80]), interval([0.85, 0.74])))
+    +5.5 ± 6.4 points
     """
     if a.n != b.n:
         raise DataError(f"{a.n} and {b.n} values cannot be paired: run both with the same seeds.")

@@ -9,17 +9,24 @@ from tlcourse.errors import DataError
 
 
 def accuracy(predicted: Any, target: Any) -> float:
-    """The share of equal labels, 0 to 1. predicted, target: (N,) integer arrays or tensors."""
+    """The share of equal labels, 0 to 1. predicted, target: (N,) integer arrays or tensors.
+
+    >>> accuracy([0, 1, 1, 2], [0, 1, 2, 2])
+    0.75
+    """
     predicted, target = _labels(predicted, target)
     if not len(target):
-        raise DataError("There is no accuracy over no examples: both arrays are empty.")
+        raise DataError("Accuracy needs examples: both arrays are empty.")
     return float((predicted == target).mean())
 
 
 def confusion(predicted: Any, target: Any, classes: Sequence[str] | int) -> np.ndarray:
-    """How often class i (row: what it is) was called class j (column: what was said): (C, C) int64.
+    """How often class i (row: truth) was predicted as class j (column): (C, C) int64.
 
-    classes: the names of the classes, or how many there are. The diagonal counts the right answers.
+    classes: the names of the classes, or their number. The diagonal counts the correct predictions.
+
+    >>> confusion([0, 1, 1], [0, 1, 0], classes=2).tolist()
+    [[1, 1], [0, 1]]
     """
     predicted, target = _labels(predicted, target)
     count = classes if isinstance(classes, int) else len(classes)

@@ -1,12 +1,13 @@
-"""A table of measurements in which the author says what varies.
+"""A table of measurements that knows which columns vary with hardware.
 
     table(
         [("every epoch anew", slow), ("cached", fast)],
         columns={"features": "text", "time an epoch": measured("seconds")},
     )
 
-A column is written in its unit. `measured(unit)` says that its numbers differ from machine to machine:
-they are marked (see `units`) and not compared by nbval. All other columns are compared exactly.
+Each column is written in its unit. `measured(unit)` says that its numbers differ from machine to
+machine: they are marked (see `units`), and nbval does not compare them. It compares all other columns
+exactly.
 """
 
 import html
@@ -18,8 +19,8 @@ from tlcourse.errors import DataError
 from tlcourse.measure.intervals import Interval
 from tlcourse.measure.units import UNITS, json_number, varying_html, varying_text, written
 
-# Plain text keeps this much room for a measured number whatever its length, so that a longer one
-# on another machine moves nothing outside its own brackets.
+# The width of a measured number in plain text, so that a longer number on another machine moves
+# nothing outside its own brackets.
 _ROOM = 16
 
 
@@ -115,9 +116,13 @@ def table(
 ) -> Table:
     """A table that shows itself in a notebook.
 
-    rows: one sequence of values each, in the order of the columns. columns: name -> unit ("text",
+    rows: sequences of values, in the order of the columns. columns: name -> unit ("text",
     "count", "percent", "points", "seconds", "ratio", "number"), or `measured(unit)` if it varies with
-    hardware. An `Interval` is always measured; in another column it is refused.
+    hardware. An `Interval` needs a measured column.
+
+    >>> table([("logistic", 1440)], columns={"probe": "text", "labels": "count"})
+    probe     labels
+    logistic   1,440
     """
     columns = {
         name: column if isinstance(column, Column) else Column(column)

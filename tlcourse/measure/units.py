@@ -9,7 +9,7 @@
     text      whatever -> str(whatever)
 
 A measured number is shown as `<data>94.5 %</data>` in HTML and as `⟨94.5 %⟩` in plain text. nbval's
-sanitizer blanks exactly these, so that all the other words of an output are compared exactly.
+sanitizer blanks exactly these, and the rest of an output is compared exactly.
 """
 
 import html
@@ -41,7 +41,7 @@ class Scale:
 
 
 def scale(unit: str, size: float) -> Scale:
-    """The way to write numbers about as large as `size` in this unit."""
+    """How to write numbers of about this size in this unit."""
     size = abs(size)
     match unit:
         case "percent":
@@ -75,7 +75,7 @@ def written(value: Any, unit: str) -> str:
 
 
 def as_threshold(value: float, unit: str) -> str:
-    """A threshold as a person would say it: 0.15 in points -> 15 points."""
+    """A threshold in words: 0.15 in points -> 15 points."""
     return scale(unit, value).text(value, ".6g")
 
 
@@ -88,7 +88,7 @@ def varying_text(text: str) -> str:
 
 
 def json_number(value: Any) -> Any:
-    """The value for JSON, which knows neither NaN nor infinity: they become null."""
+    """The value for JSON; NaN and infinity, which JSON lacks, become null."""
     if isinstance(value, bool | str) or value is None:
         return value
     value = value.item() if hasattr(value, "item") else value

@@ -1,51 +1,34 @@
-"""Decides *what* is trained, on what, and for which loss: features and probes, schedules and rates,
-adapters, alignment and self-training, episodes and prototypes, remedies against forgetting."""
+"""Decides *what* is trained, on what data, and for which loss. The rooms are sorted by topic; every
+public name is here."""
 
 from tlcourse.data.tasks import join, only
-from tlcourse.methods.adapters import bottleneck, ia3, lora, prefix
-from tlcourse.methods.adversarial import (
+from tlcourse.methods.adapters.insert import bottleneck, ia3, lora, prefix
+from tlcourse.methods.adapters.lowrank import directions, four_bits, held_by
+from tlcourse.methods.adapters.merging import (
+    cost,
+    load_stored,
+    merge,
+    merged,
+    set_scale,
+    stored,
+    unmerge,
+)
+from tlcourse.methods.domain_adaptation.adversarial import (
     adversarial,
     domain_distance,
     reversal,
     reverse_gradient,
     with_domain,
 )
-from tlcourse.methods.alignment import alignment, coral, mmd, recolour
-from tlcourse.methods.batchnorm import adapt_batchnorm, batchnorm_stats, drift, restore_batchnorm
-from tlcourse.methods.continual_metrics import (
-    average_accuracy,
-    average_forgetting,
-    backward_transfer,
-    forward_transfer,
+from tlcourse.methods.domain_adaptation.alignment import alignment, coral, mmd, recolour
+from tlcourse.methods.domain_adaptation.batchnorm import (
+    adapt_batchnorm,
+    batchnorm_stats,
+    drift,
+    restore_batchnorm,
 )
-from tlcourse.methods.contrastive import (
-    contrastive,
-    cosine_loss,
-    draw_pairs,
-    supervised_contrastive,
-)
-from tlcourse.methods.episodes import draw_episode, episode, episode_accuracies
-from tlcourse.methods.features import features, features_by_depth, nearest, reuse
-from tlcourse.methods.forgetting import ewc, fisher_diagonal, l2_sp
-from tlcourse.methods.merging import cost, load_stored, merge, merged, set_scale, stored, unmerge
-from tlcourse.methods.probes import Probe, probe
-from tlcourse.methods.prototypes import (
-    as_linear,
-    by_distance,
-    class_means,
-    prototype_logits,
-    prototypical,
-)
-from tlcourse.methods.rehearsal import keep_examples, mix, rehearse
-from tlcourse.methods.schedules import (
-    discriminative,
-    gradual_unfreezing,
-    layer_decay,
-    lp_ft,
-    solve_head,
-    warm_up,
-)
-from tlcourse.methods.selection import (
+from tlcourse.methods.domain_adaptation.masked_words import covered_loss, masked_words, with_words
+from tlcourse.methods.domain_adaptation.model_selection import (
     atc,
     dev,
     effective_size,
@@ -55,9 +38,40 @@ from tlcourse.methods.selection import (
     information,
     model_selection_scores,
 )
-from tlcourse.methods.selftraining import fixmatch, probabilities, pseudo_labels, with_pseudo_labels
-from tlcourse.methods.wrapped import head_apart
-from tlcourse.methods.zeroshot import describe, describe_by, embed, zero_shot
+from tlcourse.methods.domain_adaptation.self_training import (
+    fixmatch,
+    probabilities,
+    pseudo_labels,
+    with_pseudo_labels,
+)
+from tlcourse.methods.feature_extraction.features import features, features_by_depth, nearest, reuse
+from tlcourse.methods.feature_extraction.probes import Probe, probe
+from tlcourse.methods.few_shot.contrastive import (
+    contrastive,
+    cosine_loss,
+    draw_pairs,
+    supervised_contrastive,
+)
+from tlcourse.methods.few_shot.episodes import draw_episode, episode, episode_accuracies
+from tlcourse.methods.few_shot.prototypes import (
+    as_linear,
+    by_distance,
+    class_means,
+    prototype_logits,
+    prototypical,
+)
+from tlcourse.methods.few_shot.zero_shot import describe, describe_by, embed, zero_shot
+from tlcourse.methods.fine_tuning.rates import discriminative, layer_decay
+from tlcourse.methods.fine_tuning.schedules import gradual_unfreezing, lp_ft, solve_head, warm_up
+from tlcourse.methods.forgetting.metrics import (
+    average_accuracy,
+    average_forgetting,
+    backward_transfer,
+    forward_transfer,
+)
+from tlcourse.methods.forgetting.rehearsal import keep_examples, mix, rehearse
+from tlcourse.methods.forgetting.weight_penalties import ewc, fisher_diagonal, l2_sp
+from tlcourse.methods.wrapped_model import head_apart
 from tlcourse.models.inspection import fingerprint
 
 memory, judges = keep_examples, model_selection_scores  # names of 0.1, kept until 1.0
@@ -80,9 +94,11 @@ __all__ = [
     "coral",
     "cosine_loss",
     "cost",
+    "covered_loss",
     "describe",
     "describe_by",
     "dev",
+    "directions",
     "discriminative",
     "domain_distance",
     "draw_episode",
@@ -100,8 +116,10 @@ __all__ = [
     "fisher_diagonal",
     "fixmatch",
     "forward_transfer",
+    "four_bits",
     "gradual_unfreezing",
     "head_apart",
+    "held_by",
     "ia3",
     "importance_weighted",
     "importance_weights",
@@ -113,6 +131,7 @@ __all__ = [
     "load_stored",
     "lora",
     "lp_ft",
+    "masked_words",
     "merge",
     "merged",
     "mix",
@@ -140,5 +159,6 @@ __all__ = [
     "warm_up",
     "with_domain",
     "with_pseudo_labels",
+    "with_words",
     "zero_shot",
 ]

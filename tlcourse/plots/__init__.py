@@ -1,8 +1,8 @@
 """Draws figures from events, records and arrays; never trains.
 
-Every function returns a `Picture`: it shows itself in a notebook, has a text for those who cannot
-see it, and keeps its matplotlib figure as `.figure`. No pyplot, so nothing global is touched and a
-training thread or a widget's callback may run beside it.
+Every function returns a `Picture`, which shows itself in a notebook, has a text alternative, and keeps
+its matplotlib figure as `.figure`. No pyplot: nothing global changes, so a training thread or a widget's
+callback may run at the same time.
 """
 
 from tlcourse.plots.clouds import Projection, cloud
@@ -13,9 +13,10 @@ from tlcourse.plots.pictures import mistakes, neighbours, photos
 from tlcourse.plots.style import Picture
 
 from .bars_and_confusion import bars, confusion
+from .movement import movement
 from .networks import activations, filters
 from .projections import feature_map
-from .tradeoffs import heat, movement, plane
+from .tradeoffs import heat, plane
 
 __all__ = [
     "Picture",

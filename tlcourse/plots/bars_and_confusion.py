@@ -1,4 +1,4 @@
-"""Which is better, by how much, and how sure: intervals side by side, and who is taken for whom."""
+"""Intervals side by side as bars, and confusion matrices."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,11 +27,11 @@ def bars(
     unit: str = "percent",
     title: str | None = None,
 ) -> Picture:
-    """A bar for each measurement with its interval as a whisker and its number beside it.
+    """A bar for each measurement, with its interval as a whisker and its number next to it.
 
-    intervals: name -> Interval or number, all in one unit. unit: of the bare numbers, see
-    `tlcourse.measure.units`; a share from 0 to 1 is written in percent.
-    What was measured is a full bar; a bare number, a guess say, is a hollow, hatched one.
+    intervals: name -> Interval or number, all in one unit. unit: of the plain numbers, see
+    `tlcourse.measure.units`; a share from 0 to 1 is written in percent. Intervals are filled bars;
+    plain numbers, such as guesses, are hollow and hatched.
     """
     measured = {name: as_interval(value, unit) for name, value in intervals.items()}
     units = {value.unit for value in measured.values()}
@@ -69,15 +69,15 @@ def bars(
         axes.grid(False)
         axes.spines["bottom"].set_visible(False)
         axes.set_xticks([])
-    said = [f"{name} ⟨{value.text}⟩" for name, value in measured.items()]
-    return Picture(figure, f"{title or 'Comparison'}: {enumerated(said, at_most=12)}.")
+    words = [f"{name} ⟨{value.text}⟩" for name, value in measured.items()]
+    return Picture(figure, f"{title or 'Comparison'}: {enumerated(words, at_most=12)}.")
 
 
 def confusion(matrix: Any, classes: Sequence[str], *, title: str | None = None) -> Picture:
-    """Who is taken for whom: row = what it is, column = what was said; counts in the cells.
+    """A confusion matrix: rows are true classes, columns predictions; counts in the cells.
 
-    matrix: (C, C) counts from `tlcourse.measure.confusion`. Right answers are blue, wrong ones orange
-    with their number, both darker the larger their share of the row.
+    matrix: (C, C) counts from `tlcourse.measure.confusion`. Correct cells are blue, wrong ones orange;
+    both are darker the larger their share of the row.
     """
     matrix = np.asarray(matrix)
     count = len(classes)
@@ -100,15 +100,8 @@ def confusion(matrix: Any, classes: Sequence[str], *, title: str | None = None) 
         names = [name.replace("_", " ") for name in classes]
         axes.set_xticks(range(count), names, rotation=90, fontsize=size + 1)
         axes.set_yticks(range(count), names, fontsize=size + 1)
-        axes.tick_params(length=0)
         axes.set(xlabel="what was said", ylabel="what it is")
-        axes.grid(False)
-        axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
-        axes.grid(True, which="minor", color=PAPER, linewidth=1.5)
-        axes.tick_params(which="minor", length=0)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+        separate_cells(axes, count, count)
     wrong = np.argsort(np.where(right, 0, matrix), axis=None)[::-1]
     pairs = [divmod(int(flat), count) for flat in wrong[:3] if not right.flat[flat]]
     worst = [f"{classes[i]} as {classes[j]} {matrix[i, j]} times" for i, j in pairs if matrix[i, j]]
@@ -117,6 +110,17 @@ def confusion(matrix: Any, classes: Sequence[str], *, title: str | None = None) 
         f"{title or 'Confusion'} of {count} classes: ⟨{int(matrix.trace())} of "
         f"{int(matrix.sum())} right; most often wrong: {enumerated(worst) or 'none'}⟩.",
     )
+
+
+def separate_cells(axes: Any, rows: int, columns: int) -> None:
+    """Draw gaps between the cells of an image, and no ticks or frame."""
+    axes.grid(False)
+    axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
+    axes.grid(True, which="minor", color=PAPER, linewidth=1.5)
+    axes.tick_params(which="both", length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
 
 
 def shades(colour: str) -> Any:

@@ -1,4 +1,4 @@
-"""Two clouds of features, from two domains, in one plane that holds still while a run goes on."""
+"""Features of two domains in one plane, whose axes stay fixed during a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """A plane through feature space and the window through which it is seen. origin: (D,),
+    """A plane in feature space and the window that is shown of it. origin: (D,),
     directions: (D, 2), orthonormal; low, high: (2,)."""
 
     origin: np.ndarray
@@ -43,7 +43,7 @@ class Projection:
         if x.shape[1] != len(self.origin):
             raise DataError(
                 f"This projection is for {len(self.origin)} features, not {x.shape[1]}: "
-                f"leave projection out to have a new one."
+                f"leave out projection to get a new one."
             )
         return (unit_length(x) - self.origin) @ self.directions
 
@@ -57,13 +57,13 @@ def cloud(
     projection: Projection | None = None,
     title: str | None = None,
 ) -> Picture:
-    """Features in the two directions in which they differ most (PCA): colour is class, hollow is the
+    """Features in their two principal directions (PCA). Colour is the class, hollow markers are the
     second domain, and a line joins the means of a class in both domains.
 
     features: rows (N, D); or a Split of them, or a Data (its test split); or one of these for each
-    domain, {"photo": …, "sketch": …}. y: (N,) labels, if not in the splits; none at all colours by
-    domain. domains: (N,) names that say where each row comes from. projection: the `.projection` of an
-    earlier picture, so that successive ones (in a Lens) keep their axes; else they are found anew.
+    domain, {"photo": …, "sketch": …}. y: (N,) labels, if not in the splits; without any, colour is the
+    domain. domains: (N,) names of the rows' domains. projection: the `.projection` of an earlier
+    picture, so that successive pictures (in a Lens) keep their axes; None computes new ones.
     """
     x, y, domains, classes = _rows(features, y, domains, classes)
     if x.ndim != 2 or len(x) < 4:
@@ -81,7 +81,7 @@ def cloud(
     names = [str(classes[int(label)]) if classes is not None else str(label) for label in labels]
     with styled():
         figure = sheet(4.7, width=7.8)
-        figure.set_layout_engine("none")  # by hand: whatever is drawn, nothing else moves
+        figure.set_layout_engine("none")  # a fixed layout: nothing moves between pictures
         if title:
             figure.text(0.02, 0.97, folded(title, 740, size=12, bold=True, lines=1), va="top",
                         size=12, weight="bold")  # fmt: skip
@@ -97,13 +97,13 @@ def cloud(
         if len(means) > 1 and len(where) == 2:
             note += "; a line joins a class's means in both domains"
         figure.text(0.02, 0.018, note, size=8.5, color=MUTED)
-    picture = Picture(figure, _told(points, domains, names, where, title))
+    picture = Picture(figure, _described(points, domains, names, where, title))
     picture.projection = projection
     return picture
 
 
 def fitted(x: np.ndarray) -> Projection:
-    """The plane of rows' two principal directions, and a window with some air around them."""
+    """The plane of the rows' two principal directions, and a window with a margin around them."""
     origin, directions = principal(x)
     points = (unit_length(x) - origin) @ directions
     middle, half = points.mean(0), np.abs(points - points.mean(0)).max(0) * 1.2 + 1e-9
@@ -111,7 +111,7 @@ def fitted(x: np.ndarray) -> Projection:
 
 
 def _widened(projection: Projection, points: np.ndarray) -> Projection:
-    """The window never shrinks, and grows (by a quarter at once) only if something would leave it."""
+    """The window never shrinks; it grows, by a quarter at a time, only if a point would leave it."""
     low, high = (
         np.minimum(projection.low, points.min(0)),
         np.maximum(projection.high, points.max(0)),
@@ -152,7 +152,7 @@ def _rows(features: Any, y: Any, domains: Any, classes: Any) -> tuple:
 
 
 def _look(at: int, domain: int, many_domains: bool, *, plain: bool) -> dict[str, Any]:
-    """A class's colour and shape; the first domain is full, the others are hollow."""
+    """A class's colour and marker; the first domain is filled, the others are hollow."""
     colour = PALETTE[at % len(PALETTE)]
     shape = MARKERS[(domain if many_domains else at // len(PALETTE)) % len(MARKERS)]
     if plain:
@@ -167,7 +167,7 @@ def _look(at: int, domain: int, many_domains: bool, *, plain: bool) -> dict[str,
 
 
 def _scatter(axes: Axes, points: Any, y: Any, domains: Any, labels: list, where: list) -> dict:
-    """All points; returns {(class, domain): mean}."""
+    """Draw all points; return {(class, domain): mean}."""
     means = {}
     for domain, place in enumerate(where or [None]):
         here = np.ones(len(points), bool) if place is None else domains == place
@@ -196,7 +196,7 @@ def _scatter(axes: Axes, points: Any, y: Any, domains: Any, labels: list, where:
 
 
 def _legend(figure: Any, names: list[str], where: list, top: float) -> None:
-    """Domains, then classes, in a column of their own beside the cloud."""
+    """Domains, then classes, in a column next to the points."""
     entries = [
         (name, _look(0, at, len(where) > 2, plain=not names) | ({} if not names else
          {"edgecolors": MUTED, "facecolors": "none" if at else MUTED})) for at, name in enumerate(where)
@@ -220,15 +220,15 @@ def _legend(figure: Any, names: list[str], where: list, top: float) -> None:
                   va="center")  # fmt: skip
 
 
-def _told(points: Any, domains: Any, names: list[str], where: list, title: str | None) -> str:
-    told = f"{title or 'Cloud of features'}: {len(points)} points"
-    told += f" of {enumerated(names)}" if names else ""
+def _described(points: Any, domains: Any, names: list[str], where: list, title: str | None) -> str:
+    text = f"{title or 'Cloud of features'}: {len(points)} points"
+    text += f" of {enumerated(names)}" if names else ""
     if len(where) < 2:
-        return f"{told}, by their two principal directions."
-    told += f", from {enumerated([str(place) for place in where])}"
+        return f"{text}, by their two principal directions."
+    text += f", from {enumerated([str(place) for place in where])}"
     if len(where) == 2:
         one, two = (points[domains == place] for place in where)
         spread = np.sqrt((one.var(0).sum() + two.var(0).sum()) / 2) or 1.0
         gap = float(np.linalg.norm(one.mean(0) - two.mean(0)) / spread)
-        told += f"; the middles of the two lie ⟨{gap:.2f}⟩ times a cloud's own spread apart"
-    return f"{told}."
+        text += f"; the middles of the two lie ⟨{gap:.2f}⟩ times a cloud's own spread apart"
+    return f"{text}."

@@ -1,4 +1,4 @@
-"""A run as it went: loss, accuracy, every hand that was laid on it, and the ways that it did not go."""
+"""A run: loss and accuracy over the steps, interventions, and other timelines."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from tlcourse.errors import DataError
-from tlcourse.plots.readings import draw_meters, legend_below, shares, told
+from tlcourse.plots.readings import draw_meters, legend_below, meters_in_words, shares
 from tlcourse.plots.style import (
     GRID,
     INK,
@@ -55,20 +55,19 @@ def curves(
 ) -> Picture:
     """Training loss and accuracy over the steps, interventions marked and listed below.
 
-    runs: a session, its events, or several by name, to be laid over each other. split: whose
-    accuracy. The thin line is each step's loss, the thick one its moving average. Of a run with several
-    timelines the last one is drawn like that; others are grey, a twin (the same without the
-    intervention) is dashed, and what a rewind gave up is dotted. What the session's meters read is drawn
-    beside the accuracy if it lies in 0 … 1. An explosion may leave the loss's scale; the figure then
-    says how far it went.
+    runs: a session, its events, or several of these by name, drawn over each other. split: whose
+    accuracy. The thin line is each step's loss, the thick one its moving average. If a run has several
+    timelines, the last is drawn like that; others are grey, a twin (without the intervention) is dashed,
+    and what a rewind gave up is dotted. Meters with values in 0 … 1 are drawn with the accuracy. If the
+    loss leaves the scale, the figure says how far it went.
     """
     named = runs if isinstance(runs, Mapping) else {"": runs}
     events = {name: list(getattr(run, "events", run)) for name, run in named.items()}
     if not any(isinstance(event, StepDone) for some in events.values() for event in some):
-        raise DataError("There is nothing to draw yet: no step was taken. Run the session first.")
+        raise DataError("There is nothing to draw yet: no steps. Run the session first.")
     courses = {name: course_of(some) for name, some in events.items()}
-    hands = {name: _interventions(course) for name, course in courses.items()}
-    listed = [(name, *hand) for name, some in hands.items() for hand in some]
+    commands = {name: _interventions(course) for name, course in courses.items()}
+    listed = [(name, *command) for name, some in commands.items() for command in some]
     losses = {name: course.lines[0].losses for name, course in courses.items()}
     beside = [
         line.losses
@@ -77,7 +76,7 @@ def curves(
         if line.role != "gone"
     ]
     top = _ceiling([*losses.values(), *beside])
-    # Beyond the scale only "beyond" counts: one 1e30 would otherwise lift a whole run out of sight.
+    # Losses far beyond the scale are cut: a single 1e30 would otherwise hide the whole smoothed curve.
     courses = {name: course_of(some, limit=2 * top) for name, some in events.items()}
     with styled():
         figure = sheet(3.3 + (0.36 if title else 0) + 0.2 * len(listed), title=title)
@@ -108,7 +107,7 @@ def curves(
         if listed:
             figure.supxlabel(_listing(listed), x=0.02, ha="left", fontsize=9.5, color=INK)
     gone = {name for name, some in losses.items() if _beyond({name: some}, top)}
-    return Picture(figure, _alt(courses, hands, gone, split, title))
+    return Picture(figure, _alt(courses, commands, gone, split, title))
 
 
 # -- lines -----------------------------------------------------------------------------------------
@@ -142,18 +141,18 @@ def _draw_accuracy(
         markersize=4.5,
         **look,
     )
-    called: set[str] = set()
+    labelled: set[str] = set()
     for line in others:
-        label = _called(line, name)
+        label = _label(line, name)
         axes.plot(
             *_from(now, line, split),
-            label=None if label in called else label,
+            label=None if label in labelled else label,
             zorder=1.8,
             marker=marker if line.role == "twin" else None,
             markersize=3.5,
             **_LOOKS[line.role],
         )
-        called.add(label)
+        labelled.add(label)
 
 
 def _points(evaluations: Iterable[Any], split: str) -> tuple[list[int], list[float]]:
@@ -162,7 +161,7 @@ def _points(evaluations: Iterable[Any], split: str) -> tuple[list[int], list[flo
 
 
 def _from(now: Line, line: Line, split: str) -> tuple[list[int], list[float]]:
-    """A line's accuracies, from the last one that it shares with the present timeline."""
+    """A line's accuracies, starting at the last one that it shares with the present timeline."""
     steps, values = _points(line.evaluations, split)
     begins = line.start[0] if line.start else 0
     shared = [e for e in now.evaluations if e.split == split and e.step <= begins]
@@ -171,7 +170,7 @@ def _from(now: Line, line: Line, split: str) -> tuple[list[int], list[float]]:
     return [shared[-1].step, *steps], [shared[-1].accuracy, *values]
 
 
-def _called(line: Line, run: str) -> str:
+def _label(line: Line, run: str) -> str:
     word = (
         "given up"
         if line.role == "gone"
@@ -186,7 +185,7 @@ _GUESSING = 10.0  # above the cross-entropy of a guess among 1000 classes (6.9)
 
 
 def _ceiling(runs: list[np.ndarray]) -> float:
-    """The highest loss worth showing: explosions may leave the frame, the start may not."""
+    """The highest loss to show: explosions may leave the frame, the start may not."""
     finite = [some for losses in runs if len(some := losses[np.isfinite(losses)])]
     if not finite:
         return 1.0
@@ -199,7 +198,7 @@ def _ceiling(runs: list[np.ndarray]) -> float:
 
 
 def _beyond(runs: Mapping[str, np.ndarray], top: float) -> str:
-    """What the loss's scale does not show, in words; empty if it shows everything."""
+    """What the loss's scale does not show, in words; empty if nothing."""
     lines = []
     for name, losses in runs.items():
         finite, of = losses[np.isfinite(losses)], f" ({name})" if name else ""
@@ -210,24 +209,24 @@ def _beyond(runs: Mapping[str, np.ndarray], top: float) -> str:
     return "\n".join(lines)
 
 
-# -- hands -----------------------------------------------------------------------------------------
+# -- commands -----------------------------------------------------------------------------------------
 
 
 def _interventions(course: Course) -> list[tuple[int, str, str]]:
-    """(step, words, role) of every applied command that changed the training. A rewind stands where the
-    run was when it was wound back."""
-    went = iter(course.rewinds)
+    """(step, words, role) of every applied command that changed the training. A rewind is placed at the
+    step where the run was before it."""
+    rewinds = iter(course.rewinds)
     found = []
     for event, role in course.hands:
         words = _WORDS.get(type(event.command))
-        step = next(went)[0] if isinstance(event.command, Rewind) else event.step
+        step = next(rewinds)[0] if isinstance(event.command, Rewind) else event.step
         if words is not None:
             found.append((step, words(event.command), role))
     return found
 
 
 def _grouped(listed: list, gap: float) -> list[list[tuple[int, int, bool]]]:
-    """(step, number, pale) of what is listed, those together whose numbers would lie on each other."""
+    """(step, number, pale) of the listed commands; those whose numbers would overlap are grouped."""
     marks = sorted(
         (step, number, role in ("gone", "other"))
         for number, (_, step, _, role) in enumerate(listed, 1)
@@ -262,20 +261,20 @@ def _mark(axes: Axes, marks: list[tuple[int, int, bool]]) -> None:
 def _listing(listed: list[tuple[str, int, str, str]]) -> str:
     lines = []
     for number, (name, step, words, role) in enumerate(listed, 1):
-        beside = [
+        notes = [
             name,
             "given up" if role == "gone" else "on another timeline" if role == "other" else "",
         ]
-        told = ", ".join(filter(None, beside))
-        lines.append(f"{number}  step {step}: {words}" + (f"  ({told})" if told else ""))
+        note = ", ".join(filter(None, notes))
+        lines.append(f"{number}  step {step}: {words}" + (f"  ({note})" if note else ""))
     return "\n".join(lines)
 
 
-def _alt(courses: dict, hands: dict, gone: set[str], split: str, title: str | None) -> str:
+def _alt(courses: dict, commands: dict, gone: set[str], split: str, title: str | None) -> str:
     ends = []
     for name, course in courses.items():
         _, last = _points(course.lines[0].evaluations, split)
-        words = [f"step {step}: {what}" for step, what, _ in hands[name]]
+        words = [f"step {step}: {what}" for step, what, _ in commands[name]]
         twin = [_points(line.evaluations, split)[1] for line in course.of("twin")]
         others = list(dict.fromkeys(line.name for line in course.of("other")))
         ends.append(
@@ -283,7 +282,7 @@ def _alt(courses: dict, hands: dict, gone: set[str], split: str, title: str | No
             + (f"{split} accuracy ⟨{last[-1] * 100:.1f} %⟩ at the end" if last else "not evaluated")
             + (f", ⟨{twin[0][-1] * 100:.1f} %⟩ in the twin without" if twin and twin[0] else "")
             + (", ⟨its loss off the scale for a while⟩" if name in gone else "")
-            + "".join(f", {reading}" for reading in told(course))
+            + "".join(f", {reading}" for reading in meters_in_words(course))
             + (f", after {enumerated(words)}" if words else "")
             + (f", beside {enumerated(others)}" if others else "")
         )

@@ -1,4 +1,4 @@
-"""Examples one by one: texts by class, and what a model makes of a text or a picture."""
+"""Single examples: texts by class, and a model's predictions for texts or pictures."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -41,13 +41,13 @@ def texts(
     lines: int = 3,
     title: str | None = None,
 ) -> Picture:
-    """A sheet of texts: for each class its name, and its first n texts beside it.
+    """A sheet of texts: each class's name, and its first n texts.
 
-    split: with texts. only: the classes to show; else at most ten, at equal distances in their order.
-    lines: what is longer than so many lines is cut, with … at the end.
+    split: with texts. only: the classes to show; else at most ten, evenly spaced in their order. lines:
+    longer texts are cut, with … at the end.
     """
     if not split.texts:
-        raise DataError(f"{split!r} has no texts. Take a data set of texts, tickets say.")
+        raise DataError(f"{split!r} has no texts. Use a data set of texts, such as tickets.")
     unknown = [name for name in only or () if name not in classes]
     if unknown:
         raise DataError(f"No class {unknown[0]!r}. There are: {', '.join(classes)}.")
@@ -91,13 +91,13 @@ def predictions(
     listed: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Picture:
-    """What a model makes of each example: beside the text or picture a bar for its likeliest classes.
+    """A model's predictions: next to each text or picture, bars for its most likely classes.
 
     items: N texts, or pictures (N, 3, H, W). probabilities: (N, C), each row sums to 1. truth: (N,)
-    labels; the right class has a tick, and the likeliest is orange if it is another one. top: so many
-    classes, the likeliest first (the right one takes the last place if need be). Up to six classes are
-    all listed in their own order; of more, `listed` fixes which ones are, so that nothing moves but the
-    bars while a run or a slider does.
+    labels; the right class has a tick, and the most likely one is orange if it is wrong. top: how many
+    classes, most likely first (the right one takes the last place if needed). Up to six classes are all
+    listed in their own order; with more, `listed` fixes which, so that only the bars move during a
+    run or while a slider moves.
     """
     shares, truth = _checked(items, probabilities, classes, truth)
     unknown = [name for name in listed or () if name not in classes]
@@ -132,9 +132,9 @@ def predictions(
             chosen = _chosen(row, classes, rows, listed, right)
             _bars(axes, start, y + 10, left + _EDGE + wide, row, chosen, classes, right)
         axes.set(xlim=(0, 100 * WIDTH), ylim=(100 * axes.figure.get_figheight(), 0))
-    said = [f"{classes[int(row.argmax())]} {row.max() * 100:.0f} %" for row in shares]
-    told = f"{title or 'Predictions'}: {len(shares)} examples; likeliest: ⟨{enumerated(said)}⟩."
-    return Picture(axes.figure, told, photographic=True)
+    likeliest = [f"{classes[int(row.argmax())]} {row.max() * 100:.0f} %" for row in shares]
+    alt = f"{title or 'Predictions'}: {len(shares)} examples; likeliest: ⟨{enumerated(likeliest)}⟩."
+    return Picture(axes.figure, alt, photographic=True)
 
 
 def _checked(items: Any, probabilities: Any, classes: Any, truth: Any) -> tuple:

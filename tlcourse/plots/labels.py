@@ -1,7 +1,6 @@
-"""Words on a figure that neither run out of their place nor lie on each other.
+"""Text on figures: folded to the width it has, and placed so that labels do not overlap.
 
-Sizes are in pixels of the figure at 100 a inch, as the renderer measures them: a letter's width
-is never guessed.
+Sizes are in pixels at 100 pixels an inch, as measured by the renderer.
 """
 
 from collections.abc import Sequence
@@ -19,13 +18,13 @@ Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 
 def printable(text: str) -> str:
-    """One line, its underscores as spaces, and what the font does not have as □."""
+    """One line, with underscores as spaces, and □ for letters that the font lacks."""
     shown = " ".join(str(text).replace("_", " ").split())
     return "".join(letter if ord(letter) in _letters() else "□" for letter in shown)
 
 
 def folded(text: str, width: float, *, size: float = 10, bold: bool = False, lines: int = 9) -> str:
-    """`printable(text)` in lines of at most `width` pixels; what needs more than `lines` ends in …"""
+    """`printable(text)` in at most `lines` lines of at most `width` pixels; longer text ends in …"""
     rows, used, space = [""], 0.0, length("a a", size, bold) - 2 * length("a", size, bold)
     for word in printable(text).split(" "):
         if len(rows) > lines:
@@ -47,16 +46,16 @@ def folded(text: str, width: float, *, size: float = 10, bold: bool = False, lin
     return "\n".join(row for row in rows if row)
 
 
-@lru_cache(4096)  # the same words come again, and a live figure draws them several times a second
+@lru_cache(4096)  # a live figure draws the same words several times a second
 def length(text: str, size: float = 10, bold: bool = False) -> float:
-    """How many pixels one line takes at 100 pixels an inch."""
+    """The width of one line in pixels at 100 pixels an inch."""
     font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
     return _renderer().get_text_width_height_descent(text, font, False)[0]
 
 
 def apart(wanted: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:
-    """Middles as near to the wanted ones as may be, so that things of these sizes do not overlap and
-    lie between low and high (if there is room for all)."""
+    """Centres as close to the wanted ones as possible, so that things of these sizes do not overlap and
+    stay between low and high (if there is room for all)."""
     order = np.argsort(wanted, kind="stable")
     blocks: list[list[Any]] = []  # [members, sum of sizes, wanted start of the block]
     for at in order:
@@ -121,7 +120,7 @@ def beside_points(
 
 
 def settle(figure: Figure) -> None:
-    """Let the layout find its places, so that pixels can be asked for; afterwards it holds still."""
+    """Run the layout once and freeze it, so that pixel positions can be computed."""
     _drawer(figure)
     for _ in range(2):  # what the first pass makes room for may change the ticks
         figure.draw_without_rendering()

@@ -1,4 +1,4 @@
-"""How something changes as something else is turned: a line for each series, with its intervals."""
+"""One quantity against another: a line for each series, with intervals."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,18 +36,18 @@ def lines(
 ) -> Picture:
     """A line for each series over x, with the interval at each point and its name at its end.
 
-    series: name -> position -> an Interval, one number, or the values over seeds. Positions are numbers,
-    or words (the depths of a network, say), which stand at equal distances in their order. x, y: what
-    the axes show. unit: of bare numbers, see `tlcourse.measure.units` ("percent", shares from 0 to 1,
-    unless Intervals say otherwise). log: doubling takes equal space; a position 0 then stands a
-    little apart. chance: the value of guessing, a dotted line.
+    series: name -> position -> an Interval, a number, or the values over seeds. Positions are
+    numbers, or words (such as the depths of a network), which are evenly spaced in their order. x, y:
+    axis labels. unit: of plain numbers, see `tlcourse.measure.units` ("percent", shares from 0 to 1,
+    unless Intervals say otherwise). log: a log scale, with a position 0 set a little apart. chance:
+    the value of guessing, drawn as a dotted line.
     """
     if not series or not all(series.values()):
         raise DataError("lines needs one series or more, each with one point or more.")
     positions = list(dict.fromkeys(at for points in series.values() for at in points))
     words = [at for at in positions if isinstance(at, str)]
     if words and len(words) < len(positions):
-        raise DataError(f"The positions along {x!r} are both words ({words[0]!r}) and numbers.")
+        raise DataError(f"The positions along {x!r} mix words ({words[0]!r}) and numbers.")
     if log and (words or min(positions) < 0):
         raise DataError(f"log=True wants positions from 0 upwards, not {min(positions)!r}.")
     unit = common_unit(series, unit)
@@ -97,26 +97,26 @@ def label_efficiency(
     chance: float | None = None,
     title: str | None = None,
 ) -> Picture:
-    """Accuracy against labels a class, a line for each method, with the interval at each point.
+    """Accuracy against labels per class: a line for each method, with the interval at each point.
 
-    results: method -> labels a class -> an Interval, one number, or the values over seeds.
+    results: method -> labels per class -> an Interval, a number, or the values over seeds.
     chance: the accuracy of guessing, drawn as a line.
     """
     if not results or not all(results.values()):
-        raise DataError("label_efficiency needs one method or more, each with one point or more.")
+        raise DataError("label_efficiency needs at least one method, each with at least one point.")
     return lines(results, x="labels a class", y="test accuracy", log=True, chance=chance,
                  title=title)  # fmt: skip
 
 
 def as_interval(value: Measurement, unit: str = "percent") -> Interval:
-    """What was measured as an Interval; a bare number is one without bounds."""
+    """A measurement as an Interval; a plain number gets no bounds."""
     if isinstance(value, Interval):
         return value
     return interval(np.atleast_1d(np.asarray(value, dtype=float)), unit=unit)
 
 
 def common_unit(series: Mapping[str, Mapping[Any, Measurement]], unit: str | None) -> str:
-    """The one unit that all points have; bare numbers take it."""
+    """The one unit of all points; plain numbers take it."""
     found = {v.unit for points in series.values() for v in points.values() if hasattr(v, "unit")}
     found |= {unit} if unit else set()
     if len(found) > 1:
@@ -125,12 +125,12 @@ def common_unit(series: Mapping[str, Mapping[Any, Measurement]], unit: str | Non
 
 
 def _plain(number: float) -> str:
-    """A position as one reads it: 10,000,000 rather than 1e+07."""
+    """A position in words: 10,000,000 rather than 1e+07."""
     return f"{number:,.0f}" if abs(number) >= 1e4 else f"{number:g}"
 
 
 def _scale(axes: Axes, place: Mapping[Any, float], *, log: bool, words: bool) -> None:
-    """The x axis, marked where something was measured, as far as the marks do not crowd."""
+    """Ticks on the x axis where something was measured, as many as fit."""
     spots = sorted(place.items(), key=lambda pair: pair[1])
     positive = [spot for _, spot in spots if spot > 0]
     if log and spots[0][1] > 0:
@@ -159,7 +159,7 @@ def _scale(axes: Axes, place: Mapping[Any, float], *, log: bool, words: bool) ->
 def _name_ends(
     axes: Axes, drawn: Mapping[str, Mapping[Any, Interval]], last: float, chance: float | None
 ) -> None:
-    """Each line's name at the right edge, moved apart where two would overlap."""
+    """Each line's name at the right edge, moved apart if two would overlap."""
     ends = [
         (list(points.values())[-1].mean, name, PALETTE[at % len(PALETTE)], "bold")
         for at, (name, points) in enumerate(drawn.items())
@@ -179,7 +179,7 @@ def _name_ends(
     placed = apart(middles, [box.height + 3 for box in boxes], frame.y0 - 12, frame.y1 + 12)
     for note, was, now in zip(notes, middles, placed, strict=True):
         note.set_position((8, (now - was) * 72 / 100))
-        if abs(now - was) > 9:  # so far from its line that it wants a lead
+        if abs(now - was) > 9:  # far from its line: draw a leader
             y = axes.transData.transform((last, note.xy[1]))[1]
             start, end = np.array([(frame.x1, y), (frame.x1 + 9, now)]) * 72 / 100
             lead = axes.annotate("", start, end, xycoords="figure points",

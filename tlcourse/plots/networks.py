@@ -1,4 +1,4 @@
-"""Look into a network: what its first filters look for, and what its maps show for one picture."""
+"""A look into a network: its first filters, and its feature maps for one picture."""
 
 import math
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def filters(model: "nn.Module", *, title: str | None = None) -> Picture:
-    """Every filter of the first convolution over pictures, from those without colour to the colourful.
+    """Every filter of the first convolution, from grey to colourful ones.
 
-    Grey is a weight of zero; each filter's largest weight reaches white or black, or a full colour.
+    Grey is a weight of zero; each filter's largest weight is white, black or a full colour.
     """
     weights, path = _first_convolution(model)
     dead = int((np.abs(weights).max((1, 2, 3)) < 1e-6).sum())
@@ -51,11 +51,11 @@ def activations(
     channels: int = 7,
     title: str | None = None,
 ) -> Picture:
-    """What the channels of some groups answer to one picture: bright where a channel answers strongly.
+    """Feature maps of some groups for one picture: bright where a channel's activation is high.
 
-    picture: (3, H, W), uint8 or float in [0, 1]. group: a group's name or several; else an early, a
-    middle and a late one. Of each group those `channels` are shown that tell most between places (by the
-    standard deviation over the map, its edge left out), each on its own scale.
+    picture: (3, H, W), uint8 or float in [0, 1]. group: a group's name or several; None means an
+    early, a middle and a late one. Of each group, the `channels` channels that vary most over the map
+    are shown (by standard deviation, without the edge), each on its own scale.
     """
     if np.ndim(picture) != 3 or len(picture) != 3:
         raise DataError(f"activations wants one picture (3, H, W), not {tuple(np.shape(picture))}.")
@@ -75,7 +75,7 @@ def activations(
             picture_on(first, picture)
             framed(first, INK, width=1)
             inner = maps[name]
-            if min(inner.shape[1:]) > 6:  # the padding's edge would outshine the picture
+            if min(inner.shape[1:]) > 6:  # padding makes the edge stand out
                 inner = inner[:, 1:-1, 1:-1]
             strongest = np.argsort(-inner.std((1, 2)), kind="stable")[:channels]
             for axis in others:
@@ -98,7 +98,7 @@ def activations(
 
 
 def _first_convolution(model: "nn.Module") -> tuple[np.ndarray, str]:
-    """Its weights (filters, 3, h, w), and where it stands."""
+    """Its weights (filters, 3, h, w), and its path."""
     from torch import nn
 
     for path, module in model.named_modules():
@@ -106,23 +106,24 @@ def _first_convolution(model: "nn.Module") -> tuple[np.ndarray, str]:
             return module.weight.detach().float().cpu().numpy(), path
     raise ModelError(
         f"{type(model).__name__} has no convolution over the three colours of a picture, so there are "
-        f"no filters to look at. Take an image model, pocket-resnet say."
+        f"no filters to look at. Use an image model, such as pocket-resnet."
     )
 
 
 def _maps(model: "nn.Module", picture: "Tensor") -> dict[str, np.ndarray]:
-    """Group -> maps (C, h, w) of one picture, for every group whose output has places."""
+    """Group -> maps (C, h, w) of one picture, for every group with spatial output."""
     import torch
     from torch import nn
 
     from tlcourse.models import groups_of
+    from tlcourse.models.inspection import evaluating
 
     seen: dict[str, Any] = {}
     hooks = []
     for name, module in groups_of(model).items():
         if isinstance(module, nn.ParameterList):
             continue
-        while isinstance(module, nn.ModuleList):  # a view of several: the last of them speaks
+        while isinstance(module, nn.ModuleList):  # a list of modules: use the last one
             inner = [m for m in module if not isinstance(m, nn.ParameterList)]
             module = inner[-1] if inner else nn.Identity()
         hooks.append(
@@ -130,23 +131,19 @@ def _maps(model: "nn.Module", picture: "Tensor") -> dict[str, np.ndarray]:
         )
     x = torch.as_tensor(picture)[None]
     x = x.float() / 255 if not x.is_floating_point() else x
-    was_training = [m for m in model.modules() if m.training]
     device = next((p.device for p in model.parameters()), "cpu")
     try:
-        model.eval()
-        with torch.no_grad():
+        with evaluating(model):
             model(x.to(device))
     finally:
         for hook in hooks:
             hook.remove()
-        for module in was_training:
-            module.training = True
     found = {name: _as_maps(out) for name, out in seen.items()}
     return {name: maps for name, maps in found.items() if maps is not None}
 
 
 def _as_maps(out: Any) -> np.ndarray | None:
-    """(C, h, w) of a group's output for one picture: maps, or a transformer's tokens laid out again."""
+    """(C, h, w) from a group's output for one picture: maps, or a transformer's tokens as a grid."""
     out = out[0] if isinstance(out, tuple | list) else out
     if not hasattr(out, "ndim"):
         return None
@@ -163,7 +160,7 @@ def _as_maps(out: Any) -> np.ndarray | None:
 
 def _chosen(maps: dict[str, np.ndarray], group: Any) -> list[str]:
     if not maps:
-        raise ModelError("No group of this model gives maps over a picture: take an image model.")
+        raise ModelError("No group of this model gives maps over a picture: use an image model.")
     if group is None:
         names = list(maps)
         return list(dict.fromkeys([names[0], names[(len(names) - 1) // 2], names[-1]]))

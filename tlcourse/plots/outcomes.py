@@ -1,4 +1,4 @@
-"""What came out, over what was guessed beforehand."""
+"""Results drawn over the guesses made beforehand."""
 
 import textwrap
 from collections.abc import Mapping
@@ -19,21 +19,21 @@ def outcomes(
     title: str,
     sentence: str,
 ) -> Picture:
-    """A bar for each outcome with its interval as a whisker; a diamond where the guess was, and how far
-    it is from there to the outcome.
+    """A bar for each result, with its interval as a whisker; a diamond at the guess, and a line from
+    there to the result.
 
-    came: name → Interval or number in `unit`. guessed: name → number, or None for no guess.
-    sentence: what is to be said about it; it stands below, and is marked as varying.
+    came: name → Interval or number in `unit`. guessed: name → number, or None for no guess. sentence: a
+    comment below the figure, marked as varying.
     """
     if not came:
-        raise DataError("There is nothing to draw: give one outcome or more.")
+        raise DataError("There is nothing to draw: give at least one result.")
     means = np.array([getattr(value, "mean", value) for value in came.values()], dtype=float)
     half = np.nan_to_num([getattr(value, "half_width", 0.0) for value in came.values()])
-    said = [guessed.get(name) for name in came]
+    own = [guessed.get(name) for name in came]
     places = np.arange(len(came))[::-1]
     heading = "\n".join(textwrap.wrap(title, 88))
     below = textwrap.wrap(sentence, 104)
-    guesses = [value for value in said if value is not None]
+    guesses = [value for value in own if value is not None]
     height = 0.75 + 0.46 * len(came) + 0.24 * heading.count("\n") + 0.2 * len(below) + 0.36
     with styled():
         figure = sheet(height, title=heading)
@@ -42,7 +42,7 @@ def outcomes(
         bars = half > 0  # a single number has no interval, and no whisker
         axes.errorbar(means[bars], places[bars], xerr=half[bars], fmt="none", capsize=4,
                       elinewidth=1.5, ecolor=INK, zorder=5)  # fmt: skip
-        for place, mean, value in zip(places, means, said, strict=True):
+        for place, mean, value in zip(places, means, own, strict=True):
             if value is not None:
                 axes.plot([value, mean], [place, place], color=ORANGE, linewidth=3, zorder=4)
                 axes.plot(value, place, "D", markersize=9, markerfacecolor="white",
@@ -60,9 +60,7 @@ def outcomes(
         cells = [written(value, unit).split(" (")[0] for value in came.values()]
         columns = [("came out", 10, BLUE, cells)]
         if guesses:
-            words = [
-                "–" if value is None else as_threshold(_rounded(value), unit) for value in said
-            ]
+            words = ["–" if value is None else as_threshold(_rounded(value), unit) for value in own]
             columns.append(("◇ guess", 26 + 6.2 * max(map(len, cells)), ORANGE, words))
         for head, at, colour, cells in columns:
             rows = [
@@ -80,7 +78,7 @@ def outcomes(
     rows = [
         f"{name} ⟨{written(value, unit)}⟩"
         + ("" if guess is None else f" (guessed {as_threshold(_rounded(guess), unit)})")
-        for (name, value), guess in zip(came.items(), said, strict=True)
+        for (name, value), guess in zip(came.items(), own, strict=True)
     ]
     return Picture(figure, f"{title} What came out: {enumerated(rows)}. ⟨{sentence}⟩")
 

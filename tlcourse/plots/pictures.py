@@ -1,4 +1,4 @@
-"""Look at the photos themselves: what there is, what resembles what, what went wrong."""
+"""Sheets of photos: by class, with nearest neighbours, and misclassified ones."""
 
 import math
 from collections.abc import Sequence
@@ -40,8 +40,8 @@ def photos(
 ) -> Picture:
     """A sheet of photos with their classes: one of every class, then a second of every class, …
 
-    split: images (N, 3, H, W). classes: the name of every label. rows: as many as one photo of every
-    class needs, unless given.
+    split: images (N, 3, H, W). classes: the name of every label. rows: None means enough for one photo
+    of every class.
     """
     _check_images(split)
     check_names(classes, split.y)
@@ -72,7 +72,7 @@ def neighbours(
     k: int = 5,
     title: str | None = None,
 ) -> Picture:
-    """Test photos, and beside each the k training photos whose features are most like its own.
+    """Test photos, and next to each the k training photos with the most similar features.
 
     features: `features(model, images)`. queries: indices into the test split. A neighbour of the
     query's class has a tick and a plain frame, one of another class a cross and a dashed frame.
@@ -122,10 +122,10 @@ def mistakes(
     sureness: Any = None,
     title: str | None = None,
 ) -> Picture:
-    """Photos that were given a wrong class: what was said, and what it is.
+    """Misclassified photos, with predicted and true class.
 
-    predicted: (N,) labels. sureness: (N,), for instance `predict_proba(x).max(1).values`; with it the
-    surest mistakes come first, and how sure is written.
+    predicted: (N,) labels. sureness: (N,) confidence, such as `predict_proba(x).max(1).values`; with it
+    the most confident mistakes come first, and the confidence is written.
     """
     _check_images(split)
     predicted, target = np.asarray(predicted), np.asarray(split.y)
@@ -146,26 +146,26 @@ def mistakes(
         for axis, index in zip(axes, shown, strict=False):
             picture_on(axis, split.x[index])
             framed(axis, ORANGE, width=2, style="dashed")
-            said = _fit(classes[predicted[index]], per_row, taken=7)
+            guess = _fit(classes[predicted[index]], per_row, taken=7)
             truth = _fit(classes[target[index]], per_row, taken=3)
             sure = "" if sureness is None else f"\n{sureness[index] * 100:.0f} % sure"
-            axis.set_title(f"{WRONG[0]} said {said}\nis {truth}{sure}", **_CAPTION)
-    said = [f"{classes[target[i]]} called {classes[predicted[i]]}" for i in shown]
+            axis.set_title(f"{WRONG[0]} said {guess}\nis {truth}{sure}", **_CAPTION)
+    listed = [f"{classes[target[i]]} called {classes[predicted[i]]}" for i in shown]
     return Picture(
         figure,
         f"{title or 'Mistakes'}: ⟨{len(shown)} of {len(wrong)} mistakes among {len(target)} photos: "
-        f"{enumerated(said)}⟩.",
+        f"{enumerated(listed)}⟩.",
         photographic=True,
     )
 
 
 _CAPTION = {"fontsize": 9, "weight": "normal", "loc": "center", "pad": 4, "color": INK}
-_EDGE, _GAP, _LINE = 0.16, 0.13, 0.16  # inches: around the sheet, between tiles, a caption's line
+_EDGE, _GAP, _LINE = 0.16, 0.13, 0.16  # inches: margin, gap between tiles, line height of captions
 
 
 def grid(rows: int, columns: int, title: str | None, lines: int = 1) -> tuple[Figure, list[Axes]]:
-    """A sheet of rows × columns empty places, as large as the page's width allows, and no larger
-    than pictures of 128 px deserve. Placed by hand: every inch goes to the pictures."""
+    """A sheet of rows × columns empty axes, as large as the page's width allows, but not larger than
+    suits pictures of 128 px. The fixed layout leaves all space to the pictures."""
     tile = min((WIDTH - 2 * _EDGE + _GAP) / columns - _GAP, 1.6)
     caption, head = 0.07 + _LINE * lines, 0.36 if title else 0.0
     width = max(columns * (tile + _GAP) - _GAP + 2 * _EDGE, 4.0)
@@ -200,7 +200,7 @@ def _nothing_wrong(count: int, title: str | None) -> Picture:
 
 
 def _round_robin(y: np.ndarray) -> list[int]:
-    """Indices: the first of every class in the order of classes, then the second of every class, …"""
+    """Row numbers: the first of every class, in class order, then the second of every class, …"""
     turn = np.zeros(len(y), dtype=int)
     for label in np.unique(y):
         members = np.flatnonzero(y == label)
@@ -209,7 +209,7 @@ def _round_robin(y: np.ndarray) -> list[int]:
 
 
 def _fit(name: str, per_row: int, taken: int = 2) -> str:
-    """The name, cut so that it stays over its own picture at 9 points."""
+    """The name, shortened to the width of its picture at 9 points."""
     name = name.replace("_", " ")
     room = max(6, int(116 / per_row) - taken)
     return name if len(name) <= room else name[: room - 1] + "…"

@@ -1,4 +1,4 @@
-"""A landscape of features: which photos lie close together when only two dimensions are left."""
+"""Maps of features: rows (N, D) in two dimensions, by t-SNE or PCA."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -38,14 +38,14 @@ def feature_map(
     seed: int = 0,
     title: str | None = None,
 ) -> Picture:
-    """Features (N, D) in two dimensions, each class with a colour, a marker and its name in place.
+    """Features (N, D) in two dimensions, each class with a colour, a marker and its name.
 
     method: "tsne" (van der Maaten & Hinton 2008: close stays close, far distances mean little) or
-    "pca" (a straight projection: distances are true but clusters overlap).
+    "pca" (a linear projection: distances are faithful, but clusters overlap).
     """
     x, y = np.asarray(features.x, dtype=np.float64), np.asarray(features.y)
     if x.ndim != 2 or len(x) < 4:
-        raise DataError(f"A map needs four or more rows of features (N, D), not {x.shape}.")
+        raise DataError(f"A map needs at least four rows of features (N, D), not {x.shape}.")
     check_names(classes, y)
     points = project(x, method=method, seed=checked_seed(seed, CommandError))
     with styled():
@@ -89,7 +89,7 @@ def project(x: np.ndarray, *, method: str, seed: int) -> np.ndarray:
 
 def principal(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean (D,) of rows (N, D), scaled to unit length, and the two directions (D, 2) in which they
-    differ most. The sign is chosen so that the largest entry is positive: it is the same everywhere."""
+    differ most. The sign is fixed by making the largest entry positive, so it is the same everywhere."""
     x = unit_length(x)
     origin = x.mean(0)
     directions = np.linalg.svd(x - origin, full_matrices=False)[2][:2].T
@@ -102,7 +102,7 @@ def unit_length(x: np.ndarray) -> np.ndarray:
 
 
 def _above(points: np.ndarray) -> np.ndarray:
-    """(2,): just over where most of a class's points lie; strays do not pull its name away."""
+    """(2,): a place just above most of a class's points, whatever the outliers."""
     middle = np.median(points, axis=0)
     away = np.linalg.norm(points - middle, axis=1)
     core = points[away <= 2 * np.median(away) + 1e-9]
@@ -110,7 +110,7 @@ def _above(points: np.ndarray) -> np.ndarray:
 
 
 def _apart(places: np.ndarray, names: list[str], points: np.ndarray) -> np.ndarray:
-    """The places of the names, moved up where two names would lie on each other."""
+    """The places of the names, moved up if two names would overlap."""
     # About 620 × 440 pixels hold the points; a letter takes 7 of them, a line 16.
     pixel = np.ptp(points, axis=0) / (620, 440)
     places, placed = places.copy(), []

@@ -1,4 +1,4 @@
-"""What a run's meters read, as lines beside its accuracy."""
+"""Readings of a run's meters, as lines with its accuracy."""
 
 from collections.abc import Iterable
 from math import ceil
@@ -19,7 +19,7 @@ STYLES: dict[str, dict[str, Any]] = {
 
 
 def shares(course: Course) -> dict[str, str]:
-    """The colour of each meter that can stand beside an accuracy: all that it reads lies in 0 … 1."""
+    """The colour of each meter that can be drawn with an accuracy: all its readings lie in 0 … 1."""
     read: dict[str, list[float]] = {}
     for line in course.lines:
         for event in line.readings:
@@ -32,7 +32,7 @@ def shares(course: Course) -> dict[str, str]:
 
 
 def series(now: Line, line: Line, name: str) -> tuple[list[int], list[float]]:
-    """(steps, values) of a meter on a line, from the last reading shared with the present one on."""
+    """(steps, values) of a meter on a line, from the last reading shared with the present one."""
     mine = _of(line.readings, name)
     if line is not now and mine:
         begins = line.start[0] if line.start else 0
@@ -41,7 +41,7 @@ def series(now: Line, line: Line, name: str) -> tuple[list[int], list[float]]:
 
 
 def draw_meters(axes: Axes, course: Course, run: str, run_colour: str) -> None:
-    """run: its name among several, which then are told apart by colour, and meters by marks; or ""."""
+    """run: its name, if several are drawn; then colours tell runs apart and markers meters. Else ""."""
     now = course.lines[0]
     for number, (name, colour) in enumerate(shares(course).items()):
         marker = MARKERS[(number + 1) % len(MARKERS)]
@@ -58,7 +58,7 @@ def draw_meters(axes: Axes, course: Course, run: str, run_colour: str) -> None:
 
 
 def legend_below(axes: Axes) -> None:
-    """More lines than leave room among them: the legend stands under the axis, and the figure grows."""
+    """Put the legend below the axis, and make the figure taller: many lines leave no room among them."""
     held = axes.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, -0.17),
@@ -71,20 +71,24 @@ def legend_below(axes: Axes) -> None:
     figure.set_size_inches(width, height + 0.2 * ceil(len(held.get_texts()) / 3) + 0.05)
 
 
-def told(course: Course) -> list[str]:
-    """What each meter read at the beginning, at the end, and in the twin."""
-    now, said = course.lines[0], []
+def meters_in_words(course: Course) -> list[str]:
+    """Each meter's reading at the beginning, at the end, and in the twin."""
+    now, sentences = course.lines[0], []
     twins = course.of("twin")
     for name in dict.fromkeys(event.name for event in now.readings):
         share = name in shares(course)
         _, values = series(now, now, name)
-        beside = [series(now, twin, name)[1] for twin in twins]
-        said.append(
+        in_twins = [series(now, twin, name)[1] for twin in twins]
+        sentences.append(
             f"{name} ⟨{_words(values[-1], share)}⟩ at the end"
             + (f" and ⟨{_words(values[0], share)}⟩ at the beginning" if len(values) > 1 else "")
-            + (f", ⟨{_words(beside[0][-1], share)}⟩ in the twin" if beside and beside[0] else "")
+            + (
+                f", ⟨{_words(in_twins[0][-1], share)}⟩ in the twin"
+                if in_twins and in_twins[0]
+                else ""
+            )
         )
-    return said
+    return sentences
 
 
 def _of(readings: Iterable[Metered], name: str) -> list[Metered]:

@@ -1,8 +1,8 @@
-"""One look for every figure, and `Picture`, which carries it into a notebook.
+"""The style of all figures, and `Picture`, which shows a figure in a notebook.
 
-A figure brings its own paper, an opaque, nearly white sheet, so that the same committed image reads
-on a light and on a dark page. Colours are Okabe & Ito's (2008), which people with
-the common colour blindnesses tell apart; nothing is said by colour alone.
+A figure has an opaque, nearly white background, so that the same committed image is readable on light
+and dark pages. Colours are Okabe & Ito's (2008), which people with common colour blindness can tell
+apart; nothing is said by colour alone.
 """
 
 import base64
@@ -33,7 +33,7 @@ WIDTH = 8.6  # inches of 100 CSS pixels: fits a notebook's output column on a la
 
 _SETTINGS = threading.RLock()
 _STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so text looks the same everywhere
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
@@ -66,8 +66,8 @@ _STYLE = {
 
 
 class Picture:
-    """A finished figure. `alt` says in words what it shows; `⟨…⟩` in it marks what varies with
-    hardware, and is left out of the text that a person hears."""
+    """A finished figure. `alt` describes it in words. `⟨…⟩` in the argument marks what varies with
+    hardware; the brackets are removed from `alt`."""
 
     def __init__(self, figure: Figure, alt: str, *, photographic: bool = False) -> None:
         self.figure = figure
@@ -78,8 +78,8 @@ class Picture:
     def png(self) -> bytes:
         """The figure as PNG, two device pixels per CSS pixel.
 
-        In a palette of 128 colours, which a chart does not outgrow: a third of the bytes, and a
-        notebook holds many charts.
+        A palette of 128 colours is enough for a chart and takes a third of the bytes; a notebook holds
+        many charts.
         """
         drawn = Image.open(io.BytesIO(self._rendered("png", sharp=2))).convert("RGB")
         buffer = io.BytesIO()
@@ -87,12 +87,12 @@ class Picture:
         return buffer.getvalue()
 
     def jpeg(self) -> bytes:
-        """The figure as JPEG, one and a half device pixels per CSS pixel: as much as photos of
-        128 px have to give, in a quarter of the bytes of a PNG."""
+        """The figure as JPEG, one and a half device pixels per CSS pixel: enough for photos of 128
+        px, in a quarter of the bytes of a PNG."""
         return self._rendered("jpeg", sharp=1.5, quality=88, subsampling=0, optimize=True)
 
     def save(self, path: str | Path) -> Path:
-        """Write the figure, as JPEG if the name ends so, else as PNG; returns where it lies."""
+        """Write the figure, as JPEG if the name ends in .jpg or .jpeg, else as PNG; return its path."""
         path = Path(path)
         is_jpeg = path.suffix.lower() in (".jpg", ".jpeg")
         path.write_bytes(self.jpeg() if is_jpeg else self.png())
@@ -118,8 +118,8 @@ class Picture:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """matplotlib's settings inside, whatever the user's own are; afterwards those are back. They are the
-    process's, so one thread at a time: a lens draws beside the cells."""
+    """Our matplotlib settings within the context; afterwards the user's are restored. They are global to
+    the process, so only one thread at a time draws: a lens draws while cells run."""
     with _SETTINGS, matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
@@ -139,20 +139,20 @@ def sheet(height: float, *, width: float = WIDTH, title: str | None = None) -> F
 
 
 def percent_axis(axis: Any) -> None:
-    """Shares 0 … 1 on an axis, written as 95 %."""
+    """Write shares 0 … 1 on an axis as percent."""
     axis.set_major_formatter(lambda value, _: f"{value * 100:g} %")
 
 
 def with_room(axes: Any, unit: str) -> None:
-    """At least ten points from bottom to top: a closer look would show nothing but noise."""
+    """Make the y axis span at least ten points: a smaller range would show only noise."""
     low, high = axes.get_ylim()
     if unit in ("percent", "points") and (room := 0.1 - (high - low)) > 0:
         axes.set_ylim(low - room / 2, high + room / 2)
 
 
 def unit_axis(axis: Any, unit: str, size: float, *, sign: str = "+") -> None:
-    """Numbers about as large as `size` in a unit of `tlcourse.measure.units` on an axis. sign: "+" if
-    points above zero shall have it."""
+    """Write numbers of about this size on an axis, in a unit of `tlcourse.measure.units`. sign: "+" puts
+    a sign before positive points."""
     from tlcourse.measure.units import scale
 
     how = scale(unit, size)
@@ -169,7 +169,7 @@ def unit_axis(axis: Any, unit: str, size: float, *, sign: str = "+") -> None:
 
 
 def picture_on(axes: Axes, x: Any) -> None:
-    """One image (3, H, W), uint8 or float in [0, 1], without ticks. Small ones keep their pixels."""
+    """Draw one image (3, H, W), uint8 or float in [0, 1], without ticks. Small ones stay pixelated."""
     image = as_image(x)
     smooth = "lanczos" if min(image.shape[:2]) >= 64 else "nearest"
     axes.imshow(image, interpolation=smooth)
@@ -178,7 +178,7 @@ def picture_on(axes: Axes, x: Any) -> None:
 
 
 def framed(axes: Axes, colour: str, *, width: float = 0, style: str = "solid") -> None:
-    """A frame around a picture; width 0 takes it away."""
+    """Draw a frame around a picture; width 0 removes it."""
     for spine in axes.spines.values():
         spine.set(visible=width > 0, edgecolor=colour, linewidth=width, linestyle=style)
 
@@ -190,7 +190,7 @@ def as_image(x: Any) -> np.ndarray:
 
 
 def check_names(classes: Sequence[str], *labels: Any) -> None:
-    """DataError unless every label, counted from 0, has a name. labels: arrays (N,) of whole numbers."""
+    """Raise DataError unless every label has a name. labels: arrays (N,) of integers from 0."""
     highest = max((int(np.asarray(some).max()) for some in labels if len(some)), default=-1)
     if highest >= len(classes):
         raise DataError(
@@ -200,7 +200,7 @@ def check_names(classes: Sequence[str], *labels: Any) -> None:
 
 
 def enumerated(words: list[str], at_most: int = 8) -> str:
-    """`a, b and c`, for a text; a long list is cut."""
+    """`a, b and c`; a long list is shortened."""
     if len(words) > at_most:
         return f"{', '.join(words[:at_most])} and {len(words) - at_most} more"
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

@@ -1,4 +1,4 @@
-"""What one thing costs in another: gain against forgetting, tasks against tasks, group by group."""
+"""Trade-offs: gain against forgetting, and matrices of numbers, such as tasks against tasks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,20 +6,17 @@ from typing import Any
 import numpy as np
 
 from tlcourse.errors import DataError
-from tlcourse.measure import Interval
 from tlcourse.measure.units import Scale, scale
 from tlcourse.plots.labels import beside_points, folded, length, settle
 from tlcourse.plots.lines import Measurement, as_interval, common_unit
 from tlcourse.plots.style import (
     BLUE,
     GREEN,
-    GRID,
     INK,
     MARKERS,
     MUTED,
     ORANGE,
     PALETTE,
-    PAPER,
     Picture,
     enumerated,
     sheet,
@@ -27,7 +24,7 @@ from tlcourse.plots.style import (
     unit_axis,
 )
 
-from .bars_and_confusion import shades
+from .bars_and_confusion import separate_cells, shades
 
 
 def plane(
@@ -38,16 +35,18 @@ def plane(
     unit: str | None = None,
     title: str | None = None,
 ) -> Picture:
-    """Gain against forgetting: each method is a point with whiskers both ways, up and right is better.
+    """Gain against forgetting: each method is a point with whiskers both ways; up and right is better.
 
-    points: name -> (gain, forgetting), each an Interval, a number, or the values over seeds; what is
-    forgotten counts downwards, so below zero is learnt rather than lost. gain, forgetting: the axes'
-    names. unit: of bare numbers ("points", differences of shares, unless Intervals say otherwise).
+    points: name -> (gain, forgetting), each an Interval, a number, or the values over seeds. The axis of
+    forgetting points down; below zero means that the old task improved. gain, forgetting: the axes'
+    names. unit: of plain numbers ("points", differences of shares, unless Intervals say otherwise).
     """
     if not points or any(
         not isinstance(pair, tuple | list) or len(pair) != 2 for pair in points.values()
     ):
-        raise DataError("plane needs one point or more, each a pair: {'name': (gain, forgetting)}.")
+        raise DataError(
+            "plane needs at least one point, each a pair: {'name': (gain, forgetting)}."
+        )
     given = {name: dict(enumerate(pair)) for name, pair in points.items()}
     if unit is None and not any(hasattr(v, "unit") for pair in points.values() for v in pair):
         unit = "points"
@@ -87,8 +86,10 @@ def plane(
             fontsize=9.5,
             color=INK,
         )
-    said = [f"{name}: {gain} ⟨{a.text}⟩, {forgetting} ⟨{d.text}⟩" for name, (a, d) in pairs.items()]
-    return Picture(figure, f"{title or 'Gain against forgetting'}: {'; '.join(said)}.")
+    sentences = [
+        f"{name}: {gain} ⟨{a.text}⟩, {forgetting} ⟨{d.text}⟩" for name, (a, d) in pairs.items()
+    ]
+    return Picture(figure, f"{title or 'Gain against forgetting'}: {'; '.join(sentences)}.")
 
 
 def heat(
@@ -114,7 +115,7 @@ def heat(
         )
     finite = values[np.isfinite(values)]
     top = float(np.abs(finite).max()) if len(finite) else 1.0
-    # Accuracies are seen on the whole way from 0 to 100 %; anything else from nothing to its largest.
+    # The colour scale of accuracies is 0 to 100 %; of anything else, 0 to the largest value.
     top = 1.0 if unit == "percent" and top <= 1 else top or 1.0
     how = scale(unit, top)
     digits = how.spec if unit != "number" else ".2f" if top < 10 else ".0f"
@@ -146,14 +147,7 @@ def heat(
         suffix = {"points": "points", "percent": "%"}.get(unit, how.suffix.strip())
         axes.set(xlabel=f"{column}{'   ' if column else ''}{f'(in {suffix})' if suffix else ''}",
                  ylabel=row)  # fmt: skip
-        axes.tick_params(length=0)
-        axes.grid(False)
-        axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
-        axes.grid(True, which="minor", color=PAPER, linewidth=2)
-        axes.tick_params(which="minor", length=0)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+        separate_cells(axes, len(rows), len(columns))
     return Picture(figure, f"{title or 'Matrix'}: {_cells(values, rows, columns, how)}.")
 
 
@@ -163,127 +157,30 @@ def _number(value: float, how: Scale, digits: str) -> str:
 
 
 def _cells(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], how: Scale) -> str:
-    """A small matrix in words; of a large one the shape, its largest and its smallest cell."""
+    """A small matrix in words; for a large one its shape, and its largest and smallest cells."""
     filled = np.argwhere(np.isfinite(values))
-    told = {(at, to): f"{columns[to]} {how.text(values[at, to])}" for at, to in filled}
-    if not told:
+    cells = {(at, to): f"{columns[to]} {how.text(values[at, to])}" for at, to in filled}
+    if not cells:
         return "every cell is empty"
     if values.size <= 25:
         lines = [
-            f"{name}: {enumerated([told[at, to] for to in range(len(columns)) if (at, to) in told])}"
+            f"{name}: {enumerated([cells[at, to] for to in range(len(columns)) if (at, to) in cells])}"
             for at, name in enumerate(rows)
         ]
         return f"⟨{'; '.join(lines)}⟩"
     ends = [filled[np.argmax([values[tuple(cell)] for cell in filled])],
             filled[np.argmin([values[tuple(cell)] for cell in filled])]]  # fmt: skip
-    most, least = (f"{rows[at]}, {told[at, to]}" for at, to in ends)
+    most, least = (f"{rows[at]}, {cells[at, to]}" for at, to in ends)
     return f"{len(rows)} × {len(columns)} cells; ⟨the largest is {most}, the smallest {least}⟩"
 
 
 def _longest(text: str) -> float:
-    """The pixels that the longest line of a tick's label takes."""
+    """The width in pixels of the longest line of a tick label."""
     return max(length(line, 9.5) for line in text.split("\n"))
 
 
-def movement(
-    moved: Any,
-    *,
-    twin: Any = None,
-    title: str | None = None,
-) -> Picture:
-    """How far the weights of each group went, ‖w − w₀‖ / ‖w₀‖, as bars from the input down to the head.
-
-    moved: a session (as it was last measured, see the event `Norms`); or group -> share, a number or an
-    Interval; or several of those by name, to be compared. twin: the same of the run without the
-    intervention. What moved more than four times as far as everything else leaves the frame (») so that
-    the rest can be read; its number is written all the same.
-    """
-    named = _several(moved)
-    if twin is not None:
-        named |= {"without (twin)": _groups(twin, twin=True)}
-    depth = list(dict.fromkeys(group for groups in named.values() for group in groups))
-    measured = {
-        name: {group: as_interval(value) for group, value in groups.items()}
-        for name, groups in named.items()
-    }
-    means = sorted({group: max(m[group].mean for m in measured.values() if group in m)
-                    for group in depth}.values())  # fmt: skip
-    end = means[-1] or 1.0
-    if len(means) > 1 and 0 < means[-2] < means[-1] / 4:
-        end = 1.6 * means[-2]
-    many = len(measured)
-    thick = 0.3 if many == 1 else 0.22
-    step = thick * many + 0.14
-    with styled():
-        head = (0.36 if title else 0) + (0.3 if many > 1 else 0)
-        figure = sheet(step * len(depth) + 0.45 + head, width=7.4, title=title)
-        axes = figure.subplots()
-        for order, (name, groups) in enumerate(measured.items()):
-            colour = PALETTE[order % len(PALETTE)]
-            hollow = {"facecolor": PAPER, "hatch": "////"} if order % 2 else {"facecolor": colour}
-            places = [depth.index(group) * step + order * thick for group in groups]
-            shown = [min(value.mean, end) for value in groups.values()]
-            axes.barh(places, shown, height=thick * 0.82, edgecolor=colour,
-                      label=folded(name, 300), **hollow)  # fmt: skip
-            for place, value in zip(places, groups.values(), strict=True):
-                _whisker_and_number(axes, place, value, end)
-        axes.set_yticks(np.arange(len(depth)) * step + thick * (many - 1) / 2,
-                        [folded(group, 200) for group in depth], color=INK, fontsize=10)  # fmt: skip
-        axes.set_xlim(0, end * 1.42)
-        axes.set_ylim(len(depth) * step - 0.14 - thick / 2 + 0.05, -thick / 2 - 0.06)
-        axes.grid(False)
-        axes.spines["bottom"].set_visible(False)
-        axes.spines["left"].set_color(GRID)
-        axes.set_xticks([])
-        if many > 1:
-            axes.legend(
-                loc="lower left", bbox_to_anchor=(0, 1), ncols=min(many, 3), borderaxespad=0.2
-            )
-    said = [
-        (f"{name}: " if many > 1 else "")
-        + enumerated(
-            [f"{group} ⟨{value.text.split(' (')[0]}⟩" for group, value in groups.items()], 30
-        )
-        for name, groups in measured.items()
-    ]
-    return Picture(figure, f"{title or 'How far each group moved'}: {'; '.join(said)}.")
-
-
-def _whisker_and_number(axes: Any, place: float, value: Interval, end: float) -> None:
-    """Behind a bar its interval and its number; a bar that leaves the frame at `end` has »."""
-    half, cut = float(np.nan_to_num(value.half_width)), value.mean > end
-    if half and not cut:
-        axes.errorbar(value.mean, place, xerr=half, color=INK, capsize=3, linewidth=1.3)
-    told = "did not move" if value.mean == 0 else value.text.split(" (")[0]
-    reach = end if cut else value.mean + half
-    axes.annotate(f"» {told}" if cut else told, (reach, place), (7, 0), va="center",
-                  textcoords="offset points", fontsize=9.5)  # fmt: skip
-
-
-def _several(moved: Any) -> dict[str, dict[str, Measurement]]:
-    if isinstance(moved, Mapping) and moved and not any(_is_value(v) for v in moved.values()):
-        return {name: _groups(groups) for name, groups in moved.items()}
-    return {"with": _groups(moved)}
-
-
-def _is_value(value: Any) -> bool:
-    return not isinstance(value, Mapping) and not hasattr(value, "events")
-
-
-def _groups(moved: Any, *, twin: bool = False) -> dict[str, Measurement]:
-    """Group -> how far, of a mapping, or of a run as last measured."""
-    if isinstance(moved, Mapping) and moved:
-        return dict(moved)
-    told = [event for event in getattr(moved, "events", ()) if event.kind == "norms"]
-    if not told:
-        raise DataError(
-            "movement needs {group: share}, or a session that has measured its norms: run it longer."
-        )
-    return dict(told[-1].moved)
-
-
 def _whiskers(axes: Any, across: Any, down: Any) -> list[tuple[float, float, float, float]]:
-    """The pixels that a point's two whiskers take."""
+    """Boxes in pixels around a point's two whiskers."""
     to = axes.transData.transform
     half_x, half_y = np.nan_to_num([across.half_width, down.half_width])
     (left, y), (right, _) = to(

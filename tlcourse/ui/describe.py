@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tlcourse.errors import CommandError, DataError, TLCourseError
 from tlcourse.measure import confusion, measured, table
 from tlcourse.methods import describe, features, zero_shot
-from tlcourse.methods.features import holds_tokens
+from tlcourse.methods.feature_extraction.features import holds_tokens
 
 from .bundle import bundle, stylesheet
 

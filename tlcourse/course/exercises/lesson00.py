@@ -48,7 +48,7 @@ def the_price_in_labels(given: dict[str, Any]) -> str:
         "`tl.load_model(STUDENT, classes=near.classes, pretrained=False)` is the same, with random "
         "weights.",
         "`found = tl.features(network, near)`, then ten labels a class: "
-        "`draw = replace(found, train=tl.methods.memory(found, 10))`.",
+        "`draw = replace(found, train=tl.methods.keep_examples(found, 10))`.",
         "`tl.probe(draw).accuracy(draw.test)` is the accuracy; put both into a dict.",
     ),
 )

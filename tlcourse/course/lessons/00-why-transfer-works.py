@@ -171,7 +171,7 @@ def probes_by_depth(data, labels=10):
     by_depth = tl.methods.features_by_depth(tl.load_model(STUDENT, classes=data.classes), data)
     curve = {}
     for group, found in by_depth.items():
-        draws = [replace(found, train=tl.methods.memory(found, labels, seed=s)) for s in range(5)]
+        draws = [replace(found, train=tl.methods.keep_examples(found, labels, seed=s)) for s in range(5)]
         curve[group] = tl.interval([tl.probe(draw).accuracy(draw.test) for draw in draws])
     return curve
 
@@ -256,7 +256,7 @@ whose = {}
 for name, pretrained in [("pre-trained", True), ("random", False)]:
     network = tl.load_model(STUDENT, classes=near.classes, pretrained=pretrained)
     found = tl.features(network, near)
-    draw = replace(found, train=tl.methods.memory(found, 10))
+    draw = replace(found, train=tl.methods.keep_examples(found, 10))
     whose[name] = tl.probe(draw).accuracy(draw.test)
 # END
 tl.check("00.2", whose)

@@ -27,7 +27,7 @@ from IPython.display import display
 from torch import nn
 
 import tlcourse as tl
-from tlcourse.methods.lowrank import directions, four_bits, held_by
+from tlcourse.methods import directions, four_bits, held_by
 
 tier = tl.tier("03")
 tier

@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 import tlcourse as tl
-from tlcourse.methods.masking import covered_loss, masked_words, with_words
+from tlcourse.methods import covered_loss, masked_words, with_words
 
 tier = tl.tier("04")
 tier
@@ -312,7 +312,7 @@ def judged(at):
     says = {}
     for name, (datasets, target) in FEATURES.items():
         model, data = trained[name][at][0], datasets[at]
-        says[name] = tl.methods.judges(model, data.train, data.valid, target)
+        says[name] = tl.methods.model_selection_scores(model, data.train, data.valid, target)
     return says
 
 # %%

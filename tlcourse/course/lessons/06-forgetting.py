@@ -163,7 +163,7 @@ def held(model):
 def remedies(start, task, before, seed: int):
     fisher = tl.methods.fisher_diagonal(start, before, samples=100, seed=seed)
     ewc = tl.methods.ewc(start, fisher)
-    kept = tl.methods.rehearse(tl.methods.memory(before, 5, seed=seed), batch_size=16, seed=seed)
+    kept = tl.methods.rehearse(tl.methods.keep_examples(before, 5, seed=seed), batch_size=16, seed=seed)
     return {
         "EWC": adapt(start, task, before, terms={"old": ewc}, weights={"old": PULL}, seed=seed),
         "replay": adapt(start, task, before, terms={"old": kept}, seed=seed),

@@ -1,4 +1,4 @@
-"""Characters drawn from the fonts that matplotlib ships: the ink, before any hand or camera.
+"""Characters rendered from the fonts that matplotlib ships, before any distortion.
 
 For `glyphs`, and for the pre-training of pocket-glyphs (`pretraining/`), whose shipped weights
 depend on every bit of it.
@@ -22,7 +22,7 @@ FONTS = (
     "DejaVuSerif-Italic", "STIXGeneralItalic", "DejaVuSans-Bold", "DejaVuSerif-Bold",
     "DejaVuSansMono-Oblique", "STIXGeneralBol",
 )  # fmt: skip
-SIDE, INK = 48, 40  # pixels of a drawing, and of the longer side of the character in its middle
+SIDE, INK = 48, 40  # pixels of a drawing, and of the longer side of the character in its centre
 
 
 @cache
@@ -50,7 +50,7 @@ def has(name: str, character: str) -> bool:
 
 
 def render(character: str, with_font: ImageFont.FreeTypeFont) -> np.ndarray:
-    """Its ink, cropped: (h, w) uint8, 255 where the pen was."""
+    """The character's ink, cropped: (h, w) uint8, 255 where there is ink."""
     left, top, right, bottom = with_font.getbbox(character)
     image = Image.new("L", (max(right - left, 1) + 4, max(bottom - top, 1) + 4))
     ImageDraw.Draw(image).text((2 - left, 2 - top), character, font=with_font, fill=255)
@@ -59,7 +59,7 @@ def render(character: str, with_font: ImageFont.FreeTypeFont) -> np.ndarray:
 
 
 def fitted(ink: np.ndarray, side: int) -> np.ndarray:
-    """The ink in the middle of a side × side square, its longer side `side` pixels."""
+    """The ink centred in a side × side square, its longer side `side` pixels."""
     height, width = ink.shape
     scale = side / max(height, width)
     size = max(round(width * scale), 1), max(round(height * scale), 1)

@@ -1,7 +1,7 @@
-"""What a pen, a hand, paper and a camera make of printed ink: a batch of pictures at once.
+"""Turns printed ink into pictures that look handwritten: pen, hand, camera and paper, in batches.
 
-Every choice is thrown beforehand, as a row of numbers in [0, 1) for each picture, so that a picture
-depends on neither its neighbours nor its size: at another size it shows the same in other pixels.
+All random choices are drawn beforehand, as a row of numbers in [0, 1) for each picture, so a picture
+depends neither on its neighbours nor on its size: at another size it shows the same thing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# What is thrown for each picture, and how many numbers it takes.
+# The random choices for each picture, and how many numbers each takes.
 CHOICES = {
     "pen": 1, "angle": 1, "slant": 1, "scale": 1, "aspect": 1, "shift": 2, "knots": 50, "bend": 1,
     "blur": 2, "paper": 1, "paper tint": 3, "contrast": 1, "ink tint": 3, "fade": 1,
@@ -20,37 +20,36 @@ STRIP = 1 << 18  # numbers of grain
 
 
 def throw(pictures: int, seed: int) -> Tensor:
-    """(pictures, numbers) in [0, 1): all that is random about them."""
+    """(pictures, numbers) in [0, 1): all random numbers of these pictures."""
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(pictures, sum(CHOICES.values()), generator=generator)
 
 
 class Paper:
-    """What pictures of one size share: a strip of grain, and how a few knots become a surface."""
+    """What pictures of one size share: a strip of grain, and interpolation from knots to a surface."""
 
     def __init__(self, size: int):
         generator = torch.Generator().manual_seed(0)
         self.size = size
         self.strip = torch.rand(STRIP + 3 * size * size, generator=generator) - 0.5
-        self.axis = (torch.arange(size) + 0.5) * (2 / size) - 1  # -1 … 1, at the pixels' centres
+        self.axis = (torch.arange(size) + 0.5) * (2 / size) - 1  # -1 … 1, at pixel centres
         self.knots = {count: _spread(count, size) for count in (3, 5)}
 
     def surface(self, knots: Tensor) -> Tensor:
-        """(..., n, n) knots to a smooth surface (..., size, size) through them."""
+        """A smooth surface (..., size, size) through (..., n, n) knots."""
         spread = self.knots[knots.shape[-1]]
         return spread @ knots @ spread.T
 
     def grain(self, where: Tensor) -> Tensor:
-        """(B, 3, size, size) in ±0.5: a piece of the strip, from `where` (B,) in [0, 1) on."""
+        """(B, 3, size, size) in ±0.5: a piece of the strip that starts at `where` (B,) in [0, 1)."""
         length = 3 * self.size**2
         pieces = self.strip.unfold(0, length, 1)[(where * STRIP).long()]
         return pieces.view(-1, 3, self.size, self.size)
 
 
 def scrawl(ink: Tensor, dice: Tensor, size: int, paper: Paper) -> Tensor:
-    """Ink (B, 1, 48, 48) uint8 and what was thrown (B, numbers) to pictures (B, 3, size, size) uint8.
-
-    In the order of the world: the pen, the hand, the camera, and the paper.
+    """From ink (B, 1, 48, 48) uint8 and random numbers (B, numbers) to pictures (B, 3, size, size)
+    uint8, by pen, hand, camera and paper, in this order.
     """
     parts = dict(zip(CHOICES, dice.split(list(CHOICES.values()), dim=1), strict=True))
 
@@ -64,7 +63,7 @@ def scrawl(ink: Tensor, dice: Tensor, size: int, paper: Paper) -> Tensor:
 
 
 def _pen(x: Tensor, width: Tensor) -> Tensor:
-    """Thinner (width < 0), as it was (0), or bolder by up to two pixels on each side (2)."""
+    """Thinner (width < 0), unchanged (0), or bolder by up to two pixels on each side (2)."""
     bold = _widest(x)
     x = torch.where(width < 0, x.lerp(-_widest(-x), -width), x.lerp(bold, width.clamp(0, 1)))
     return x.lerp(_widest(bold), (width - 1).clamp(0, 1))
@@ -78,7 +77,7 @@ def _widest(x: Tensor) -> Tensor:
 
 
 def _hand(among, paper: Paper) -> Tensor:
-    """Where each pixel looks, (B, size, size, 2): turned by up to 15°, slanted, stretched, bent."""
+    """Where each pixel samples, (B, size, size, 2): rotated by up to 15°, slanted, stretched, bent."""
     angle, slant = among("angle", -0.26, 0.26), among("slant", -0.35, 0.35)
     scale, aspect = among("scale", 0.85, 1.2), among("aspect", -0.25, 0.25).exp()
     cos, sin, shift = angle.cos() * scale, angle.sin() * scale, among("shift", -0.12, 0.12)
@@ -90,7 +89,7 @@ def _hand(among, paper: Paper) -> Tensor:
 
 
 def _camera(x: Tensor, blur: Tensor) -> Tensor:
-    """An eighth of the pictures keep twelve pixels a side; the others lose a little sharpness."""
+    """An eighth of the pictures keep only twelve pixels a side; the others are blurred slightly."""
     size = x.shape[-1]
     amount, coarse = blur[:, :1, None, None], (blur[:, 1] < 0.125).nonzero()[:, 0]
     x = x.lerp(_reduced(x, 16, size), 0.8 * amount.square())
@@ -104,7 +103,7 @@ def _reduced(x: Tensor, pixels: int, size: int) -> Tensor:
 
 
 def _paper(x: Tensor, among, parts: dict[str, Tensor], paper: Paper) -> Tensor:
-    """Ink on paper that is plain, ruled or squared, under uneven light; half are negatives, as chalk."""
+    """Ink on plain, ruled or squared paper, under uneven light; half are negatives, like chalk."""
     ground = among("paper", 0.7, 1.0) - 0.2 * among("paper tint", 0, 1).square()
     ink = ground - among("contrast", 0.6, 1.0) * (ground - 0.35 * among("ink tint", 0, 1).square())
     rules = _rules(among, paper)
@@ -132,7 +131,7 @@ def _rules(among, paper: Paper) -> Tensor:
 
 
 def _spread(count: int, size: int) -> Tensor:
-    """(size, count): what each of `count` knots gives to each pixel of a line, bicubically."""
+    """(size, count): the bicubic weight of each of `count` knots at each pixel of a line."""
     lines = torch.eye(count)[:, None, :, None]
     spread = F.interpolate(lines, (size, 1), mode="bicubic", align_corners=True)
     return spread[:, 0, :, 0].T.contiguous()

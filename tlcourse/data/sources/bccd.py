@@ -1,7 +1,7 @@
-"""BCCD: blood under a microscope, a box around every cell. For detection.
+"""BCCD: blood cells under a microscope, with a box around every cell. For detection.
 
-Since this is no classification, its label is what a doctor's first glance could say: whether
-any platelet lies in the field. The boxes tell where, and all the rest.
+The data set has no class labels, so the label here is whether the image contains any platelets; the
+boxes have the details.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 THINGS = ("RBC", "WBC", "Platelets")  # red cell, white cell, platelets
 WIDTH, HEIGHT = 640, 480
-PLACES = {"test": "test", "val": "valid", "train": "train"}  # the more to be guarded first
+PLACES = {"test": "test", "val": "valid", "train": "train"}  # in order of precedence
 
-# The same field, photographed again (moved a little, or refocused): found by correlating all pairs
-# at all shifts with an overlap of 30 % or more, 0.75 and above, and looked at by eye. The slide was
-# scanned there and back.
+# Photos of the same field (shifted a little, or refocused): found by correlating all pairs at all
+# shifts with an overlap of at least 30 % (correlation 0.75 or more), and checked by eye. The slide was
+# scanned back and forth.
 FIELDS = (
     (19, 20), (37, 38), (204, 205, 276, 277), (206, 278), (223, 263), (224, 264), (225, 262),
     (226, 261), (227, 260), (228, 259), (229, 258), (230, 257), (231, 256), (232, 255), (233, 254),
@@ -32,12 +32,12 @@ FIELDS = (
 
 
 def read(size: int, domain: str | None = None) -> Source:
-    """345 of the 364 photos with 4,635 boxes; x is the whole photo, 640 × 480, squeezed into a square.
+    """345 of the 364 photos with 4,635 boxes; x is the whole photo, 640 × 480, resized to a square.
 
-    y: 0 without platelets, 1 with. The authors' lists decide what is training, validation and test;
-    but 19 of their photos for training or validation show a field that also stands in a list that
-    is to be guarded more (test before validation before training), and are left out. Two boxes
-    without any area are left out as well. A cell that is cut by the edge has its box to the edge.
+    y: 0 without platelets, 1 with. The authors' lists define the splits, but 19 of their training or
+    validation photos show a field that is also in a split of higher precedence (test, then validation,
+    then training) and are left out, as are two boxes without area. The box of a cell that is cut off
+    ends at the edge.
     """
     import numpy as np
     import torch
@@ -65,7 +65,7 @@ def read(size: int, domain: str | None = None) -> Source:
 
 
 def read_lists(folder: Path) -> dict[str, str]:
-    """Each photo's place, as the authors' lists have it."""
+    """Each photo's split according to the authors' lists."""
     return {
         id: place
         for name, place in PLACES.items()
@@ -74,7 +74,7 @@ def read_lists(folder: Path) -> dict[str, str]:
 
 
 def independent(place: dict[str, str]) -> dict[str, str]:
-    """The photos without those whose field stands in a split that is to be guarded more."""
+    """The photos without those whose field is also in a split of higher precedence."""
     guarded = list(PLACES.values())
     kept = dict(place)
     for numbers in FIELDS:
@@ -87,7 +87,7 @@ def independent(place: dict[str, str]) -> dict[str, str]:
 
 
 def read_boxes(path: Path, size: int) -> Tensor:
-    """(K, 5) float32 as `Split.boxes` has them, of a Pascal VOC file. Its pixels count from 1."""
+    """(K, 5) float32 as in `Split.boxes`, from a Pascal VOC file, whose pixels count from 1."""
     import torch
 
     rows = []

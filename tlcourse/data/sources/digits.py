@@ -1,8 +1,8 @@
-"""Handwritten digits of UCI's Optical Recognition set: embedded in scikit-learn, nothing is fetched.
+"""Handwritten digits of UCI's Optical Recognition set, embedded in scikit-learn.
 
 1,797 real digits (Alpaydin & Kaynak 1998, https://doi.org/10.24432/C50P49) of 8×8 counts from 0 to
-16. They are the test part of the UCI set, by 13 people; who wrote which is not recorded, so the
-same hand may stand in training and test.
+16. They are the test part of the UCI set, written by 13 people; who wrote which is not recorded, so
+one person's digits may be in both training and test sets.
 """
 
 from tlcourse.data.core import Source
@@ -11,7 +11,7 @@ from tlcourse.data.core import Source
 def read(size: int, domain: str | None = None) -> Source:
     """All digits, smoothly enlarged to size × size and repeated over three channels.
 
-    Of each digit 50 are set aside for test and 10 for validation; 114 to 123 remain as the pool.
+    Of each digit, 50 are for testing and 10 for validation; the other 114 to 123 are the pool.
     """
     import numpy as np
     import torch
@@ -19,7 +19,7 @@ def read(size: int, domain: str | None = None) -> Source:
 
     from tlcourse.supply import fetch
 
-    # Read from the verified file itself: importing scikit-learn for it takes seconds.
+    # Read from the file itself, verified: importing scikit-learn takes seconds.
     rows = np.loadtxt(fetch("digits") / "digits.csv.gz", delimiter=",")
     small = (rows[:, :64].reshape(-1, 8, 8) * (255 / 16)).round().astype(np.uint8)
     large = [

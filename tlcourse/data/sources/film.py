@@ -1,7 +1,7 @@
-"""Three sets of Pang and Lee about films: sentences of reviews, plots and opinions, whole reviews.
+"""Three data sets of Pang and Lee: sentences of film reviews, plot or opinion, whole reviews.
 
-All are lower-cased and tokenised by their authors ("it 's"), so no model sees capitals. Which film a
-text speaks of is not recorded: two splits may speak of one film, never in the same words.
+The authors lower-cased and tokenised all texts ("it 's"), so models see no capitals. The film is not
+recorded: different splits may have texts about the same film, but never the same text.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ MOODS = {"neg": "negative", "pos": "positive"}
 
 
 def read_sentence_polarity(size: int, domain: str | None = None) -> Source:
-    """10,660 sentences, half of a kind: 500 a class for test, 250 for validation.
+    """10,660 sentences, half of each class: 500 per class for testing, 250 for validation.
 
-    Two of the 10,662 say what another says. A label is that of the review that a sentence was cut
-    from, so some sentences say nothing of the kind.
+    Two of the 10,662 are duplicates. A sentence has the label of the review that it comes from, so some
+    sentences express no such opinion.
     """
     rows = _lines("sentence-polarity", {f"rt-polarity.{mood}": mood for mood in MOODS})
     return source("Sentences of film reviews", rows, classes=MOODS, size=size, valid=250, test=500)
 
 
 def read_subjectivity(size: int, domain: str | None = None) -> Source:
-    """9,998 sentences: 500 a class for test, 250 for validation.
+    """9,998 sentences: 500 per class for testing, 250 for validation.
 
-    Two of the 10,000 say what another says, six pairs are alike. The label is where a sentence was
-    found: in plot summaries, or in reviews.
+    Two of the 10,000 are duplicates, and six pairs are similar. The label is the source of a sentence:
+    plot summaries or reviews.
     """
     rows = _lines("subjectivity", {"plot.tok.gt9.5000": "plot", "quote.tok.gt9.5000": "opinion"})
     classes = {"plot": "plot", "opinion": "opinion"}
@@ -38,11 +38,10 @@ def read_subjectivity(size: int, domain: str | None = None) -> Source:
 
 
 def read_movie_reviews(size: int, domain: str | None = None) -> Source:
-    """1,998 whole reviews: 200 a class for test, 100 for validation.
+    """1,998 whole reviews: 200 per class for testing, 100 for validation.
 
-    Two of the 2,000 say what another says, four pairs are alike. Half of them have more than 697
-    words, so that a model reads the beginning only: all but 23 are cut off at 256 tokens, the most
-    that can be asked for.
+    Two of the 2,000 are duplicates, and four pairs are similar. Half of them have more than 697 words,
+    so a model reads only the beginning: all but 23 are truncated at 256 tokens, the largest size.
     """
     from tlcourse.supply import fetch
 

@@ -1,16 +1,16 @@
-"""Characters of many scripts, in the fonts that matplotlib ships, as if a hand had written them.
+"""Characters of many scripts, in the fonts that matplotlib ships, rendered to look handwritten.
 
-Printed ink (`data.render.ink`) gets a pen, a hand that bends it, paper under it, and a camera's loss of
-sharpness. No digit is among them and nothing that is read as one, so that digits remain a target;
-and no two that a person takes for each other. Rendered, embedded, nothing is fetched.
+Printed ink (`data.render.ink`) is drawn with a pen, distorted, put on paper and blurred. The set has no
+digit and nothing that reads as one, so that digits remain a target, and no two characters that people
+confuse. Rendered and embedded: nothing is downloaded.
 
-The domains are the scripts, and "all" of them together, which is the first. Like Omniglot's, they
-have classes of their own: does what was learned on some scripts help on one that was never seen?
+The domains are "all" (the default) and the scripts. As in Omniglot, each script has its own classes:
+does what was learned on some scripts help on one that was never seen?
 
     every = load_data("glyphs")                       # a source for digits
     lao = load_data("glyphs", domain="lao")           # characters for episodes
 
-A class is called by its character; `scripts()` says whose it is, `unicodedata.name` what it is.
+A class is named by its character; `scripts()` gives its script, `unicodedata.name` its name.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from tlcourse.rng import checked_seed
 if TYPE_CHECKING:
     from torch import Tensor
 
-COPIES, TEST, VALID = 40, 10, 5  # pictures of a character
+COPIES, TEST, VALID = 40, 10, 5  # pictures per character
 SMALLEST, LARGEST = 16, 96
-# Scripts of which pocket-glyphs, pre-trained on printed characters too, has seen nothing.
+# Scripts that pocket-glyphs, which was pre-trained on printed characters, has not seen.
 UNSEEN_BY_POCKET_GLYPHS = ("lao", "ogham", "old_italic", "fraktur", "script", "apl")
-AT_ONCE = 5  # characters; more do not stay in a core's cache
+AT_ONCE = 5  # characters; more do not fit in a core's cache
 
 
 def read(size: int, domain: str = "all") -> Source:
-    """40 pictures of each character of a script, or of all; 10 are for test and 5 for validation.
+    """40 pictures of each character of a script, or of all; 10 are for testing and 5 for validation.
 
     Raises DataError for a size other than 16 to 96 pixels, and warns if matplotlib's fonts are not
     those that the published figures were made with.
@@ -71,7 +71,7 @@ def read(size: int, domain: str = "all") -> Source:
 
 @cache
 def scripts() -> dict[str, str]:
-    """Each script's characters, in the order of Unicode.
+    """Each script's characters, in Unicode order.
 
     >>> scripts()["greek"][:3]
     'Ξλμ'
@@ -80,20 +80,20 @@ def scripts() -> dict[str, str]:
 
 
 def check_fonts() -> None:
-    """Warn if a font differs from that of the first release: every picture drawn from it may, too."""
+    """Warn if a font differs from that of the first release, since its pictures may differ too."""
     from tlcourse.data.render.ink import font_file
 
-    other = [
+    changed = [
         name
         for name, digest in _table("fonts.tsv")
         if sha256(font_file(name).read_bytes()).hexdigest() != digest
     ]
-    if other:
+    if changed:
         import matplotlib
 
         warnings.warn(
-            f"matplotlib {matplotlib.__version__} has other versions of {', '.join(other)} than the"
-            f" data set glyphs was made with: pictures and figures may differ a little from those"
+            f"matplotlib {matplotlib.__version__} has other versions of {', '.join(changed)} than the"
+            f" glyphs data set was made with: pictures and figures may differ slightly from those"
             f" published.",
             stacklevel=2,
         )
@@ -102,8 +102,8 @@ def check_fonts() -> None:
 def draw(characters: str, size: int = 32, *, copies: int = COPIES, seed: int = 0) -> Tensor:
     """(len(characters) · copies, 3, size, size) uint8: each character's pictures, one after another.
 
-    A character's pictures are a function of (character, copies, seed) and the fonts, whatever is
-    drawn beside them, and show the same at every size.
+    A character's pictures depend only on (character, copies, seed) and the fonts, not on other
+    characters, and show the same at every size.
     """
     import torch
 
@@ -111,7 +111,7 @@ def draw(characters: str, size: int = 32, *, copies: int = COPIES, seed: int = 0
     from tlcourse.data.render.scrawl import Paper, scrawl, throw
 
     seed = checked_seed(seed, DataError)
-    for character in characters:  # here, once and for all: FreeType is for one thread at a time
+    for character in characters:  # before the threads start: FreeType allows one thread at a time
         _drawings(character, FONTS)
     paper = Paper(size)
 
@@ -121,16 +121,16 @@ def draw(characters: str, size: int = 32, *, copies: int = COPIES, seed: int = 0
         dice = torch.cat([throw(copies, _seed(character, seed)) for character in some])
         return scrawl(ink, dice, size, paper)
 
-    # One part to a thread, as in `surfaces`: torch's own would share out every small operation.
+    # One part per thread, as in `surfaces`: torch's own threads would split every small operation.
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         parts = list(pool.map(part, range(0, len(characters), AT_ONCE)))
-    torch.set_num_threads(threads)  # what a new thread begins with
+    torch.set_num_threads(threads)  # the default for new threads
     return torch.cat(parts)
 
 
 def _ink(character: str, copies: int, seed: int) -> Tensor:
-    """(copies, 1, 48, 48): in turn from each font that has the character."""
+    """(copies, 1, 48, 48): from each font that has the character, in turn."""
     import torch
 
     from tlcourse.data.render.ink import FONTS
@@ -145,7 +145,7 @@ def _drawings(character: str, fonts: tuple[str, ...]) -> Tensor:
 
     if not any(has(name, character) for name in fonts):
         raise DataError(
-            f"None of matplotlib's fonts has {character!r} (U+{ord(character):04X}). Take another"
+            f"None of matplotlib's fonts has {character!r} (U+{ord(character):04X}). Use another"
             f" version of matplotlib."
         )
     return bank(character, fonts)[0]

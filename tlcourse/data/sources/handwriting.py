@@ -1,8 +1,8 @@
-"""MNIST and USPS: the same ten digits by other people, with other pens, through other scanners.
+"""MNIST and USPS: the same ten digits, by different people, pens and scanners.
 
-White on black in both. MNIST's digits were fitted into 20 × 20 pixels and centred by mass in 28 × 28;
-USPS' fill their 16 × 16 pixels to the edge. At 28 pixels, the default, MNIST is as it is and USPS
-enlarged, as is usual where one is carried over to the other: thickness and margin are the shift.
+Both are white on black. MNIST's digits were fitted into 20 × 20 pixels and centred by mass in 28 × 28;
+USPS's fill 16 × 16 pixels to the edge. At the default of 28 pixels, MNIST is unchanged and USPS is
+enlarged, as is usual for transfer between them: the shift is in thickness and margin.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ DIGITS = tuple("0123456789")
 
 
 def read_mnist(size: int, domain: str | None = None) -> Source:
-    """6,000 digits of MNIST. Its own test set is kept: 100 of each digit, by other people than those
-    of the training set. Of the 500 for training 50 are for validation. No picture is there twice."""
+    """6,000 digits of MNIST. The published test set is kept: 100 of each digit, by people who are not in
+    the training set. Of the 500 training pictures per digit, 50 are for validation. No duplicates."""
     import numpy as np
     from PIL import Image
 
@@ -43,8 +43,8 @@ def read_mnist(size: int, domain: str | None = None) -> Source:
 
 
 def read_usps(size: int, domain: str | None = None) -> Source:
-    """9,298 digits of USPS. Its own test set of 2,007 is kept (147 to 359 of a digit, so not
-    balanced); of the 542 to 1,194 for training 50 are for validation. No picture is there twice."""
+    """9,298 digits of USPS. The published test set of 2,007 is kept (147 to 359 per digit, so not
+    balanced). Of the 542 to 1,194 training pictures per digit, 50 are for validation. No duplicates."""
     import h5py
     import numpy as np
 
@@ -78,13 +78,13 @@ def _digits(
         ids=ids,
         classes=DIGITS,
         valid=50,
-        test=0,  # the given ones
+        test=0,  # published
         given=given,
     )
 
 
 def grey_images(small: Sequence[np.ndarray], size: int):
-    """(N, 3, size, size) uint8 of N grey uint8 pictures, smoothly resized, three times the same."""
+    """(N, 3, size, size) uint8 from N grey uint8 pictures, smoothly resized; three equal channels."""
     import numpy as np
     import torch
     from PIL import Image

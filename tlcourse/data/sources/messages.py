@@ -1,4 +1,4 @@
-"""Short texts of everyday life: what customers ask their bank, and what arrives on a phone."""
+"""Short everyday texts: questions of bank customers, and text messages."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tlcourse.data.corpus import Row, clean, source
 
 
 def read_banking77(size: int, domain: str | None = None) -> Source:
-    """Banking77's questions: its test set (39 or 40 of an intent), 5 of an intent for validation.
+    """Banking77's questions: its test set (39 or 40 per intent), and 5 per intent for validation.
 
-    Of 13,083 questions 61 are left out since they say what another says (4 of them in the test set;
-    25 stood in both sets, two under two intents), and 129 for training that are alike to one of the
-    test set. The intents are not balanced (35 to 187 for training), and some differ by a shade
-    ("card arrival", "card delivery estimate").
+    Of 13,083 questions, 61 are left out as duplicates (4 of them in the test set; 25 were in both sets,
+    two had two intents), and 129 training questions because they are similar to a test question. The
+    intents are not balanced (35 to 187 for training), and some differ only slightly ("card arrival",
+    "card delivery estimate").
     """
     from tlcourse.supply import fetch
 
@@ -28,7 +28,7 @@ def read_banking77(size: int, domain: str | None = None) -> Source:
                 for given in ("test" if name == "test" else "",)
                 for n, row in enumerate(csv.DictReader(file))
             ]
-    # In the order of the alphabet: the file's own puts no rule behind its order.
+    # In alphabetical order: the order in the file follows no rule.
     classes = {label: _spoken(label) for label in sorted({row.label for row in rows}, key=_spoken)}
     return source(
         "Banking77, intents of bank customers",
@@ -36,7 +36,7 @@ def read_banking77(size: int, domain: str | None = None) -> Source:
         classes=classes,
         size=size,
         valid=5,
-        test=0,  # the given ones
+        test=0,  # published
     )
 
 
@@ -45,12 +45,12 @@ def _spoken(label: str) -> str:
 
 
 def read_sms_spam(size: int, domain: str | None = None) -> Source:
-    """Text messages: 100 of ham and of spam for test, 50 for validation, so that these two are
-    balanced; in the pool, as in the collection, spam is rare (about one in ten).
+    """Text messages: 100 each of ham and spam for testing, 50 for validation, so these two are balanced;
+    in the pool, as in the collection, spam is rare (about one in ten).
 
-    443 of 5,574 say what another says and are left out. Advertising comes in waves that differ by a
-    code or a phone number: 235 messages belong to 95 families. Names and sums in the ham of one of
-    the sources were replaced by "<#>" and the like, which no spam has: a model can learn that.
+    443 of 5,574 are duplicates and are left out. Spam campaigns differ by a code or a phone number: 235
+    messages belong to 95 groups. In the ham of one source, names and numbers were replaced by "<#>" and
+    the like, which no spam has; a model can learn that.
     """
     from tlcourse.supply import fetch
 

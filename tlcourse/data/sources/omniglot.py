@@ -1,14 +1,13 @@
-"""Omniglot: characters of eight alphabets, each drawn by twenty people. For learning from few.
+"""Omniglot: characters of eight alphabets, each drawn by twenty people. For few-shot learning.
 
-The domains are the alphabets, and "all" of them together, which is the first. Unlike other domains
-they have classes of their own, since that is the question: does what was learned on some
-alphabets help on one that was never seen?
+The domains are "all" (the default) and the alphabets. Unlike other domains, each has its own classes:
+does what was learned on some alphabets help on one that was never seen?
 
     seen = load_data("omniglot", domain="korean")        # 40 characters
     unseen = load_data("omniglot", domain="sanskrit")    # 42 others, for the episodes
 
-With "all", a class is called by its alphabet and number ("greek 07"), so that several alphabets can
-be taken by the names' beginnings.
+With "all", a class is named by alphabet and number ("greek 07"), so several alphabets can be selected
+by prefix.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ DRAWERS = 20
 
 
 def read(size: int, domain: str = "all") -> Source:
-    """Of an alphabet's twenty people five are for test and three for validation, with all that they
-    drew, so nobody's hand is in two splits; 12 drawings of each character are the pool.
+    """Of an alphabet's twenty people, five are for testing and three for validation, with all their
+    drawings, so nobody's handwriting is in two splits; 12 drawings of each character are the pool.
 
-    Greek and Latin stand in both of Omniglot's small sets, drawing by drawing the same (1,000
-    files); the card takes them once. No drawing is there twice. Black strokes on white.
+    Greek and Latin are in both of Omniglot's small sets with identical drawings (1,000 files); the card
+    has them once. No duplicates. Black strokes on white.
     """
     import numpy as np
     import torch

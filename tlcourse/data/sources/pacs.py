@@ -1,8 +1,8 @@
 """PACS: seven classes as photo, painting, cartoon and sketch.
 
-Pictures that were found on the web are found more than once: cropped, mirrored, before another
-background. Found by the similarity of MobileNetV2's features, of the pictures and their mirror
-images, and by looking at all 945 that are no sketches; such pictures stay in one split.
+Some pictures appear more than once: cropped, mirrored, or with another background. We found them by
+the similarity of MobileNetV2's features, of the pictures and their mirror images, and by looking at
+all 945 that are not sketches. Copies stay in one split.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ COPIES = {
     "cartoon/house": ((1, 22), (12, 44)),
     "cartoon/person": ((1, 44), (4, 7)),
 }
-# The 45 photos of a person show three men.
+# The 45 photos of people show three men.
 MEN = {range(1, 22): "train", range(22, 42): "test", range(42, 46): "valid"}
 
 
 def read(size: int, domain: str) -> Source:
-    """One of the four styles, 7 classes × 45 pictures: 15 test, 5 validation and a pool of 25, or
-    one more or less where copies stay together.
+    """One of the four styles, 7 classes × 45 pictures: 15 for testing, 5 for validation, 25 in the pool,
+    or one more or less where copies stay together.
 
-    The photos of a person are of three men only: one is for training (21 photos), one for test
-    (20), one for validation (4). A model that knows the first does not know what a person is.
+    The photos of people show only three men: one for training (21 photos), one for testing (20), one
+    for validation (4). A model that has learned the first has not learned what a person is.
     """
     from tlcourse.data.sources.photos import read_folder
     from tlcourse.supply import fetch

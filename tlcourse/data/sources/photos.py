@@ -1,4 +1,4 @@
-"""Photos that lie as CLASS/NAME.jpg: decoded to squares of one size."""
+"""Photos stored as CLASS/NAME.jpg, decoded to squares of one size."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 def read_caltech24(size: int, domain: str | None = None) -> Source:
-    """24 classes × 60 photos of Caltech-101: 15 test, 5 validation and a pool of 40 a class.
+    """24 classes × 60 photos of Caltech-101: per class 15 for testing, 5 for validation, 40 in the pool.
 
-    No two of the photos have the same bytes, nor the same pixels at 128 px. Near duplicates exist
-    (the same face or leopard from one photo session), as everywhere in Caltech-101.
+    No two photos have the same bytes, nor the same pixels at 128 px. There are near-duplicates (the same
+    face or leopard from one photo session), as everywhere in Caltech-101.
     """
     from tlcourse.supply import fetch
 
@@ -31,14 +31,16 @@ def read_caltech24(size: int, domain: str | None = None) -> Source:
 def read_folder(
     root: Path, *, title: str, size: int, valid: int, test: int, prefix: str = ""
 ) -> Source:
-    """Every photo of root/CLASS/. Class names are the folders' in lower case with spaces; ids are
-    `CLASS/NAME.jpg`, after `prefix`."""
+    """Every photo in root/CLASS/. Class names are folder names in lower case with spaces; ids are
+    `prefix` + `CLASS/NAME.jpg`."""
     import numpy as np
     import torch
 
     files = sorted(path for path in root.glob("*/*") if path.suffix.lower() in SUFFIXES)
     if not files:
-        raise DataError(f"No photos lie in {root}. Remove that folder and fetch the data again.")
+        raise DataError(
+            f"There are no photos in {root}. Remove that folder and fetch the data again."
+        )
     folders = sorted({path.parent.name for path in files}, key=str.lower)
     pixels = np.stack([decode(path, size) for path in files])
     return Source(
@@ -53,11 +55,11 @@ def read_folder(
 
 
 def decode(path: Path, size: int, *, whole: bool = False) -> np.ndarray:
-    """The centre square as (size, size, 3) uint8: the shorter side becomes `size` pixels. With
-    `whole` nothing is cut off, and what is no square is squeezed into one.
+    """The centre square as (size, size, 3) uint8: the shorter side becomes `size` pixels. `whole`: the
+    whole picture, resized to a square.
 
-    `draft` lets the JPEG decoder drop resolution that is not needed (to at least twice the size,
-    so that the antialiased resize still decides how the result looks).
+    `draft` lets the JPEG decoder skip resolution that is not needed, down to twice the size, so that the
+    antialiased resize still determines the result.
     """
     import numpy as np
     from PIL import Image, UnidentifiedImageError

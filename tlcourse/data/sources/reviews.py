@@ -19,12 +19,13 @@ FIELD = re.compile(r"<(\w+)>\n(.*?)\n</\1>", re.DOTALL)
 
 
 def read(size: int, domain: str) -> Source:
-    """The reviews of one department: 200 a class for test, 100 for validation, the rest is the pool.
+    """The reviews of one department: 200 per class for testing, 100 for validation, the rest is the
+    pool.
 
-    One or two stars are negative, four or five positive. A text is the review alone, without its
-    title. The shop shows one review with each edition of a product: of 2,000 in books 44, dvd 46,
-    electronics 35 and kitchen 23 say what another says and are left out, and three pairs are alike.
-    No review stands in two departments. Different reviews of one product may stand in two splits.
+    One or two stars are negative, four or five positive. A text is the review without its title. The
+    shop shows a review with each edition of a product: of 2,000 reviews in each department, 44 (books),
+    46 (dvd), 35 (electronics) and 23 (kitchen) are duplicates and are left out, and three pairs are
+    similar. No review is in two departments. Reviews of one product may be in different splits.
     """
     from tlcourse.supply import fetch
 

@@ -1,8 +1,8 @@
-"""Photos of a production line as a renderer draws them: embedded, nothing is fetched.
+"""Rendered photos of a production line, embedded: nothing is downloaded.
 
-Brushed steel, paint, wood and fabric under changing light, good or with one of six flaws, each with
-its mask and its box. Two lines, `line-a` and `line-b`, have other lamps, cameras and parts: what was
-learned on one is worth less on the other. `tlcourse.data.render.surface` draws them.
+Brushed steel, paint, wood and fabric under changing light, good or with one of six flaws, with masks
+and boxes. The two lines, `line-a` and `line-b`, have different lamps, cameras and parts: what a model
+learns on one is worth less on the other. `tlcourse.data.render.surface` renders them.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
     from tlcourse.data.render.surface.render import Batch
 
-BATCHES = 50  # of 8 pictures a class: 400 a class and line
+BATCHES = 50  # of 8 pictures per class: 400 per class and line
 TEST, VALID = 120, 40
 LARGEST = 256
 
 
 def read(size: int, domain: str | None = None) -> Source:
-    """2,800 pictures of a line, 400 of each class; 120 are set aside for test and 40 for validation.
+    """2,800 pictures of a line, 400 of each class; 120 are for testing and 40 for validation.
 
-    In a box lies the whole flaw: all holes of a cluster of pits, a crack with its branches. Good
-    parts have no box and an empty mask. Made for 48 to 128 pixels; smaller pictures show little of
-    the flaws. Raises DataError for more than 256.
+    A box contains the whole flaw: all holes of a cluster, a crack with its branches. Good parts have no
+    box and an empty mask. Made for 48 to 128 pixels; smaller pictures show little of the flaws. Raises
+    DataError for more than 256.
     """
     import torch
 
@@ -57,8 +57,8 @@ def read(size: int, domain: str | None = None) -> Source:
 
 
 def _drawn(domain: str, size: int) -> list[Batch]:
-    """All batches, one to a thread at a time: torch's own threads would share out every small
-    operation, which gains little and, where the cores are busy, costs ten times what it gains."""
+    """All batches, one per thread at a time: torch's own threads would split every small operation,
+    which gains little and, on busy cores, costs ten times what it gains."""
     import torch
 
     from tlcourse.data.render.surface.render import render
@@ -66,15 +66,15 @@ def _drawn(domain: str, size: int) -> list[Batch]:
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         batches = list(pool.map(lambda number: render(domain, number, size), range(BATCHES)))
-    # How many is each thread's own matter, but a new thread begins with what was told last.
+    # The number of threads is set per thread, but new threads start with the last value.
     torch.set_num_threads(threads)
     return batches
 
 
 def boxes_of(masks: Tensor, y: Tensor) -> list[Tensor]:
-    """For each mask (N, H, W) the smallest box around it, (1, 5) as in `Split`; (0, 5) if it is empty.
+    """The smallest box around each mask of (N, H, W), (1, 5) as in `Split`; (0, 5) if it is empty.
 
-    Of a label i ≥ 1 the box is marked i - 1: good parts come first among classes, and are no thing.
+    A box of label i ≥ 1 has index i - 1: class 0 are good parts, which have no box.
     """
     import torch
 

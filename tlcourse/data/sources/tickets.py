@@ -1,8 +1,8 @@
-"""Support tickets as people write them, in two domains with the same ten intents.
+"""Support tickets in two domains with the same ten intents.
 
-`shop`: customers of Lindenhof, a web shop for household and garden, write to its support. `clinic`:
-doctors, nurses, secretaries and the laboratory of a hospital write to its IT desk. Written by hand by
-the authors of this project, embedded, nothing is fetched; docs/data/tickets.md says how.
+`shop`: customers write to Lindenhof, a web shop for household and garden. `clinic`: doctors, nurses,
+secretaries and the laboratory of a hospital write to its IT desk. Written by hand by the authors of
+this project, and embedded: nothing is downloaded. docs/data/tickets.md describes them.
 
     shop = load_data("tickets", domain="shop", labels_per_class=10)
     texts = unlabelled("clinic")               # for continued pre-training
@@ -18,7 +18,7 @@ from tlcourse.data.core import Source
 from tlcourse.errors import DataError
 
 DOMAINS = ("shop", "clinic")
-TEST, VALID = 30, 10  # tickets of an intent
+TEST, VALID = 30, 10  # tickets per intent
 INTENTS = {  # in the order of their labels: what the writer most wants, or what is the matter
     "access": "cannot log in or get in: password, code, locked account, badge",
     "status": "asks where something that was ordered or requested is, and when it comes",
@@ -41,9 +41,9 @@ class Ticket(NamedTuple):
 
 
 def read(size: int, domain: str = "shop") -> Source:
-    """A domain's tickets as minilm's tokens; of each intent 30 for test and 10 for validation.
+    """A domain's tickets as minilm's tokens; of each intent, 30 are for testing and 10 for validation.
 
-    At least 53 of an intent remain to be trained on. `texts` keep their line breaks.
+    At least 53 per intent are for training. `texts` keep their line breaks.
     """
     from tlcourse.data.corpus import Row, source
 
@@ -58,16 +58,16 @@ def read(size: int, domain: str = "shop") -> Source:
 
 
 def second_readings(domain: str = "shop") -> dict[str, str]:
-    """Of the tickets that can be read in two ways: id -> the intent that is not the label.
+    """For ambiguous tickets: id -> the other possible intent.
 
-    The label is what the writer most wants, as the author saw it; nobody else labelled them.
+    The label is what the writer wants most, in the author's view; nobody else labelled them.
     """
     return {ticket.id: ticket.second for ticket in tickets(domain) if ticket.second}
 
 
 @cache
 def tickets(domain: str = "shop") -> tuple[Ticket, ...]:
-    """A domain's labelled tickets as they are in the file, in no order that means anything."""
+    """A domain's labelled tickets as in the file, in no meaningful order."""
     head, *lines = _lines(f"{_known(domain)}.tsv")
     assert tuple(head.split("\t")) == Ticket._fields
     return tuple(Ticket(*_text(line).split("\t")) for line in lines)
@@ -75,9 +75,9 @@ def tickets(domain: str = "shop") -> tuple[Ticket, ...]:
 
 @cache
 def unlabelled(domain: str = "shop") -> tuple[str, ...]:
-    """Texts of a domain without labels: tickets of any or no intent, answers, notes, instructions.
+    """A domain's unlabelled texts: tickets of any or no intent, answers, notes, instructions.
 
-    None of them is a ticket, but some answer one: they tell of the same events.
+    None of them is a labelled ticket, but some answer one, so they describe the same events.
     """
     return tuple(_text(line) for line in _lines(f"{_known(domain)}-unlabelled.txt"))
 

@@ -1,10 +1,10 @@
 """Magnetic tiles from a production line: five kinds of defect, with masks, and tiles without.
 
-A defective tile stood before the camera for up to six exposures (`exp1` to `exp6` in the names,
-from dark to bright), so that its photos differ in little but brightness. The number in a name is
-the frame of the recording: photos of a class that are at most 400 frames apart count as one tile
-here (neighbouring tiles are sometimes taken together, which does no harm), and one that came by
-again later is named below. The photos of a tile stay in one split. Found by comparing all pairs.
+A defective tile was photographed with up to six exposures (`exp1` to `exp6` in the names, from dark to
+bright), so its photos differ in little but brightness. The number in a name is the frame of the
+recording: photos of a class that are at most 400 frames apart count as one tile here (sometimes that
+merges neighbouring tiles, which does no harm), and a tile that was recorded again later is listed
+below. The photos of a tile stay in one split. Found by comparing all pairs.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ FOLDERS = {
     "uneven": "MT_Uneven",
 }
 GAP = 400  # frames
-# Numbers of a first and a last frame between which the same cracked tile came by three times.
+# First and last frame of a range in which the same cracked tile was recorded three times.
 AGAIN = ((85602, 88201),)
-# Four photos that call a tile something else than its other photos do.
+# Four photos whose class contradicts that of the tile's other photos.
 CONTRADICTED = {
     "MT_Blowhole/exp3_num_853",  # exp0_num_797 and exp6_num_972: fray
     "MT_Break/exp3_num_77583",  # five others: fray
@@ -39,14 +39,14 @@ CONTRADICTED = {
 
 
 def read(size: int, domain: str | None = None) -> Source:
-    """508 photos of 6 classes (32 fray to 119 free): of each the tiles of 10 photos or a few more
-    for test, of 5 or a few more for validation, the rest is the pool. Twelve photos of a defect are
-    two tiles, so a test accuracy rests on a dozen tiles and may be off by far.
+    """508 photos of 6 classes (32 fray to 119 free). Of each class, tiles with at least 10 photos in all
+    are for testing, with at least 5 for validation; the rest is the pool. Twelve photos of a defect show
+    only two tiles, so a test accuracy rests on a dozen tiles and may be far off.
 
-    Tiles are longer than high or higher than long, up to 2.7 times, and breaks and frays lie at
-    their edges; so nothing is cut off: each photo is squeezed into a square, its mask with it. A
-    mask's pixel is 1 where the defect covers a quarter of it or more. The masks of tiles without a
-    defect are empty, and so are those of four photos called uneven (five at 128 pixels).
+    Tiles have aspect ratios up to 2.7, and breaks and frays are at their edges, so nothing is cropped:
+    photo and mask are resized to a square. A mask's pixel is 1 where the defect covers at least a
+    quarter of it. Masks of tiles without a defect are empty, and so are those of four photos of the
+    class uneven (five at 128 pixels).
     """
     import numpy as np
     import torch

@@ -1,1 +1,1 @@
-"""A renderer of small photos of a production line: material, flaw, light, camera, each a file."""
+"""Renders small photos of a production line. Material, flaw, light and camera have a file each."""

@@ -1,4 +1,4 @@
-"""The camera: where each pixel looks, and what lens, sensor and software make of the light."""
+"""The camera: geometry, lens, sensor and image processing."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from tlcourse.data.render.surface.fields import Dice, faded_
 from tlcourse.data.render.surface.lines import Line
 
-MARGIN = 1.05  # the scene is rendered this far beyond the picture, for the lens to blur
+MARGIN = 1.05  # the scene is rendered slightly larger than the picture, for the lens blur
 
 
 def places(size: int) -> tuple[Tensor, Tensor]:
@@ -22,7 +22,7 @@ def _centres(count: int) -> Tensor:
 
 
 def look(dice: Dice, line: Line, n: int, axis: Tensor) -> tuple[Tensor, Tensor]:
-    """World coordinates u, v (n, R, R) of the grid's points: turned, farther away, in perspective."""
+    """World coordinates u, v (n, R, R) of the grid's points: rotated, scaled, in perspective."""
     one = (n, 1, 1)
     turn = torch.deg2rad(dice.uniform(*line.turn, *one))
     zoom = dice.uniform(*line.zoom, *one)
@@ -35,7 +35,7 @@ def look(dice: Dice, line: Line, n: int, axis: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """How n pictures are taken. blur: (n,) pixels; gain, vignette: (n, 1, 1, 1); middle of the lens:
+    """Camera settings of n pictures. blur: (n,) pixels; gain, vignette: (n, 1, 1, 1); lens centre:
     (n, 2, 1, 1); balance: (n, 3, 1, 1); noise: (n, 1, 1, 1), the deviation of a mid grey in 0…1."""
 
     blur: Tensor
@@ -65,7 +65,7 @@ def settings(dice: Dice, line: Line, n: int) -> Shot:
 def expose(
     light: Tensor, shot: Shot, contrast: float, dice: Dice, wanted: Tensor, given: Tensor
 ) -> Tensor:
-    """Light (n, 3, R, R) to the picture (n, 3, S, S) uint8.
+    """From light (n, 3, R, R) to the picture (n, 3, S, S) uint8.
 
     Lens blur and vignette, exposure and white balance, shot and read noise in linear light, then a
     tone curve, and colour that is softer than brightness, as JPEG keeps it.
@@ -73,14 +73,14 @@ def expose(
     seen = _through_lens(light, resample(shot.blur * (2 / len(wanted)), wanted, given))
     x, y = wanted[None, None, None], wanted[None, None, :, None]
     away = (x - shot.middle[:, :1]).square() + (y - shot.middle[:, 1:]).square()
-    # Automatic exposure: part of the way from the part's own brightness to a mid grey.
+    # Automatic exposure: partly from the part's own brightness to a mid grey.
     level = (0.22 / seen.mean((1, 2, 3), keepdim=True)).pow(0.5)
     seen *= (shot.gain * level * shot.balance) * (1 - 0.5 * shot.vignette * away)
 
-    # One draw for three colours: what JPEG leaves of noise is grey.
+    # One draw for all three colours: after JPEG compression, noise is grey.
     grain = torch.randn((len(seen), 1, *seen.shape[2:]), generator=dice.generator).mul_(shot.noise)
     seen += (0.8 * seen + 0.04).sqrt_().mul_(grain)
-    # A shoulder instead of a hard limit, then a root, which is near enough to the usual 1 / 2.2.
+    # A soft shoulder instead of a hard limit, then a square root, close to the usual 1 / 2.2.
     seen = seen.clamp_(0).mul_(1.5).div_(seen + 1.0).sqrt_()
     seen.sub_(0.52).mul_(contrast).add_(0.48)
 
@@ -92,14 +92,14 @@ def expose(
 
 
 def resample(sigma: Tensor, wanted: Tensor, given: Tensor) -> Tensor:
-    """Gaussian weights (n, S, R) that read S places from R, blurred by sigma (n,)."""
+    """Gaussian weights (n, S, R) that resample R points to S, blurred by sigma (n,)."""
     distance = (wanted[:, None] - given) / sigma[:, None, None]
     weights = faded_(distance.square_() * 0.5)
     return weights / weights.sum(2, keepdim=True)
 
 
 def _through_lens(light: Tensor, weights: Tensor) -> Tensor:
-    """(n, 3, R, R) read by (n, S, R) in both directions."""
+    """Apply weights (n, S, R) to (n, 3, R, R) in both directions."""
     n, size, count = weights.shape
     rows = torch.bmm(light.reshape(n, 3 * count, count), weights.transpose(1, 2))
     rows = rows.view(n, 3, count, size).transpose(1, 2).reshape(n, count, 3 * size)
@@ -107,7 +107,7 @@ def _through_lens(light: Tensor, weights: Tensor) -> Tensor:
 
 
 def _softened(x: Tensor, axis: int) -> Tensor:
-    """Half of each pixel and a quarter of its neighbours along an axis; the outermost stay."""
+    """Half of each pixel plus a quarter of each neighbour along an axis; the outermost stay."""
     last = x.shape[axis] - 1
     soft = x.clone()
     inner = soft.narrow(axis, 1, last - 1).mul_(0.5)

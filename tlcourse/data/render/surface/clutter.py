@@ -1,4 +1,4 @@
-"""What lies on good and bad parts alike and is no flaw: shadows, dust, fibres, wiped streaks.
+"""Distractors on good and bad parts alike: shadows, dust, fibres, wiped streaks.
 
 It says nothing of the class: every class has as much of it. It is what makes looking hard.
 """
@@ -13,12 +13,12 @@ MOST_SPECKS = 5
 
 
 def litter(dice: Dice, surface: Surface, u: Tensor, v: Tensor, share: float) -> None:
-    """Lay dust, a fibre and a wiped streak on some of the parts; they cover colour and shine."""
+    """Put dust, a fibre and a wiped streak on some of the parts; they cover colour and gloss."""
     some = (dice.uniform(0, 1, len(u)) < share).nonzero()[:, 0]
     _specks(dice, surface, u, v, some)
     some = (dice.uniform(0, 1, len(u)) < 0.5 * share).nonzero()[:, 0]
     _fibre(dice, surface, u, v, some)
-    # Grease, wiped off: a broad band where the shine differs and the colour hardly does.
+    # Wiped-off grease: a broad band with different gloss and almost the same colour.
     some = (dice.uniform(0, 1, len(u)) < share).nonzero()[:, 0]
     one = (len(some), 1, 1)
     _, across = turned(u[some], v[some], dice.uniform(0, TAU, *one))
@@ -29,7 +29,7 @@ def litter(dice: Dice, surface: Surface, u: Tensor, v: Tensor, share: float) -> 
 
 
 def _specks(dice: Dice, surface: Surface, u: Tensor, v: Tensor, rows: Tensor) -> None:
-    """A few grains, far apart, pale or dark; they lie on the part, so nothing is hollow."""
+    """A few grains, far apart, pale or dark; they lie on the surface, so the relief is unchanged."""
     one = (len(rows), 1, 1)
     u, v = u[rows], v[rows]
     away = torch.full_like(u, 99.0)
@@ -43,7 +43,7 @@ def _specks(dice: Dice, surface: Surface, u: Tensor, v: Tensor, rows: Tensor) ->
 
 
 def _fibre(dice: Dice, surface: Surface, u: Tensor, v: Tensor, rows: Tensor) -> None:
-    """A hair or a thread: a smooth bow, evenly thin."""
+    """A hair or a thread: a smooth curve of even width."""
     one = (len(rows), 1, 1)
     a, b = turned(u[rows], v[rows], dice.uniform(0, TAU, *one))
     a, b = a - dice.uniform(-0.5, 0.5, *one), b - dice.uniform(-0.5, 0.5, *one)
@@ -60,7 +60,7 @@ def _cover(surface: Surface, rows: Tensor, cover: Tensor, tint: Tensor) -> None:
 
 
 def shadow(dice: Dice, axis: Tensor, n: int, share: float) -> Tensor:
-    """(n, R, R), what share of the lamp's light arrives: the edge of something, or a bar's band."""
+    """(n, R, R), the share of the lamp's light that arrives: the edge of a shadow, or a bar's."""
     one = (n, 1, 1)
     x, y = axis[None, None, :], axis[None, :, None]
     angle = dice.uniform(0, TAU, *one)

@@ -1,4 +1,4 @@
-"""Scratch, dent, stain, crack, pits, seam: what each does to relief, colour and shine.
+"""Scratch, dent, stain, crack, pits, seam: their effect on relief, colour and gloss.
 
 A flaw changes the part, never the picture: whether a groove's left side is bright is the lamp's affair.
 Each function takes the places (k, R, R) of k pictures, and how severe each is, (k, 1, 1).
@@ -15,8 +15,8 @@ from tlcourse.data.render.surface.materials import TAU, Surface
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Where on which parts: u, v (k, R, R); axis (R,), the grid's; material (k,), an index into
-    MATERIALS; grain (k, 1, 1), its direction."""
+    """The surfaces that get a flaw. u, v: (k, R, R) coordinates; axis: (R,), the grid's; material: (k,),
+    index into MATERIALS; grain: (k, 1, 1), its direction."""
 
     u: Tensor
     v: Tensor
@@ -52,7 +52,7 @@ class Flaw:
 
 
 def scratch(dice: Dice, part: Part, severity: Tensor) -> Flaw:
-    """A groove with raised lips, nearly straight, that wavers in depth; often a second beside it."""
+    """A groove with raised lips, nearly straight, of varying depth; often a second one next to it."""
     one = (len(part), 1, 1)
     a, b = _placed(dice, part, dice.uniform(0, TAU / 2, *one))
     half = dice.uniform(0.35, 0.75, *one)
@@ -72,7 +72,7 @@ def scratch(dice: Dice, part: Part, severity: Tensor) -> Flaw:
     groove = bump(d, width)
     lips = bump(d - 1.7 * width, width * 0.8)
     depth = severity * width * part.by(0.8, 0.8, 0.8, 1.2)
-    # What lies below: bright metal, primer or metal, raw wood, torn fibres.
+    # The layer below: bright metal, primer or metal, raw wood, torn fibres.
     pale = dice.chance(0.8, len(part), 1, 1, 1)
     below = part.by(2.0, 2.6, 2.2, 2.4)[..., None] * pale + part.by(0.55, 0.4, 0.6, 1.45)[
         ..., None
@@ -88,7 +88,7 @@ def scratch(dice: Dice, part: Part, severity: Tensor) -> Flaw:
 
 
 def dent(dice: Dice, part: Part, severity: Tensor) -> Flaw:
-    """A smooth hollow: nothing but the direction that the surface looks to."""
+    """A smooth hollow: only the surface normals change."""
     one = (len(part), 1, 1)
     a, b = _placed(dice, part, dice.uniform(0, TAU / 2, *one))
     wide = dice.uniform(0.18, 0.32, *one)
@@ -97,7 +97,7 @@ def dent(dice: Dice, part: Part, severity: Tensor) -> Flaw:
     hollow = faded_((r.square().square() + r.square()) * 0.7)
     rim = bump(r - 1.25, 0.28)
     depth = severity * wide * part.by(0.42, 0.44, 0.56, 0.8)
-    # Where the blow fell, gloss is a little worn.
+    # At the impact, gloss is slightly worn.
     return Flaw(
         height=(rim * 0.10 - hollow) * depth,
         cover=hollow,
@@ -113,7 +113,7 @@ STAINS = torch.tensor(
 
 
 def stain(dice: Dice, part: Part, severity: Tensor) -> Flaw:
-    """A blot of irregular outline, darker at its rim where it dried: colour and gloss, no relief."""
+    """A blot with an irregular outline and a darker rim where it dried: colour and gloss, no relief."""
     n, one = len(part), (len(part), 1, 1)
     a, b = _placed(dice, part, dice.uniform(0, TAU / 2, *one))
     wide = dice.uniform(0.25, 0.42, *one)
@@ -135,7 +135,7 @@ def stain(dice: Dice, part: Part, severity: Tensor) -> Flaw:
 
 
 def crack(dice: Dice, part: Part, severity: Tensor) -> Flaw:
-    """A jagged gap, thinner to its ends, with one or two branches; dark because no light comes out."""
+    """A jagged gap, thinner towards its ends, with one or two branches; dark, as no light gets out."""
     n, one = len(part), (len(part), 1, 1)
     a, b = _placed(dice, part, dice.uniform(0, TAU, *one))
     half = dice.uniform(0.4, 0.9, *one)
@@ -174,7 +174,7 @@ def pit(dice: Dice, part: Part, severity: Tensor) -> Flaw:
     a, b = _placed(dice, part, dice.uniform(0, TAU / 2, *one))
     spread = dice.uniform(0.11, 0.24, *one)
     count = dice.uniform(5, MOST_PITS, *one)
-    away = torch.full_like(a, 99.0)  # from the nearest hole, in its radii, squared
+    away = torch.full_like(a, 99.0)  # squared distance from the nearest hole, in its radii
     for number in range(MOST_PITS):
         x, y = dice.normal(2, *one).clamp_(-1.8, 1.8) * spread
         radius = dice.uniform(0.030, 0.058, *one) * part.by(1, 1, 1, 1.1)
@@ -195,7 +195,7 @@ def pit(dice: Dice, part: Part, severity: Tensor) -> Flaw:
 
 
 def seam(dice: Dice, part: Part, severity: Tensor, where: "Join") -> Flaw:
-    """Two pieces joined from edge to edge: a weld bead, a gap in a skin, glue, a stitched fold."""
+    """Two pieces joined from edge to edge: a weld bead, a gap, glue, a stitched fold."""
     one = (len(part), 1, 1)
     a, d = where.along, where.across
     width = dice.uniform(0.06, 0.09, *one) * part.by(1.25, 1.0, 0.9, 1.25)
@@ -224,14 +224,14 @@ def seam(dice: Dice, part: Part, severity: Tensor, where: "Join") -> Flaw:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Where a seam runs: (k, R, R) along it, and across it with the two pieces' sides as sign."""
+    """Coordinates (k, R, R) along a seam, and across it; the sign tells the two pieces apart."""
 
     along: Tensor
     across: Tensor
 
 
 def join(dice: Dice, part: Part) -> Join:
-    """A straight line across the picture: along the grain of wood and cloth, anywhere on the rest."""
+    """A straight line across the picture: along the grain of wood and fabric, anywhere on others."""
     one = (len(part), 1, 1)
     free = dice.uniform(0, TAU, *one)
     lengthwise = part.grain + TAU / 4 * dice.chance(0.25, *one)
@@ -241,24 +241,24 @@ def join(dice: Dice, part: Part) -> Join:
 
 
 def _placed(dice: Dice, part: Part, angle: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates along and across a flaw that lies anywhere but at the edge."""
+    """Coordinates along and across a flaw that is anywhere but at the edge."""
     one = (len(part), 1, 1)
     u, v = dice.uniform(-0.25, 0.25, *one), dice.uniform(-0.25, 0.25, *one)
     return turned(part.u - u, part.v - v, angle)
 
 
-KNOTS, STRIDE = 28, 0.085  # a jagged path's corners, and how far they lie apart
+KNOTS, STRIDE = 28, 0.085  # corners of a jagged path, and their distance
 
 
 def _jagged(dice: Dice, n: int, size: float) -> Tensor:
-    """Corners (n, KNOTS) of a path that wanders about a straight line."""
+    """Corners (n, KNOTS) of a path that wanders around a straight line."""
     steps = dice.normal(n, KNOTS) * size
     path = steps.cumsum(1) * 0.8 + steps * 0.6
     return path - path[:, KNOTS // 2 : KNOTS // 2 + 1]
 
 
 def _at(path: Tensor, a: Tensor) -> Tensor:
-    """The path's offset at a (n, …), straight between its corners."""
+    """The path's offset at a (n, …), linear between its corners."""
     place = (a / STRIDE + KNOTS / 2).clamp(0, KNOTS - 1.001)
     corner = place.floor()
     index = corner.long().flatten(1)
@@ -267,7 +267,7 @@ def _at(path: Tensor, a: Tensor) -> Tensor:
 
 
 def _beside(a: Tensor, b: Tensor, path: Tensor) -> Tensor:
-    """Distance from the path, nearly: measured across, and shortened where the path is steep."""
+    """Approximate distance from the path: measured across, and reduced where the path is steep."""
     slope = (_at(path, a + 0.02) - _at(path, a - 0.02)) / 0.04
     return (b - _at(path, a)).abs() * (1 + slope.square()).rsqrt()
 

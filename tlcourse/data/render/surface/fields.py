@@ -1,4 +1,4 @@
-"""Random numbers and random fields: what is irregular about a surface.
+"""Random numbers and random fields, for the irregularities of a surface.
 
 Everything is drawn at a fixed resolution of its own and sampled where the picture's pixels lie, so
 that a scene is the same scene at every size.
@@ -14,7 +14,7 @@ REACH = 1.6  # the world around the picture's centre for which streaks are drawn
 
 
 class Dice:
-    """Random numbers for one purpose: the same for the same names, whatever else is drawn."""
+    """Random numbers for one purpose: they depend only on the names, not on what else is drawn."""
 
     def __init__(self, *names: object) -> None:
         digest = sha256("/".join(map(str, names)).encode()).digest()
@@ -60,7 +60,7 @@ def clouds(dice: Dice, n: int, axis: Tensor, cells: int, octaves: int) -> Tensor
 
 
 def streaks(dice: Dice, along: Tensor, across: Tensor, cells: tuple[int, int]) -> Tensor:
-    """Fields that change slowly along and fast across: brushing, fibres. Mean 0, deviation ~ 0.7.
+    """Fields that vary slowly along and fast across: brushing, fibres. Mean 0, deviation ~ 0.7.
 
     along, across: (n, R, R) coordinates; cells: how many of each lie within ±REACH.
     """
@@ -91,6 +91,6 @@ def bump(x: Tensor, width: Tensor | float) -> Tensor:
 
 
 def faded_(x: Tensor) -> Tensor:
-    """exp(-x) in place, but nowhere less than exp(-40): numbers that are nearly too small for a float
-    slow down whatever is done with them, many times over."""
+    """exp(-x) in place, but never less than exp(-40): denormal numbers slow down every operation many
+    times over."""
     return x.clamp_(max=40).neg_().exp_()

@@ -1,4 +1,4 @@
-"""Light on a relief: what a lamp near the part and the hall around it make of heights and colours."""
+"""Lighting of a relief by a nearby lamp and its surroundings."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class Light:
 
 
 def slopes(height: Tensor, pixel: float) -> tuple[Tensor, Tensor]:
-    """dh/dx and dh/dy of heights (n, R, R) whose pixels are `pixel` wide; the border repeats."""
+    """dh/dx and dh/dy of heights (n, R, R) with pixels of width `pixel`; the border repeats."""
     padded = torch.nn.functional.pad(height[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     x = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]).mul_(0.5 / pixel)
     y = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]).mul_(0.5 / pixel)
@@ -44,7 +44,7 @@ def shade(surface: Surface, light: Light, axis: Tensor) -> Tensor:
     lx, ly, lz = light.place[:, 0] - x, light.place[:, 1] - y, light.place[:, 2]
     near = (lx.square() + ly.square() + lz.square()).rsqrt_()
     lx, ly, lz = lx * near, ly * near, lz * near
-    # 1 / distance², against the picture's middle.
+    # 1 / distance², relative to the picture's centre.
     fade = near.square() * light.place.square().sum(1)
     upright = (1 + sx.square() + sy.square()).rsqrt_()
     diffuse = ((lz - lx * sx - ly * sy) * upright).clamp_(0) * fade

@@ -1,4 +1,4 @@
-"""The production lines: what is made there, how it is lit, and what camera looks at it."""
+"""The production lines: materials, lighting and camera."""
 
 from dataclasses import dataclass
 
@@ -18,21 +18,21 @@ class Line:
 
     title: str
     mix: tuple[int, int, int, int]
-    severity: Range  # how deep, how dark: 1 is plain to see
-    azimuth: Range  # where the light comes from; 0 is the right, 90 the top
-    elevation: Range  # how high it stands
+    severity: Range  # how deep, how dark: 1 is easy to see
+    azimuth: Range  # direction of the light: 0 is right, 90 is top
+    elevation: Range  # its height
     lamp: tuple[float, float, float]  # its colour
-    ambient: Range  # light from everywhere, beside the lamp's
+    ambient: Range  # light from all sides, besides the lamp's
     zoom: Range  # half the picture's width in the world: larger shows smaller flaws
-    turn: Range  # how the camera is turned
+    turn: Range  # rotation of the camera
     tilt: float  # perspective: how much farther one edge may be
     exposure: Range
-    cast: tuple[float, float, float]  # what is left by the white balance
+    cast: tuple[float, float, float]  # colour cast left by the white balance
     contrast: float
     vignette: Range
     blur: Range
     noise: Range  # deviation of a mid grey, in 1/255
-    clutter: float  # how often shadows, dust and fibres lie on a part
+    clutter: float  # how often there are shadows, dust and fibres
 
 
 LINES = {

@@ -1,4 +1,4 @@
-"""Brushed steel, paint, wood and fabric: their relief, their colour, their shine.
+"""Brushed steel, paint, wood and fabric: relief, colour and gloss.
 
 Heights are in half pictures (as u and v are), albedo is linear light in 0…1.
 """
@@ -15,7 +15,7 @@ TAU = 6.2831853
 
 @dataclass(slots=True)
 class Surface:
-    """What light meets, for n pictures; flaws are written into it.
+    """The surfaces of n pictures; flaws are written into them.
 
     height, shine: (n, R, R); albedo: (n, 3, R, R). shine is the strength of reflections.
     along, across: (n, 1, 1) how wide a reflection is, as a slope, along the grain and across it;
@@ -40,7 +40,7 @@ class Surface:
 
 
 def steel(dice: Dice, u: Tensor, v: Tensor, axis: Tensor, grain: Tensor) -> Surface:
-    """Streaks of the brush, at two widths, and now and then a machining mark along them."""
+    """Brush streaks of two widths, and sometimes a machining mark along them."""
     n = len(u)
     t, b = turned(u, v, grain)
     fine = streaks(dice, t, b, (14, 190))
@@ -74,7 +74,7 @@ PAINTS = torch.tensor(
 
 
 def paint(dice: Dice, u: Tensor, v: Tensor, axis: Tensor, grain: Tensor) -> Surface:
-    """A sprayed coat: orange peel (waves of about one length, from all sides) under a gloss."""
+    """A sprayed coat: orange peel (waves of about one length, in all directions) under gloss."""
     n = len(u)
     peel = torch.zeros_like(u)
     for _ in range(6):
@@ -146,10 +146,10 @@ CLOTHS = torch.tensor(
 
 
 def fabric(dice: Dice, u: Tensor, v: Tensor, axis: Tensor, grain: Tensor) -> Surface:
-    """Threads over and under each other, plain weave or twill, each a little another colour."""
+    """Threads over and under each other, plain weave or twill, each of a slightly different colour."""
     n = len(u)
     t, b = turned(u, v, grain)
-    count = dice.uniform(8, 13, n, 1, 1)  # threads a unit
+    count = dice.uniform(8, 13, n, 1, 1)  # threads per unit
     wave = 0.25 * cloud(dice, n, axis, 4)
     x, y = t * count + wave, b * count + 0.25 * cloud(dice, n, axis, 4)
     i, j = x.floor(), y.floor()

@@ -1,4 +1,4 @@
-"""One batch of pictures, from its numbers to its pixels.
+"""Renders one batch of pictures, from random numbers to pixels.
 
 A batch is the smallest thing that is drawn: 8 pictures of each class, on materials in the line's mix.
 What it looks like is a function of (line, seed, number) alone.
@@ -20,9 +20,9 @@ from tlcourse.data.render.surface.materials import Surface
 from tlcourse.errors import DataError
 from tlcourse.rng import checked_seed
 
-EACH = 8  # pictures of a class in a batch
+EACH = 8  # pictures per class in a batch
 BATCH = EACH * len(CLASSES)
-PIECE = 8  # what is lit and taken at once: it stays in a core's cache, 2.5 times as fast
+PIECE = 8  # pictures lit at once: they fit in a core's cache, 2.5 times as fast
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def render(line: str, number: int, size: int, seed: int = 0) -> Batch:
 
 
 def composition(line: Line) -> tuple[Tensor, Tensor]:
-    """Labels and materials (56,) of a batch: materials in order, on each every class alike."""
+    """Labels and materials (56,) of a batch: materials in order, each with all classes equally often."""
     pairs = [
         (label, number)
         for number, count in enumerate(line.mix)
@@ -96,13 +96,13 @@ def composition(line: Line) -> tuple[Tensor, Tensor]:
 
 
 def _grain(dice: Dice, material: Tensor) -> Tensor:
-    """(n, 1, 1) radians: nearly along the line or across it, as parts lie in their fixtures."""
+    """(n, 1, 1) radians: nearly along the line or across it, as parts are held in fixtures."""
     n = len(material)
     return dice.chance(0.4, n, 1, 1) * (materials.TAU / 4) + 0.10 * dice.normal(n, 1, 1)
 
 
 def _surface(dice: Callable[[str], Dice], part: Part, seams: Tensor, join: Join) -> Surface:
-    """Each material on its rows; beyond a seam lies another piece, with its own pattern and tone."""
+    """Each material on its rows; beyond a seam is another piece, with its own pattern and tone."""
     u, v = part.u.clone(), part.v.clone()
     other = (join.across > 0).float()
     u[seams] += other * dice("offset u").uniform(-0.5, 0.5, EACH, 1, 1)
@@ -127,7 +127,7 @@ def _light(dice: Dice, line: Line, n: int) -> Light:
     one = (n, 1, 1)
     azimuth = torch.deg2rad(dice.uniform(*line.azimuth, *one))
     height = torch.deg2rad(dice.uniform(*line.elevation, *one))
-    # The picture's y runs downwards.
+    # The picture's y axis points down.
     place = (height.cos() * azimuth.cos(), -height.cos() * azimuth.sin(), height.sin())
     colour = torch.tensor(line.lamp)[:, None, None] * (1 + 0.03 * dice.normal(n, 3, 1, 1))
     bearing = dice.uniform(0, materials.TAU, *one)
@@ -149,9 +149,9 @@ def _light(dice: Dice, line: Line, n: int) -> Light:
 
 
 def _read(masks: Tensor, wanted: Tensor, given: Tensor) -> Tensor:
-    """Masks (n, R, R) at the picture's pixels, (n, S, S) uint8."""
+    """Masks (n, R, R), resampled to the picture's pixels, (n, S, S) uint8."""
     sigma = torch.full((1,), 0.45 * 2 / len(wanted))
     weights = camera.resample(sigma, wanted, given)[0]
     share = weights @ masks @ weights.T
-    # In very small pictures a crack fills no pixel by half: then the pixels that it fills most.
+    # In very small pictures a crack fills no pixel by half; then take the pixels that it fills most.
     return (share > 0.5 * share.amax((1, 2), keepdim=True)).to(torch.uint8)

@@ -1,7 +1,7 @@
-"""What did learning one task after the other gain and cost? Numbers from a matrix of accuracies.
+"""What learning tasks one after another gains and costs, computed from a matrix of accuracies.
 
-R[i][j] is the accuracy on task j after training on tasks 0 … i, in this order. (T, T), 0 to 1; what
-was never measured is NaN, and refused where it is needed.
+R[i][j] is the accuracy on task j after training on tasks 0 … i, in this order: (T, T), 0 to 1. NaN means
+not measured, and is refused where a value is needed.
 
                     task 0   task 1   task 2
     after task 0      0.95     0.12     0.10
@@ -29,18 +29,21 @@ def average_accuracy(R: Any) -> float:
 def backward_transfer(R: Any) -> float:
     """How later tasks changed the earlier ones: mean over all but the last of R[last][j] − R[j][j].
 
-    −1 to 1. Below zero: forgotten; above: the later tasks helped. Two tasks at least.
+    −1 to 1. Below zero, earlier tasks were forgotten; above, later tasks helped. Needs two tasks.
     Lopez-Paz & Ranzato 2017, eq. 3 (BWT).
+
+    >>> round(backward_transfer([[0.9, 0.1], [0.6, 0.9]]), 2)
+    -0.3
     """
     R = _matrix(R, 2)
     return _mean(R[-1, :-1] - np.diag(R)[:-1], "the diagonal and the last row")
 
 
 def forward_transfer(R: Any, untrained: Sequence[float]) -> float:
-    """How earlier tasks helped one that was not yet trained: mean over all but the first of
+    """How earlier tasks helped a task before its own training: mean over all but the first of
     R[j − 1][j] − untrained[j].
 
-    untrained: (T,) accuracy of the model before any of the tasks. −1 to 1; two tasks at least.
+    untrained: (T,) accuracy of the model before any task. −1 to 1. Needs two tasks.
     Lopez-Paz & Ranzato 2017, eq. 4 (FWT).
     """
     R = _matrix(R, 2)
@@ -53,11 +56,11 @@ def forward_transfer(R: Any, untrained: Sequence[float]) -> float:
 
 
 def average_forgetting(R: Any) -> float:
-    """How far each earlier task has fallen from its best: mean over all but the last of
+    """How far each earlier task fell from its best: mean over all but the last of
     max over i < last of R[i][j], minus R[last][j].
 
-    −1 to 1; below zero, the last task improved the earlier ones beyond their best. What was measured on
-    a task before its own training counts, as in the paper; NaN there is left out. Two tasks at least.
+    −1 to 1; below zero, the last task improved the earlier ones beyond their best. Values measured
+    before a task's own training count, as in the paper; NaN there is ignored. Needs two tasks.
     Chaudhry et al. 2018, "Riemannian Walk for Incremental Learning" (their F at the last task).
     """
     R = _matrix(R, 2)
@@ -69,7 +72,7 @@ def _matrix(R: Any, least: int) -> np.ndarray:
     R = np.asarray(R, dtype=float)
     if R.ndim != 2 or R.shape[0] != R.shape[1] or len(R) < least:
         raise DataError(
-            f"R is a square of accuracies, a row after each of {least} or more tasks, not {R.shape}."
+            f"R is a square of accuracies, with a row for each of {least} or more tasks, not {R.shape}."
         )
     known = R[~np.isnan(R)]
     if len(known) and not (0 <= known.min() and known.max() <= 1):

@@ -1,16 +1,16 @@
-"""Continued pre-training of text: guess the words that were covered (Devlin et al. 2019).
+"""Continued pre-training on text: predict masked words (Devlin et al. 2019).
 
-An encoder that is to read another domain's texts can practise on them without a label: some words
-are covered, and it learns to say which they were (Gururangan et al. 2020, "Don't Stop Pretraining").
+An encoder can practise on another domain's texts without labels: some words are masked, and it learns
+to predict them (Gururangan et al. 2020, "Don't Stop Pretraining").
 
     model = with_words(load_model("minilm", classes=classes))
     run = Session(model, data, terms={"words": masked_words(clinic.train)}, freeze="embeddings", …)
-    covered_loss(model, clinic.valid)          # nats a covered word; ln 30522 = 10.3 knows nothing
+    covered_loss(model, clinic.valid)          # nats per masked word; guessing gives ln 30522 = 10.3
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError, ModelError
-from tlcourse.methods.draws import Draws
-from tlcourse.methods.features import holds_tokens, padding, trimmed
-from tlcourse.methods.wrapped import Wrapped
+from tlcourse.methods.extra_batches import ExtraBatches
+from tlcourse.methods.feature_extraction.features import holds_tokens, padding, trimmed
+from tlcourse.methods.wrapped_model import HeadApart
 from tlcourse.models.inspection import evaluating
 from tlcourse.rng import checked_seed, fold_in
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from tlcourse.session import Batch, Term
 
 
-class WithWords(Wrapped):
-    """A text model with one more group, "words": from a token's state to what is looked up in the
-    table of word embeddings. The head learns from the features, which learn nothing from the head."""
+class WithWords(HeadApart):
+    """A text model with one more group, "words": it maps a token's state to the space of the word
+    embeddings. The head learns from the features; no gradient flows from the head into the features."""
 
     def __init__(self, model: nn.Module, words: nn.Module) -> None:
         super().__init__(model)
@@ -42,21 +42,16 @@ class WithWords(Wrapped):
         *body, (head, module) = super().groups.items()
         return {**dict(body), "words": self.words, head: module}
 
-    def forward(self, x: Any) -> Tensor:
-        with torch.no_grad():
-            features = self.features(x)
-        return self.model.head(features)
-
 
 def with_words(model: nn.Module) -> WithWords:
-    """The model, with a layer (D → D, the identity to begin with) that a masked word is guessed by.
+    """The model, with a layer (D → D, initially the identity) that predicts masked words.
 
-    Groups, features and predictions stay; `.model` is the model itself. As in `head_apart`, the run's
-    own loss trains the head alone. Raises ModelError for a model that reads no texts.
+    Groups, features and predictions do not change; `.model` is the model itself. As in `head_apart`, the
+    run's own loss trains only the head. Raises ModelError for a model that does not read texts.
     """
     if not hasattr(model, "tokenizer") or not hasattr(model, "body"):
         raise ModelError(
-            f"{type(model).__name__} does not read texts, so it has no words to guess: take minilm."
+            f"{type(model).__name__} does not read texts, so it has no words to predict: use minilm."
         )
     if "words" in model.groups:
         raise ModelError('This model has a group "words" already; use it as it is.')
@@ -72,19 +67,19 @@ def with_words(model: nn.Module) -> WithWords:
 def masked_words(
     texts: Split, *, share: float = 0.15, batch_size: int | None = None, seed: int = 0
 ) -> Term:
-    """A term of a run's loss: cross-entropy in nats of the covered tokens of a domain's texts.
+    """A term of a run's loss: cross-entropy in nats of the masked tokens of a domain's texts.
 
-    texts: token ids (N, T) int64; labels are never read. share: of the tokens of each batch, special
-    ones left out, above 0 and below 1. All of them are covered by the mask token (BERT leaves a tenth
-    as they are and exchanges a tenth). Which texts and which tokens is a function of (seed, step).
-    batch_size: None for as many as the run's own. The model has to come from `with_words`.
+    texts: token ids (N, T) int64; labels are never read. share: of the tokens in each batch, without
+    special ones, above 0 and below 1. All of them become the mask token (BERT leaves a tenth unchanged
+    and replaces a tenth by random words). Which texts and tokens is a function of (seed, step).
+    batch_size: None means the run's own. The model must come from `with_words`.
     """
     _check(texts, share)
     seed = checked_seed(seed, CommandError)
-    draws = Draws(texts, seed=seed, batch_size=batch_size, purpose="words")
+    extra = ExtraBatches(texts, seed=seed, batch_size=batch_size, purpose="words")
 
     def term(model: nn.Module, batch: Batch) -> Tensor:
-        tokens = trimmed(draws.beside(batch)[0], padding(model))
+        tokens = trimmed(extra.matching(batch)[0], padding(model))
         return _loss(model, tokens, share, fold_in(seed, "covered", batch.step))
 
     return term
@@ -93,7 +88,7 @@ def masked_words(
 def covered_loss(
     model: nn.Module, texts: Split, *, share: float = 0.15, seed: int = 0, batch_size: int = 32
 ) -> float:
-    """Mean cross-entropy in nats a covered token, in eval mode, always the same ones covered."""
+    """Mean cross-entropy in nats per masked token, in eval mode; always with the same masks."""
     _check(texts, share)
     seed = checked_seed(seed, CommandError)
     x, total = torch.as_tensor(texts.x), 0.0
@@ -108,12 +103,12 @@ def covered_loss(
 def _loss(model: nn.Module, tokens: Tensor, share: float, key: int) -> Tensor:
     words = getattr(model, "words", None)
     if words is None:
-        raise ModelError(f"{type(model).__name__} cannot guess words: train with_words(model).")
+        raise ModelError(f"{type(model).__name__} cannot predict words: train with_words(model).")
     pad, (first, last) = padding(model), _ends(model)
     open_ = (tokens != pad) & (tokens != first) & (tokens != last)
     generator = torch.Generator().manual_seed(key % (1 << 63))
     covered = (torch.rand(tokens.shape, generator=generator).to(tokens.device) < share) & open_
-    if not covered.any():  # a batch of very short texts: cover the first word of all
+    if not covered.any():  # very short texts: mask the first word of each
         covered = open_ & (open_.cumsum(1) == 1)
     seen = tokens.masked_fill(covered, model.tokenizer.mask_token_id)
     states = model.body(input_ids=seen, attention_mask=(tokens != pad).long()).last_hidden_state
@@ -128,4 +123,4 @@ def _ends(model: nn.Module) -> tuple[int, int]:
 def _check(texts: Split, share: float) -> None:
     number(share, "share", CommandError, above=0, below=1)
     if not holds_tokens(torch.as_tensor(texts.x[:1])):
-        raise DataError("Words are covered in texts: give token ids (N, T) int64.")
+        raise DataError("Words are masked in texts: give token ids (N, T) int64.")

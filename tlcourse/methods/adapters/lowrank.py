@@ -1,7 +1,7 @@
-"""How little a matrix needs: few directions for its change, four bits for itself.
+"""Low rank and low precision: how few directions a weight change has, and weights of four bits.
 
-- `directions`  how much of the change of each matrix its strongest directions hold
-- `four_bits`   a copy of the model whose linear layers are rounded to 16 levels, as QLoRA stores them
+- `directions`  the share of each matrix's change that lies in its k strongest directions
+- `four_bits`   a copy of the model with linear layers rounded to 16 levels, as QLoRA stores them
 """
 
 import copy
@@ -23,11 +23,11 @@ def directions(
     layers: str = "query,value",
     kept: Sequence[int] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384),
 ) -> list[dict[int, float]]:
-    """For each matrix: k → the share, 0 to 1, of its change that its k strongest directions hold.
+    """For each matrix: k → the share, 0 to 1, of its change that lies in its k strongest directions.
 
-    The change is after − before; its share in k directions is the sum of the k largest squared singular
-    values over that of all. layers: endings of the layers' names, as LoRA takes them. What did not
-    change is left out. Raises ModelError if the models differ in structure, or no layer fits.
+    The change is after − before; the share is the sum of the k largest squared singular values divided
+    by the sum of all. layers: endings of the layers' names, as for LoRA. Matrices that did not change
+    are left out. Raises ModelError if the models differ in structure, or no layer matches.
     """
     endings = tuple(f"{ending.strip()}.weight" for ending in layers.split(","))
     old, new = dict(before.named_parameters()), dict(after.named_parameters())
@@ -41,17 +41,17 @@ def directions(
 
 
 def held_by(change: Tensor, kept: Sequence[int]) -> dict[int, float]:
-    """k → the share of a matrix (squared) that its k strongest directions hold, 0 to 1."""
+    """k → the share, 0 to 1, of a matrix's squared norm that lies in its k strongest directions."""
     held = torch.linalg.svdvals(change.float()).square().cumsum(0)
     return {k: float(held[min(k, len(held)) - 1] / held[-1]) for k in kept}
 
 
 def four_bits(model: nn.Module) -> nn.Module:
-    """A copy whose linear layers hold one of 16 levels in place of each weight, the head left as it is.
+    """A copy in which every weight of a linear layer is rounded to one of 16 levels; the head is not.
 
-    NF4 (Dettmers et al. 2023, "QLoRA", appendix E): levels that a normal distribution fills equally,
-    times the largest number of each 64. The copy computes in its own dtype: it shows what the rounding
-    costs in accuracy, and saves no memory itself.
+    NF4 (Dettmers et al. 2023, "QLoRA", appendix E): the quantiles of a normal distribution, times the
+    largest absolute value in each block of 64. The copy computes in its own dtype: it shows what
+    rounding costs in accuracy, but saves no memory.
     """
     made = copy.deepcopy(model)
     head = {id(m) for m in list(groups_of(made).values())[-1].modules()}
@@ -62,7 +62,7 @@ def four_bits(model: nn.Module) -> nn.Module:
 
 
 def rounded(weight: Tensor) -> Tensor:
-    """The nearest of 16 levels for each number, in blocks of 64; same shape and dtype."""
+    """Each number rounded to the nearest of 16 levels, in blocks of 64; same shape and dtype."""
     flat = weight.reshape(-1)
     blocks = nn.functional.pad(flat, (0, -len(flat) % BLOCK)).reshape(-1, BLOCK)
     scale = blocks.abs().amax(dim=1, keepdim=True)
@@ -73,7 +73,7 @@ def rounded(weight: Tensor) -> Tensor:
 
 
 def nf4() -> Tensor:
-    """(16,) float32 from −1 to 1, 0 among them: 7 levels below it, 8 above."""
+    """(16,) float32 levels from −1 to 1: 7 below zero, zero, and 8 above."""
 
     def side(n: int) -> Tensor:
         probabilities = torch.linspace(0.9677083, 0.5, n, dtype=torch.float64)

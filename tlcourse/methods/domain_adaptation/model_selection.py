@@ -1,19 +1,20 @@
-"""Which of my models is best in the target, when no label of the target may be looked at?
+"""Which model is best on the target, if no label of the target may be read?
 
-From what a model says of the target (probabilities (N, C)):
+From a model's predictions on the target (probabilities (N, C)):
 
-- `entropy`      how undecided it is on average; small is good, though "always the same" is small too
-- `information`  decided in each example and varied over all: large is good
-- `atc`          an estimate of the accuracy itself, by the confidence that parts right from wrong
+- `entropy`      mean uncertainty; small is good, though a constant prediction is small too
+- `information`  certain on each example and varied over all: large is good
+- `atc`          an estimate of the accuracy, from a confidence threshold
 
-From labels of the source, weighed by how much each example looks like the target:
+From labels of the source, weighted by how much each example resembles the target:
 
 - `importance_weights`, then `importance_weighted` (IWV) or `dev`: an estimate of the target's risk
 
 `model_selection_scores` gives all of them for one model.
 
-Each rests on an assumption that can fail: the first three that confidence keeps its meaning, the last
-that domains differ in which inputs occur, not in what they are called. Try them where labels are known.
+Each assumes something that can fail: the first three, that confidence keeps its meaning on the target;
+the last, that domains differ in which inputs occur, not in their labels. Test them where labels are
+known.
 """
 
 from __future__ import annotations
@@ -32,15 +33,19 @@ if TYPE_CHECKING:
 
 
 def entropy(probabilities: Any) -> float:
-    """Mean entropy of the predictions in nats, 0 (certain of each) to ln C (knows nothing)."""
+    """Mean entropy of the predictions in nats, 0 (certain) to ln C (uniform).
+
+    >>> round(entropy([[0.5, 0.5], [1.0, 0.0]]), 3)
+    0.347
+    """
     return float(_entropy(_checked(probabilities)).mean())
 
 
 def information(probabilities: Any) -> float:
     """Mutual information of input and predicted class in nats, 0 to ln C: H(mean p) − mean H(p).
 
-    Bridle et al. 1991; Shi & Sha 2012 for choosing among adapted models. A model that says the same of
-    everything has 0, however certain it is.
+    Bridle et al. 1991; Shi & Sha 2012 for choosing among adapted models. A constant prediction has 0,
+    however certain it is.
     """
     p = _checked(probabilities)
     return max(0.0, float(_entropy(p.mean(axis=0, keepdims=True))[0] - _entropy(p).mean()))
@@ -49,11 +54,11 @@ def information(probabilities: Any) -> float:
 def atc(
     valid_probabilities: Any, valid_y: Any, target_probabilities: Any, *, score: str = "confidence"
 ) -> float:
-    """The accuracy in the target, 0 to 1, estimated from confidence (ATC, Garg et al. 2022).
+    """The accuracy on the target, 0 to 1, estimated from confidence (ATC, Garg et al. 2022).
 
-    A threshold is put where the share of the source's validation examples below it is the share that
-    is wrong; the estimate is the share of the target's examples at or above it. On the validation
-    set itself it gives its accuracy. valid_probabilities: (N, C) with true labels valid_y (N,);
+    The threshold is chosen so that the share of the source's validation examples below it equals the
+    error there; the estimate is the share of target examples at or above it. On the validation set
+    itself it gives the accuracy. valid_probabilities: (N, C) with true labels valid_y (N,);
     target_probabilities: (M, C). score: "confidence", the largest probability, or "entropy", minus
     the entropy.
     """
@@ -71,32 +76,36 @@ def atc(
 
 
 def importance_weights(source: Any, target: Any, at: Any = None, *, C: float = 1.0) -> np.ndarray:
-    """How many times as likely each example is in the target as in the source: weights (K,) > 0.
+    """How many times as likely each example is in the target as in the source: (K,) weights > 0.
 
     A logistic classifier learns to tell target from source by standardised features; its odds, times
     n_source / n_target, are the ratio of the densities (Bickel et al. 2007). source: (n, D), target:
-    (m, D) features to learn from; at: (K, D) where to weigh, None for the source's own, best others of
-    the source. C: inverse strength of the L2 penalty; small where D is large and n is not.
-    Look at `effective_size` before you believe what is built on these.
+    (m, D) features to learn from; at: (K, D) features to weight, best other examples of the source; None
+    means the source itself. C: inverse strength of the L2 penalty; choose it small if D is large and n
+    is not. Check `effective_size` before you rely on the weights.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    here, there = _matrix(source, "source"), _matrix(target, "target")
-    places = here if at is None else _matrix(at, "at")
-    if not here.shape[1] == there.shape[1] == places.shape[1]:
+    x, y = _matrix(source, "source"), _matrix(target, "target")
+    rows = x if at is None else _matrix(at, "at")
+    if not x.shape[1] == y.shape[1] == rows.shape[1]:
         raise DataError(
-            f"{here.shape[1]}, {there.shape[1]} and {places.shape[1]} features: all must come from one "
-            "model."
+            f"{x.shape[1]}, {y.shape[1]} and {rows.shape[1]} features: all must come from one model."
         )
-    judge = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2000))
-    judge.fit(np.concatenate([here, there]), [0] * len(here) + [1] * len(there))
-    return np.exp(judge.decision_function(places)) * (len(here) / len(there))
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2000))
+    classifier.fit(np.concatenate([x, y]), [0] * len(x) + [1] * len(y))
+    return np.exp(classifier.decision_function(rows)) * (len(x) / len(y))
 
 
 def effective_size(weights: Any) -> float:
-    """How many equally weighted examples tell as much: (Σw)² / Σw² (Kong 1992), 1 to K."""
+    """The number of equally weighted examples with the same information: (Σw)² / Σw² (Kong 1992), 1
+    to K.
+
+    >>> effective_size([1.0, 1.0, 0.0])
+    2.0
+    """
     w = _numbers(weights, "weights")
     return float(w.sum() ** 2 / np.square(w).sum())
 
@@ -104,8 +113,8 @@ def effective_size(weights: Any) -> float:
 def importance_weighted(losses: Any, weights: Any) -> float:
     """The target's risk, estimated from the source's losses: mean(w · loss) (Sugiyama et al. 2007).
 
-    losses: (K,) of labelled examples of the source that the model was not trained on, such as 0 for
-    right and 1 for wrong; weights: (K,) from `importance_weights`. In the losses' unit.
+    losses: (K,) of labelled source examples that the model was not trained on, such as 0 for right and 1
+    for wrong; weights: (K,) from `importance_weights`. In the losses' unit.
     """
     losses, w = _numbers(losses, "losses"), _numbers(weights, "weights")
     _same(losses, w)
@@ -113,10 +122,11 @@ def importance_weighted(losses: Any, weights: Any) -> float:
 
 
 def dev(losses: Any, weights: Any) -> float:
-    """The same with less variance: mean(w · loss) + η (mean(w) − 1), η = −Cov(w · loss, w) / Var(w).
+    """The same risk with less variance: mean(w · loss) + η (mean(w) − 1), η = −Cov(w · loss, w) /
+    Var(w).
 
-    Deep embedded validation (You et al. 2019, algorithm 1): weights are known to be 1 on average, and
-    where theirs are above, w · loss is likely too large as well. Equal weights leave nothing to correct.
+    Deep embedded validation (You et al. 2019, algorithm 1): the weights should average 1; if they
+    average more, w · loss is probably too large as well. Equal weights need no correction.
     """
     losses, w = _numbers(losses, "losses"), _numbers(weights, "weights")
     _same(losses, w)
@@ -129,32 +139,32 @@ def dev(losses: Any, weights: Any) -> float:
 def model_selection_scores(
     model: nn.Module, train: Split, valid: Split, target: Split
 ) -> dict[str, float]:
-    """What each way of choosing says of a model, by name; larger is better for all of them.
+    """Each score of a model, by name; for all of them larger is better.
 
     "accuracy at home" (on valid, the source's), "entropy" (negated), "information", "ATC", and "DEV"
     (negated, with the 0/1 error; the densities are learned from the model's features of train, valid
-    and target, strongly regularised, C = 0.01). target's labels are not read. Units differ from judge
-    to judge: compare models, not judges.
+    and target, strongly regularised, C = 0.01). The target's labels are not read. Units differ from
+    score to score: compare models by one score, not scores with each other.
     """
     import torch
 
-    from tlcourse.methods.selftraining import probabilities
+    from tlcourse.methods.domain_adaptation.self_training import probabilities
     from tlcourse.models.inspection import evaluating
 
-    here, there = probabilities(model, valid).numpy(), probabilities(model, target).numpy()
+    on_valid, on_target = (probabilities(model, split).numpy() for split in (valid, target))
     y = np.asarray(valid.y)
-    wrong = (here.argmax(axis=1) != y).astype(float)
+    wrong = (on_valid.argmax(axis=1) != y).astype(float)
     with evaluating(model):
-        seen = [
+        features = [
             torch.cat([model.features(rows) for rows in split.x.split(256)])
             for split in (train, valid, target)
         ]
-    weights = importance_weights(torch.cat(seen[:2]), seen[2], at=seen[1], C=0.01)
+    weights = importance_weights(torch.cat(features[:2]), features[2], at=features[1], C=0.01)
     return {
         "accuracy at home": float(1 - wrong.mean()),
-        "entropy": -entropy(there),
-        "information": information(there),
-        "ATC": atc(here, y, there),
+        "entropy": -entropy(on_target),
+        "information": information(on_target),
+        "ATC": atc(on_valid, y, on_target),
         "DEV": -dev(wrong, weights),
     }
 
@@ -167,7 +177,7 @@ def _checked(probabilities: Any) -> np.ndarray:
     p = _matrix(probabilities, "probabilities")
     if not ((p >= 0).all() and np.allclose(p.sum(axis=1), 1, atol=1e-3)):
         raise DataError(
-            "Rows of probabilities are ≥ 0 and sum to one: from logits take softmax first."
+            "Rows of probabilities are ≥ 0 and sum to one: apply softmax to logits first."
         )
     return p
 
@@ -182,12 +192,12 @@ def _matrix(x: Any, name: str) -> np.ndarray:
 def _numbers(x: Any, name: str) -> np.ndarray:
     x = np.asarray(x, dtype=np.float64)
     if x.ndim != 1 or not len(x):
-        raise DataError(f"{name} must be (K,) numbers, one an example, not {x.shape}.")
+        raise DataError(f"{name} must be (K,) numbers, one per example, not {x.shape}.")
     return x
 
 
 def _same(losses: np.ndarray, weights: np.ndarray) -> None:
     if losses.shape != weights.shape:
         raise DataError(
-            f"{len(losses)} losses and {len(weights)} weights: give one of each an example."
+            f"{len(losses)} losses and {len(weights)} weights: give one of each per example."
         )

@@ -1,19 +1,19 @@
-"""Parameter-efficient fine-tuning: the base stays as it is, and something small is trained beside it.
+"""Parameter-efficient fine-tuning: the base stays frozen, and a small adapter is trained.
 
     adapted = lora(model, rank=8, layers="query,value")
     tl.Session(adapted, data, lr={"adapter": 1e-3, "head": 1e-2, "backbone": 1e-3}).run()
 
 - `lora`        a low-rank update beside each layer                      peft      can be merged
 - `ia3`         one factor for each key, value and hidden unit           peft      can be merged
-- `bottleneck`  a small network behind attention and feed-forward parts  our own   peft has none
-- `prefix`      learnt keys and values that every token may look at      peft for text encoders that take
+- `bottleneck`  a small network after attention and feed-forward parts   our own   peft has none
+- `prefix`      learned keys and values that every token can attend to   peft for text encoders that take
                 `past_key_values` (BERT, decoders), our own for timm's attention, which peft cannot reach
 
-Each takes a model of `load_model` and leaves it untouched: what comes back is a copy in the same shape
-(`groups`, `features`, `classes`), whose groups are the base's (frozen), "adapter", and the head. A run
-under way gets its LoRA by the command `AddLoRA` instead; the layers are the same. SetScale("adapter", …)
-turns a LoRA or a bottleneck in a run, and the cockpit has a slider for it. `merging.py` says what can be
-done with an adapter once it is trained.
+Each takes a model of `load_model` and does not change it. The result is a copy with the same interface
+(`groups`, `features`, `classes`); its groups are the base's (frozen), "adapter" and the head. In a run
+that has started, the command `AddLoRA` adds the same LoRA layers. SetScale("adapter", …) scales a LoRA
+or a bottleneck during a run, and the cockpit has a slider for it. `merging.py` is for adapters that are
+trained.
 """
 
 import copy
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, ModelError
-from tlcourse.methods.wrapped import Wrapped
+from tlcourse.methods.wrapped_model import Wrapped
 from tlcourse.models import groups_of
 from tlcourse.rng import checked_seed, initial_seed, seeded
 from tlcourse.session import AddLoRA
@@ -37,24 +37,26 @@ from tlcourse.session.model.edits import plan_lora
 
 NAME = "adapter"
 
-# Where libraries keep what the papers speak of, by the endings of their layers' names:
+# The parts that the papers name, by the endings of the layers' names in common libraries:
 KEYS_VALUES = "self.key,self.value,attention.key,attention.value,attn.qkv,k_lin,v_lin,k_proj,v_proj"
 ATTENTION_OUT = "attention.output.dense,attn.proj,out_lin,o_proj,out_proj"
 FEED_FORWARD_OUT = r"\d.output.dense,mlp.fc2,lin2,down_proj"
 
 
 class Adapted(Wrapped):
-    """A model with an adapter. `adapter`: the names that its parameters have in `.model`."""
+    """A model with an adapter. adapter: names of its parameters in `.model`; settings: its arguments."""
 
-    def __init__(self, model: nn.Module, adapter: tuple[str, ...], told: dict[str, Any]) -> None:
+    def __init__(
+        self, model: nn.Module, adapter: tuple[str, ...], settings: dict[str, Any]
+    ) -> None:
         super().__init__(model)
-        self.adapter, self.told = adapter, told
+        self.adapter, self.settings = adapter, settings
 
     @property
     def groups(self) -> dict[str, nn.Module]:
-        """The base's, without what the adapter put inside; the adapter; the head."""
-        there = dict(self.model.named_parameters())
-        mine = [there[name] for name in self.adapter]
+        """The base's groups without the adapter's parameters; the adapter; the head."""
+        parameters = dict(self.model.named_parameters())
+        mine = [parameters[name] for name in self.adapter]
         *base, (head, module) = self.model.groups.items()
         others = frozenset(map(id, mine))
         groups: dict[str, nn.Module] = {name: Without(group, others) for name, group in base}
@@ -62,11 +64,11 @@ class Adapted(Wrapped):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        return {**self.model.recipe, NAME: self.told}
+        return {**self.model.recipe, NAME: self.settings}
 
     @property
     def scalable(self) -> dict[str, tuple[nn.Module, ...]]:
-        """The layers that take `set_scale`, so that a run can turn the adapter: LoRA and bottleneck."""
+        """The layers that take `set_scale`, so that a run can scale the adapter: LoRA and bottleneck."""
         layers = tuple(
             m for m in self.model.modules() if isinstance(m, Bottleneck) or hasattr(m, "lora_A")
         )
@@ -74,12 +76,12 @@ class Adapted(Wrapped):
 
     @property
     def scales(self) -> dict[str, float]:
-        """What the adapter is multiplied by now."""
+        """The current scale of the adapter."""
         return {name: _scale_of(layers[0]) for name, layers in self.scalable.items()}
 
 
 class Without(nn.Module):
-    """A module as a group that holds all of its parameters but these."""
+    """A module as a group of all its parameters except some."""
 
     def __init__(self, module: nn.Module, others: frozenset[int]) -> None:
         super().__init__()
@@ -99,31 +101,36 @@ def lora(
     layers: str | None = None,
     seed: int = 0,
 ) -> Adapted:
-    """W x + (alpha / rank) · B A x, with A (rank, in) drawn by `seed` and B (out, rank) zero at first.
+    """W x + (alpha / rank) · B A x, with A (rank, in) drawn by `seed` and B (out, rank) initially zero.
 
     Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", eq. 3. The arguments are those
     of the command AddLoRA, and so are the layers, bit for bit: rank 1 … 256; layers: endings of names,
-    such as "query,value" (the paper's choice) or "attn.qkv"; None is every linear layer and convolution.
+    such as "query,value" (the paper's choice) or "attn.qkv"; None means every linear layer and
+    convolution.
+
+    >>> adapted = lora(model, rank=4)
+    >>> list(adapted.groups)[-2:]
+    ['adapter', 'head']
     """
     AddLoRA(rank=rank, alpha=alpha, layers=layers, name=NAME).check()
     seed = checked_seed(seed, CommandError)
 
     def insert(made: nn.Module) -> None:
         groups = {name: list(group.parameters()) for name, group in groups_of(made).items()}
-        asked = list(groups)[:-1]
+        backbone = list(groups)[:-1]
         how = {"rank": rank, "alpha": alpha, "layers": layers, "name": NAME, "seed": seed}
-        plan_lora(made, groups, asked, **how).do()
+        plan_lora(made, groups, backbone, **how).do()
 
     return _adapted(model, insert, method="lora", rank=rank, alpha=alpha, layers=layers, seed=seed)
 
 
 def ia3(model: nn.Module, *, layers: str | None = None, feedforward: str | None = None) -> Adapted:
-    """Learnt factors, 1 at first, on keys, values and the hidden units of the feed-forward parts.
+    """Learned factors, initially 1, on keys, values and the hidden units of the feed-forward parts.
 
     Liu et al. 2022, "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context
-    Learning", section 3.3. layers: endings of the layers whose outputs are scaled; feedforward: of those
-    whose inputs are. None finds them in BERT, DistilBERT, Llama and ViT; timm computes queries, keys and
-    values in one layer, so there queries get factors too.
+    Learning", section 3.3. layers: endings of the layers whose outputs are scaled; feedforward: of the
+    layers whose inputs are. None finds them in BERT, DistilBERT, Llama and ViT. timm computes queries,
+    keys and values in one layer, so there queries get factors too.
     """
 
     def insert(made: nn.Module) -> None:
@@ -140,12 +147,12 @@ def ia3(model: nn.Module, *, layers: str | None = None, feedforward: str | None 
 def bottleneck(
     model: nn.Module, *, width: int = 16, layers: str | None = None, seed: int = 0
 ) -> Adapted:
-    """y + U gelu(D y) behind each part that writes to the residual stream; U starts at zero.
+    """y + U gelu(D y) after each part that writes to the residual stream; U starts at zero.
 
-    Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", section 2.1; they train the
-    LayerNorms too, this does not. width: rows of D. layers: endings of the linear layers behind
-    which one stands; None is the last of each attention and each feed-forward part. Not linear, so it
-    cannot be merged.
+    Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", section 2.1; they also
+    train the LayerNorms, this does not. width: rows of D. layers: endings of the linear layers that get
+    a bottleneck; None means the last of each attention and each feed-forward part. It is not linear, so
+    it cannot be merged.
     """
     width = whole_number(width, "width", CommandError, 1)
     seed = checked_seed(seed, CommandError)
@@ -160,13 +167,13 @@ def bottleneck(
 
 
 def prefix(model: nn.Module, *, length: int = 10, seed: int = 0) -> Adapted:
-    """`length` learnt keys and values in each attention, in front of those of the tokens.
+    """`length` learned keys and values in each attention, before those of the tokens.
 
     Li & Liang 2021, "Prefix-Tuning: Optimizing Continuous Prompts for Generation", without their
-    reparametrisation. Drawn by `seed` from a normal distribution of width 0.02 (peft's own is 1). Unlike
-    the other methods it changes what the model says from the start. In text encoders (peft) positions
-    of the tokens begin at `length`. Raises ModelError where attention takes no prefix (DistilBERT, a
-    ResNet).
+    reparametrisation. Drawn by `seed` from a normal distribution with standard deviation 0.02 (in
+    peft: 1). Unlike the other methods, it changes the outputs from the start. In text encoders
+    (peft), the tokens' positions begin at `length`. Raises ModelError if attention takes no prefix
+    (DistilBERT, a ResNet).
     """
     length = whole_number(length, "length", CommandError, 1)
     seed = checked_seed(seed, CommandError)
@@ -183,7 +190,7 @@ def prefix(model: nn.Module, *, length: int = 10, seed: int = 0) -> Adapted:
 
 
 class Bottleneck(nn.Module):
-    """A linear layer with an adapter behind it."""
+    """A linear layer followed by an adapter."""
 
     def __init__(self, base_layer: nn.Linear, width: int) -> None:
         super().__init__()
@@ -196,7 +203,7 @@ class Bottleneck(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     def set_scale(self, adapter: str, scale: float) -> None:
-        """adapter: whose, as peft's layers are told."""
+        """Set the scale. adapter: its name, unused; peft's layers have the same signature."""
         self.scale = float(scale)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -205,7 +212,7 @@ class Bottleneck(nn.Module):
 
 
 class PrefixAttention(nn.Module):
-    """timm's self-attention over (B, N, C), with learnt keys and values (heads, length, C / heads)."""
+    """timm's self-attention over (B, N, C), with learned keys and values (heads, length, C / heads)."""
 
     def __init__(self, base_layer: nn.Module, length: int) -> None:
         super().__init__()
@@ -219,7 +226,7 @@ class PrefixAttention(nn.Module):
         self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
     ) -> Tensor:
         if attn_mask is not None or is_causal:
-            raise ModelError("A prefix here stands before attention without a mask.")
+            raise ModelError("A prefix works only with attention that has no mask.")
         a = self.base_layer
         B, N, _ = x.shape
         qkv = a.qkv(x).reshape(B, N, 3, a.num_heads, a.head_dim).permute(2, 0, 3, 1, 4)
@@ -240,11 +247,11 @@ def _scale_of(layer: nn.Module) -> float:
     return layer.scaling[NAME] * layer.r[NAME] / layer.lora_alpha[NAME]
 
 
-def _adapted(model: nn.Module, insert: Callable[[nn.Module], None], **told: Any) -> Adapted:
-    """A copy of the model with something inserted; that and the head train, all else is frozen."""
+def _adapted(model: nn.Module, insert: Callable[[nn.Module], None], **settings: Any) -> Adapted:
+    """A copy of the model with an adapter inserted; adapter and head train, all else is frozen."""
     if isinstance(model, Adapted):
         raise ModelError(
-            f"This model has an adapter ({model.told['method']}) already; take its base."
+            f"This model has an adapter ({model.settings['method']}) already; take its base."
         )
     if not isinstance(getattr(model, "groups", None), Mapping):
         raise ModelError(
@@ -256,14 +263,14 @@ def _adapted(model: nn.Module, insert: Callable[[nn.Module], None], **told: Any)
         warnings.simplefilter("ignore")  # of peft's imports
         insert(made)
     new = tuple(name for name, p in made.named_parameters() if id(p) not in before)
-    adapted = Adapted(made, new, told)
+    adapted = Adapted(made, new, settings)
     for name, group in adapted.groups.items():
         group.requires_grad_(name in (NAME, list(adapted.groups)[-1]))
     return adapted
 
 
 def _linear(model: nn.Module, endings: str) -> dict[str, nn.Linear]:
-    """path → linear layer of the backbone whose name has one of the endings. ModelError if none has."""
+    """path → linear layer of the backbone with such an ending. Raises ModelError if there is none."""
     head = {id(m) for m in list(groups_of(model).values())[-1].modules()}
     linear = {
         path: module
@@ -274,10 +281,10 @@ def _linear(model: nn.Module, endings: str) -> dict[str, nn.Linear]:
     pattern = re.compile(rf"(.*\.)?({'|'.join(wanted)})")
     found = {path: module for path, module in linear.items() if pattern.fullmatch(path)}
     if not found:
-        there = sorted({path.rpartition(".")[2] for path in linear})
+        present = sorted({path.rpartition(".")[2] for path in linear})
         raise ModelError(
             f"No linear layer of this model ends in {endings.replace(chr(92) + 'd.', '')}. Name some by "
-            f"layers=…; they end in: {', '.join(there) or 'none'}."
+            f"layers=…; they end in: {', '.join(present) or 'none'}."
         )
     return found
 

@@ -1,7 +1,7 @@
-"""Contrastive fine-tuning on few labels: alike means same class (SetFit, Tunstall et al. 2022).
+"""Contrastive fine-tuning on few labels: similar means same class (SetFit, Tunstall et al. 2022).
 
-Eight labelled texts a class are few for a head, but they make hundreds of pairs. An encoder that is
-trained to put same-class pairs together and others apart gives features on which a logistic head needs
+Eight labelled texts per class are few for a head, but they make hundreds of pairs. An encoder trained
+to move same-class pairs together and other pairs apart gives features on which a logistic head needs
 no more than those eight.
 
     few = load_data("banking77", labels_per_class=8)
@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from tlcourse.checks import choice, number, whole_number
 from tlcourse.errors import CommandError, DataError
-from tlcourse.methods.draws import drawn
-from tlcourse.methods.features import check_features, normalised
+from tlcourse.methods.extra_batches import drawn
+from tlcourse.methods.feature_extraction.features import check_features, normalised
 from tlcourse.rng import checked_seed, fold_in, uniforms
 
 if TYPE_CHECKING:
@@ -33,11 +33,16 @@ LOSSES = ("cosine", "supervised")
 def draw_pairs(
     y: Tensor, count: int, *, seed: int = 0, step: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`count` pairs of two different examples, alternately of one class and of two: (left, right, same).
+    """`count` pairs of different examples, alternately of the same class and of two: (left, right,
+    same).
 
     y: (N,) labels. left, right: (count,) int64 rows; same: (count,) bool, True first. A pure function of
-    (seed, step). The first of a pair is any example that has a partner; its partner is any of those that
-    fit. Raises DataError if no class has two examples, or there is only one class.
+    (seed, step). The first of a pair is any example that has a partner; its partner is any that fits.
+    Raises DataError if no class has two examples, or there is only one class.
+
+    >>> left, right, same = draw_pairs(torch.tensor([0, 0, 1]), 4)
+    >>> same.tolist()
+    [True, False, True, False]
     """
     count = whole_number(count, "The number of pairs", CommandError, 2)
     seed = checked_seed(seed, CommandError)
@@ -46,7 +51,7 @@ def draw_pairs(
     if int((sizes > 0).sum()) < 2 or int(sizes.max()) < 2:
         raise DataError(
             f"Pairs need two classes or more, and two examples of one: here are {sizes.tolist()}. With "
-            "one label a class use probe(kind='prototypes')."
+            "one label per class use probe(kind='prototypes')."
         )
     has_partner = (sizes[y] > 1).nonzero().squeeze(1)
     key = fold_in(seed, "pairs", step)
@@ -66,7 +71,7 @@ def draw_pairs(
 def cosine_loss(left: Tensor, right: Tensor, same: Tensor) -> Tensor:
     """Mean of (cos(left, right) − same)²: pairs (P, D), (P, D) and (P,) booleans → scalar, 0 to 4.
 
-    What sentence-transformers trains pairs by (Reimers & Gurevych 2019, section 3), and SetFit with it.
+    The loss of sentence-transformers (Reimers & Gurevych 2019, section 3), which SetFit uses.
     """
     cosine = (normalised(left) * normalised(right)).sum(dim=-1)
     return (cosine - same.to(cosine)).square().mean()
@@ -76,8 +81,8 @@ def supervised_contrastive(features: Tensor, y: Tensor, *, temperature: float = 
     """The supervised contrastive loss in nats (Khosla et al. 2020, eq. 2, L_out).
 
     For each example, the mean over the others of its class of −log softmax of their cosine similarity /
-    temperature among all others; then the mean over the examples that have a companion (the paper's
-    sum). features: (N, D), of any length; y: (N,). 0 if nobody has a companion.
+    temperature among all others; then the mean over the examples that have one (the paper sums).
+    features: (N, D), of any length; y: (N,). 0 if no class has two examples.
     """
     number(temperature, "temperature", CommandError, above=0)
     unit = normalised(features)
@@ -99,13 +104,13 @@ def contrastive(
     temperature: float = 0.1,
     seed: int = 0,
 ) -> Term:
-    """A term of a run's loss that trains features by who belongs together.
+    """A term of a run's loss that trains features by which examples share a class.
 
-    split: few labelled texts (token ids) or pictures. loss: "cosine" over as many pairs at each step,
-    half of them of one class (SetFit), or "supervised" over the examples of those pairs, each once
-    (Khosla et al. 2020, with `temperature`). Which pairs is decided by (seed, step) alone. On
-    `head_apart(model)` the features learn from nothing else, as in SetFit; on the model itself from its
-    head too.
+    split: few labelled texts (token ids) or pictures. loss: "cosine" over `pairs` pairs per step, half
+    of them of the same class (SetFit), or "supervised" over the examples of those pairs, each once
+    (Khosla et al. 2020, with `temperature`). (seed, step) alone decides which pairs. With
+    `head_apart(model)` the features learn from nothing else, as in SetFit; with the model itself, also
+    from its head.
     """
     choice(loss, "contrastive loss", LOSSES, CommandError)
     draw_pairs(split.y, pairs, seed=seed)

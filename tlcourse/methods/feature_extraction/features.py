@@ -1,10 +1,10 @@
-"""Features of a frozen backbone, computed once and kept, from its last layer or from every depth.
+"""Features of a frozen backbone, computed once and cached, from its last layer or from every depth.
 
 A frozen backbone gives the same features for a picture in every epoch. `features` runs each picture
-through the model once; from then on, training on pictures is training on a small matrix. `nearest` finds
-the rows most alike. `features_by_depth` gives the output of every group: early layers respond to edges
+through the model once; after that, training on pictures is training on a small matrix. `nearest` finds
+the most similar rows. `features_by_depth` gives the output of every group: early layers respond to edges
 and colours, late ones to the classes of pre-training (Yosinski et al. 2014, "How transferable are
-features in deep neural networks?"), and a probe on each shows which depth serves a task best.
+features in deep neural networks?"), and a probe on each shows which depth suits a task best.
 """
 
 from __future__ import annotations
@@ -31,13 +31,17 @@ DataOrSplit = TypeVar("DataOrSplit", "Data", "Split")
 def features(
     model: nn.Module, data: DataOrSplit, *, batch_size: int = 64, progress: bool = False
 ) -> DataOrSplit:
-    """The same data with every picture or text replaced by what the model's head would see of it.
+    """The same data, with every picture or text replaced by the features that the model's head would
+    see.
 
     Pictures (N, 3, H, W), uint8 or float in [0, 1], and token ids (N, T) int64 become (N, D) float32
-    on the CPU; labels and ids stay. The model runs in eval mode and is left exactly as it was:
-    parameters, buffers and every module's train/eval flag. The recipe of a `Data` becomes
+    on the CPU; labels and ids stay. The model runs in eval mode and is not changed:
+    neither parameters nor buffers nor any module's train/eval flag. The recipe of a `Data` becomes
     `{"features_of": its recipe, "model": the model's recipe, "weights": a fingerprint of the
-    backbone}`, because a model that was trained in between has the same recipe but other features.
+    backbone}`, because a model that was trained in between has the same recipe but different features.
+
+    >>> tl.features(model, digits)
+    digits: 10 classes · 100 train, 100 valid, 500 test · 320
     """
     check_features(model)
     batch_size = whole_number(batch_size, "batch_size", CommandError, 1)
@@ -53,8 +57,8 @@ def features(
 def reuse(cached: Data, data: Data) -> Data:
     """Features for another draw of the same data, looked up by id instead of computed again.
 
-    cached: `features(...)` of the data with all its labels. data: any draw of it (other labels
-    per class, another seed), whose pictures are never looked at. Raises DataError if an id is missing.
+    cached: `features(...)` of the data with all labels. data: any draw of it (another number of labels
+    per class, another seed); its pictures are not read. Raises DataError if an id is missing.
 
     >>> everything = tl.features(model, tl.load_data("digits"))
     >>> reuse(everything, tl.load_data("digits", labels_per_class=5, seed=3))
@@ -79,20 +83,20 @@ def nearest(gallery: Data | Split | Tensor, query: Split | Tensor, *, k: int = 5
     """Indices of the k rows of the gallery with the highest cosine similarity, nearest first.
 
     gallery: (N, D), or a `Split` of features, or a `Data` (its training split). query: (D,) gives
-    (k,) indices; (M, D), or a `Split`, gives (M, k). A query that stands in the gallery finds
-    itself first.
+    (k,) indices; (M, D), or a `Split`, gives (M, k). A query that is in the gallery finds itself
+    first.
     """
-    rows, asked = _matrix(gallery), _matrix(query)
-    if asked.shape[-1] != rows.shape[1]:
+    rows, queries = _matrix(gallery), _matrix(query)
+    if queries.shape[-1] != rows.shape[1]:
         raise DataError(
-            f"The query has {asked.shape[-1]} features and the gallery {rows.shape[1]}: "
+            f"The query has {queries.shape[-1]} features and the gallery {rows.shape[1]}: "
             "both must come from the same model's features(...)."
         )
     if not 1 <= k <= len(rows):
         raise CommandError(
             f"k={k!r} neighbours of {len(rows)} rows: choose k from 1 to {len(rows)}."
         )
-    similarity = normalised(asked) @ normalised(rows).T
+    similarity = normalised(queries) @ normalised(rows).T
     return similarity.topk(k, dim=-1).indices
 
 
@@ -102,7 +106,7 @@ def normalised(x: Tensor) -> Tensor:
 
 
 def check_features(model: nn.Module) -> None:
-    """ModelError if a model does not show what its head sees."""
+    """Raise ModelError if the model has no method `features`."""
     if not callable(getattr(model, "features", None)):
         raise ModelError(
             f"{type(model).__name__} has no features(x). Make the model with tl.load_model, or "
@@ -121,7 +125,7 @@ def padding(model: nn.Module) -> int:
 
 
 def trimmed(tokens: Tensor, pad: int) -> Tensor:
-    """Token ids (B, T) without the last columns that are padding in every row: short texts take less."""
+    """Token ids (B, T) without trailing columns that are all padding: short texts take less time."""
     used = (tokens != pad).any(0).nonzero()
     return tokens[:, : int(used[-1]) + 1 if len(used) else 1]
 
@@ -146,7 +150,7 @@ def _split_features(
 
 
 def ready(x: Tensor, model: nn.Module, device: torch.device) -> Tensor:
-    """Rows of a split as a model takes them: pixels in [0, 1], tokens trimmed, features as they are."""
+    """Rows of a split as the model takes them: pixels in [0, 1], tokens trimmed, features unchanged."""
     if holds_tokens(x):
         return trimmed(x, padding(model)).to(device)
     x = x.to(device)
@@ -188,12 +192,12 @@ def _matrix(source: Data | Split | Tensor) -> Tensor:
 def features_by_depth(
     model: nn.Module, data: Data, *, groups: Sequence[str] | None = None, batch_size: int = 64
 ) -> dict[str, Data]:
-    """For each group but the head, input to output: the data with what comes out of that group.
+    """The data with the output of each group in place of the pictures or texts, from input to output.
 
     Pictures (N, 3, H, W) or token ids (N, T) become (N, D) float32 on the CPU, where D differs by
     group: maps (B, D, H, W) are averaged over space, tokens (B, T, D) over those that are not padding.
-    groups: names of `model.groups`; None is all but the head. One forward pass serves all of them, in
-    eval mode; the model is left as it was.
+    groups: names of `model.groups`; None means all but the head. One forward pass in eval mode serves
+    all groups; the model is not changed.
     """
     known = getattr(model, "groups", None)
     if not known:
@@ -225,27 +229,27 @@ def _by_depth(
         )
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     rows: dict[str, list[Tensor]] = {group: [] for group in groups}
-    with evaluating(model), _listening(model, groups) as heard:
+    with evaluating(model), _outputs_of(model, groups) as outputs:
         for batch in x.split(batch_size):
             model(ready(batch, model, device))
             used = None
             if holds_tokens(batch):
                 used = (trimmed(batch, padding(model)) != padding(model)).to(device)
             for group in groups:
-                rows[group].append(_pooled(heard[group], used).float().cpu())
+                rows[group].append(_pooled(outputs[group], used).float().cpu())
     return {group: replace(split, x=torch.cat(parts)) for group, parts in rows.items()}
 
 
 @contextmanager
-def _listening(model: nn.Module, groups: list[str]) -> Iterator[dict[str, Tensor]]:
-    """What each group said last. One that is a mere list of modules speaks by the last that ends."""
-    heard: dict[str, Tensor] = {}
+def _outputs_of(model: nn.Module, groups: list[str]) -> Iterator[dict[str, Tensor]]:
+    """The last output of each group; of a plain list of modules, that of the last one."""
+    outputs: dict[str, Tensor] = {}
 
     def hook(group: str):
         def listen(module: nn.Module, inputs: object, output: object) -> None:
             output = output[0] if isinstance(output, tuple) else output
             if isinstance(output, Tensor) and output.is_floating_point():
-                heard[group] = output
+                outputs[group] = output
 
         return listen
 
@@ -255,7 +259,7 @@ def _listening(model: nn.Module, groups: list[str]) -> Iterator[dict[str, Tensor
         for module in model.groups[group].modules()
     ]
     try:
-        yield heard
+        yield outputs
     finally:
         for handle in handles:
             handle.remove()

@@ -1,8 +1,8 @@
-"""Not to forget: go on seeing some of the old examples.
+"""Against forgetting: keep training on some of the old examples.
 
-- `keep_examples`  a few examples of each class, to be kept when the old data go
-- `rehearse`       a term of the loss: the loss on a batch of them, at every step; SetWeight turns it
-- `mix`            the same by data: a training split of which a share is old
+- `keep_examples`  a few examples of each class, to keep when the old data are gone
+- `rehearse`       a term of the loss: the loss on a batch of them at every step; SetWeight scales it
+- `mix`            the same through the data: a training split that contains a share of old examples
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number, whole_number
 from tlcourse.errors import CommandError, DataError
-from tlcourse.methods.draws import Draws
+from tlcourse.methods.extra_batches import ExtraBatches
 from tlcourse.rng import checked_seed, fold_in, permutation
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Rehearsal:
-    """The loss on old examples as a further term. Which ones is a function of (seed, step) alone, so
-    a rewind, a replay of the record and a twin see the same."""
+    """The loss on old examples as a further term. (seed, step) alone decides which ones, so a rewind, a
+    replay of the record and a twin see the same."""
 
-    draws: Draws = field(repr=False)
+    extra: ExtraBatches = field(repr=False)
     loss: Loss = F.cross_entropy
 
     def __call__(self, model: nn.Module, batch: "Batch") -> Tensor:
-        x, y = self.draws.beside(batch)
+        x, y = self.extra.matching(batch)
         return self.loss(model(x), y)
 
 
@@ -46,25 +46,29 @@ def rehearse(
     loss: Loss = F.cross_entropy,
     seed: int = 0,
 ) -> Rehearsal:
-    """The loss on a batch of old examples, at every step: experience replay, or rehearsal.
+    """The loss on a batch of old examples at every step: experience replay, or rehearsal.
 
     Chaudhry et al. 2019, "On Tiny Episodic Memories in Continual Learning".
 
-    old: a split (`keep_examples` gives one), or the training split of a Data; its labels are the run's
-    own classes. batch_size: None is as many as the run's batch. augment: 0 … 1, how strongly old
-    pictures are varied. The old batch goes through the model by itself, in train mode, so BatchNorm's
-    running statistics follow it too. It costs a second forward and backward pass.
+    old: a split (such as from `keep_examples`), or the training split of a Data; its labels are the
+    run's own classes. batch_size: None means the size of the run's batch. augment: 0 … 1, strength of
+    augmentation of old pictures. The old batch passes through the model separately, in train mode, so
+    BatchNorm's running statistics follow it too. It costs a second forward and backward pass.
     """
     split = getattr(old, "train", old)
     how = {"augment": augment, "flips": getattr(old, "flips", False)}
     return Rehearsal(
-        Draws(split, seed=seed, batch_size=batch_size, purpose="rehearsal", **how), loss
+        ExtraBatches(split, seed=seed, batch_size=batch_size, purpose="rehearsal", **how), loss
     )
 
 
 def keep_examples(old: "Data | Split", per_class: int, *, seed: int = 0) -> "Split":
-    """`per_class` training examples of every class, drawn by `seed`; a smaller memory is the beginning
-    of a larger one. Raises DataError if a class has fewer."""
+    """`per_class` training examples of every class, drawn by `seed`. With the same seed, a smaller draw
+    is part of a larger one. Raises DataError if a class has fewer.
+
+    >>> len(keep_examples(digits, 3).y)
+    30
+    """
     split = getattr(old, "train", old)
     per_class = whole_number(per_class, "per_class", CommandError, 1)
     key = fold_in(checked_seed(seed, CommandError), "memory")
@@ -75,18 +79,18 @@ def keep_examples(old: "Data | Split", per_class: int, *, seed: int = 0) -> "Spl
         mine = order[labels == label]
         if len(mine) < per_class:
             raise DataError(
-                f"Class {label} has {len(mine)} examples to remember, and {per_class} were asked."
+                f"Class {label} has {len(mine)} examples, and {per_class} were requested."
             )
         rows.append(mine[:per_class])
     return split.rows(torch.cat(rows))
 
 
 def mix(new: "Data", old: "Data | Split", *, share: float = 0.5, seed: int = 0) -> "Data":
-    """The new data, with old examples among its training examples: `share` of them (0 … 1, less than
-    1), drawn by `seed`. Validation and test stay the new ones.
+    """The new data, with old examples making up `share` of its training split (0 ≤ share < 1), drawn by
+    `seed`. Validation and test splits stay the new ones.
 
-    Raises DataError if there are not enough old examples for that share, or if the two have other
-    classes or shapes; their ids get a prefix where both use the same.
+    Raises DataError if there are not enough old examples for that share, or if classes or shapes
+    differ. If both use the same ids, the old ones get a prefix.
     """
     share = number(share, "share", CommandError, low=0, below=1)
     seed = checked_seed(seed, CommandError)
@@ -105,8 +109,8 @@ def mix(new: "Data", old: "Data | Split", *, share: float = 0.5, seed: int = 0) 
     if count > len(split.y):
         most = len(split.y) / (len(split.y) + len(new.train.y))
         raise DataError(
-            f"share={share:g} takes {count} old examples beside {len(new.train.y)} new ones, and there "
-            f"are {len(split.y)}: {most:.2f} is the most."
+            f"share={share:g} needs {count} old examples for {len(new.train.y)} new ones, and there "
+            f"are {len(split.y)}: share can be at most {most:.2f}."
         )
     drawn = permutation(fold_in(seed, "mix"), len(split.y))[:count]
     kept = split.rows(torch.from_numpy(drawn))

@@ -1,12 +1,12 @@
-"""Self-training: what the model is sure of in the target becomes a label (Lee 2013).
+"""Self-training: confident predictions on the target become labels (Lee 2013).
 
-- `probabilities`   what the model says of a split
-- `pseudo_labels`   which of it to believe: above a threshold, or the surest share of every class
-- `with_pseudo_labels`  the source's training data with those added
-- `fixmatch`        the same inside of a run, anew at every step, as a term of the loss
+- `probabilities`       a model's predictions for a split
+- `pseudo_labels`       which to accept: above a threshold, or the most confident share of every class
+- `with_pseudo_labels`  the source's training data with the accepted examples added
+- `fixmatch`            the same within a run, anew at every step, as a term of the loss
 
-A wrong label that is believed is learned: `Pseudo.agreement` says, where the truth is known, how many
-of the believed are right.
+The model learns wrong labels too: if the truth is known, `Pseudo.agreement` says how many of the
+accepted labels are right.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError
-from tlcourse.methods.draws import Draws, joined_batch
-from tlcourse.methods.features import ready
+from tlcourse.methods.extra_batches import ExtraBatches, joined_batch
+from tlcourse.methods.feature_extraction.features import ready
 from tlcourse.models.inspection import evaluating
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 def probabilities(model: nn.Module, split: Split | Tensor, *, batch_size: int = 64) -> Tensor:
-    """What the model says of each example: (N, classes) float32 on the CPU, rows sum to one.
+    """The predicted probabilities of each example: (N, classes) float32 on the CPU, rows sum to one.
 
-    split: as a Session takes it (pictures, tokens or features), or its x. In eval mode, and the model
-    is left as it was.
+    split: as a Session takes it (pictures, tokens or features), or its x. In eval mode; the model is not
+    changed.
     """
     x = torch.as_tensor(getattr(split, "x", split))
     if len(x) == 0:
-        raise DataError("This split is empty: the model has nothing to say of no examples.")
+        raise DataError("This split is empty: there is nothing to predict.")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with evaluating(model):
         logits = [
@@ -49,8 +49,8 @@ def probabilities(model: nn.Module, split: Split | Tensor, *, batch_size: int = 
 
 @dataclass(frozen=True, eq=False)
 class Pseudo:
-    """Which examples are believed, and what. rows: (K,) int64 places in the split, ascending; y: (K,)
-    int64 believed labels; confidence: (K,) in (0, 1]; of: how many there were; classes: how many."""
+    """The accepted pseudo-labels. rows: (K,) int64 row numbers in the split, ascending; y: (K,) int64
+    labels; confidence: (K,) in (0, 1]; of: the number of all examples; classes: of all classes."""
 
     rows: Tensor
     y: Tensor
@@ -60,18 +60,18 @@ class Pseudo:
 
     @property
     def share(self) -> float:
-        """Of all examples, how many are believed, 0 to 1."""
+        """The share of all examples that are accepted, 0 to 1."""
         return len(self.rows) / self.of
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """How many of each class."""
+        """The number accepted of each class."""
         return tuple(torch.bincount(self.y, minlength=self.classes).tolist())
 
     def agreement(self, y: Tensor) -> float:
-        """The share of the believed labels that are the true ones; NaN if none is believed.
+        """The share of accepted labels that are right; NaN if none is accepted.
 
-        y: (N,) true labels of the whole split. In earnest nobody has them.
+        y: (N,) true labels of the whole split. In practice nobody has them.
         """
         if len(y) != self.of:
             raise DataError(
@@ -86,12 +86,15 @@ class Pseudo:
 def pseudo_labels(
     probabilities: Tensor, *, threshold: float | None = None, share: float | None = None
 ) -> Pseudo:
-    """Believe the most likely class where the model is sure of it.
+    """Accept the most likely class where the model is confident.
 
-    probabilities: (N, C). Give one of the two: `threshold`, 0 to 1, believes what is at least as sure
-    (Lee 2013; Sohn et al. 2020 take 0.95); easy classes then crowd out hard ones. `share`, above 0 to
-    1, believes that share of each predicted class, the surest first and one at least: class-balanced
-    self-training (Zou et al. 2018), which keeps the hard classes in.
+    probabilities: (N, C). Give one of the two: `threshold`, 0 to 1, accepts what is at least as
+    confident (Lee 2013; Sohn et al. 2020 use 0.95); easy classes then crowd out hard ones. `share`,
+    above 0 up to 1, accepts that share of each predicted class, the most confident first and at least
+    one: class-balanced self-training (Zou et al. 2018), which keeps hard classes in.
+
+    >>> pseudo_labels(torch.tensor([[0.9, 0.1], [0.4, 0.6]]), threshold=0.8)
+    Pseudo(1 of 2 believed)
     """
     p = torch.as_tensor(probabilities)
     if p.ndim != 2 or not len(p):
@@ -116,10 +119,10 @@ def pseudo_labels(
 
 
 def with_pseudo_labels(data: Data, target: Split, pseudo: Pseudo) -> Data:
-    """The data with the believed examples of the target added to its training split.
+    """The data with the accepted target examples added to its training split.
 
-    Validation and test stay the source's. Examples of masks and boxes lose them: they have no labels
-    of that kind. Raises DataError if shapes or classes do not fit, or nothing is believed.
+    Validation and test splits stay the source's. The training split loses masks and boxes, because
+    pseudo-labels have none. Raises DataError if shapes or classes do not fit, or nothing is accepted.
     """
     if len(target.y) != pseudo.of or pseudo.classes != len(data.classes):
         raise DataError(
@@ -160,19 +163,19 @@ def fixmatch(
 ) -> Term:
     """A term of a run's loss: FixMatch's for unlabelled pictures (Sohn et al. 2020, eq. 4).
 
-    What the model says of a picture as it is, if its confidence reaches the threshold (0 to 1), is the
-    label of the same picture varied by `strength` (0 to 1, as Augment's). Cross-entropy in nats, summed
-    over the sure ones and divided by all that were drawn: 0 while the model is sure of nothing.
+    The prediction for a picture, if its confidence reaches the threshold (0 to 1), becomes the label of
+    the same picture augmented by `strength` (0 to 1, as Augment's). Cross-entropy in nats, summed over
+    the confident examples and divided by all that were drawn: 0 while the model is confident of nothing.
     """
     number(threshold, "threshold", CommandError, low=0, high=1)
     number(strength, "strength", CommandError, above=0, high=1)
     if torch.as_tensor(target.x[:1]).ndim != 4:
-        raise DataError("FixMatch varies pictures, and these are not (N, 3, H, W).")
-    plain = Draws(target, seed=seed, batch_size=batch_size)
-    varied = Draws(target, seed=seed, batch_size=batch_size, augment=strength, flips=flips)
+        raise DataError("FixMatch augments pictures, and these are not (N, 3, H, W).")
+    plain = ExtraBatches(target, seed=seed, batch_size=batch_size)
+    varied = ExtraBatches(target, seed=seed, batch_size=batch_size, augment=strength, flips=flips)
 
     def term(model: nn.Module, batch: Batch) -> Tensor:
-        weak, strong = plain.beside(batch)[0], varied.beside(batch)[0]
+        weak, strong = plain.matching(batch)[0], varied.matching(batch)[0]
         as_is, changed = model(joined_batch(model, weak, strong)).float().split(len(weak))
         confidence, y = as_is.detach().softmax(dim=1).max(dim=1)
         losses = F.cross_entropy(changed, y, reduction="none")

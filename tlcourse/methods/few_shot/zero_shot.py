@@ -1,12 +1,12 @@
 """Zero-shot: no labelled example, only descriptions of the classes.
 
-An encoder puts texts that mean alike close together; so an example belongs to the class whose
-description it is closest to. The descriptions are the whole classifier: to change it, write another one.
+An encoder places texts with similar meaning close together, so an example belongs to the class with the
+closest description. The descriptions are the whole classifier: to change it, edit them.
 
-    said = {"card lost": "my card is gone", "top up": ["add money", "top up"]}
-    described = describe(minilm, said)
+    texts = {"card lost": "my card is gone", "top up": ["add money", "top up"]}
+    described = describe(minilm, texts)
     zero_shot(described).predict(features(minilm, messages.test))
-    described = describe(minilm, said | {"card lost": "it was stolen"}, known=described)
+    described = describe(minilm, texts | {"card lost": "it was stolen"}, known=described)
 
 With a pair of encoders such as CLIP's, give the arrays: `describe_by({"cat": (K, D) array, …})`.
 """
@@ -22,15 +22,15 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError, ModelError
-from tlcourse.methods.features import check_features, normalised
-from tlcourse.methods.probes import Probe
+from tlcourse.methods.feature_extraction.features import check_features, normalised
+from tlcourse.methods.feature_extraction.probes import Probe
 from tlcourse.models.inspection import evaluating
 
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """Classes and a direction for each: vectors (C, D) float32 of length one, in the order of `classes`;
-    texts: the descriptions that they were made of, where there were texts."""
+    """Classes and a direction for each. vectors: (C, D) float32 of length one, in the order of
+    `classes`; texts: the descriptions they were computed from, if there were any."""
 
     classes: tuple[str, ...]
     vectors: Tensor = field(repr=False)
@@ -46,9 +46,7 @@ def embed(model: nn.Module, texts: Sequence[str], *, batch_size: int = 64) -> Te
         )
     texts = list(texts)
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-        raise DataError(
-            "An empty description says nothing: give one or more texts, none of them empty."
-        )
+        raise DataError("A description is empty: give one or more texts, none of them empty.")
     with evaluating(model):
         parts = [
             model.features(model.tokens(texts[start : start + batch_size])).float().cpu()
@@ -65,18 +63,20 @@ def describe(
 ) -> Described:
     """Class name → its description, or several of them, which are averaged (see `describe_by`).
 
-    The order of the mapping is the order of the labels: write them as data.classes has them. known:
-    what was described before by the same model; of it, only classes whose texts changed are embedded.
+    The order of the mapping is the order of the labels, so use that of data.classes. known: an earlier
+    result of the same model; then only classes whose texts changed are embedded.
     """
     texts = {
-        name: (said,) if isinstance(said, str) else tuple(said)
-        for name, said in descriptions.items()
+        name: (text,) if isinstance(text, str) else tuple(text)
+        for name, text in descriptions.items()
     }
-    if empty := [name for name, said in texts.items() if not said]:
-        raise DataError(f"Class {empty[0]!r} has no description: write one, if only its name.")
+    if empty := [name for name, own in texts.items() if not own]:
+        raise DataError(
+            f"Class {empty[0]!r} has no description: write one, even if it is only the name."
+        )
     old = dict(zip(known.classes, known.vectors, strict=True)) if known else {}
-    told = known.texts if known else {}
-    new = [name for name in texts if texts[name] != told.get(name)]
+    before = known.texts if known else {}
+    new = [name for name in texts if texts[name] != before.get(name)]
     vectors = {name: old[name] for name in texts if name not in new}
     if new:
         found = embed(model, [text for name in new for text in texts[name]])
@@ -88,8 +88,12 @@ def describe(
 def describe_by(embeddings: Mapping[str, Any]) -> Described:
     """Class name → its embedding (D,), or several (K, D): arrays or tensors of the encoder's own space.
 
-    Each is scaled to length one before they are averaged, so that none speaks louder (Radford et al.
-    2021, section 3.1.4, "prompt ensembling"), and the mean is scaled again.
+    Each is scaled to length one before averaging, so that all count the same (Radford et al. 2021,
+    section 3.1.4, "prompt ensembling"), and the mean is scaled again.
+
+    >>> described = describe_by({"left": [-1.0, 0.0], "right": [1.0, 0.0]})
+    >>> zero_shot(described).predict(torch.tensor([[3.0, 1.0]])).tolist()
+    [1]
     """
     vectors = {name: _direction(torch.as_tensor(part)) for name, part in embeddings.items()}
     return _described(embeddings, vectors, {})
@@ -98,9 +102,9 @@ def describe_by(embeddings: Mapping[str, Any]) -> Described:
 def zero_shot(described: Described, *, temperature: float = 0.05) -> Probe:
     """A classifier by cosine similarity to the descriptions: predict, predict_proba, accuracy.
 
-    It reads features (N, D) of the encoder (or, with a pair such as CLIP's, of the other one).
-    temperature: > 0; the cosine is divided by it before the softmax. It changes how sure the
-    probabilities look, never which class is first; CLIP has learned 0.01.
+    It reads features (N, D) of the encoder (for a pair such as CLIP's, of the other encoder).
+    temperature: > 0; the cosine is divided by it before the softmax. It changes how confident the
+    probabilities are, never which class is first; CLIP learned 0.01.
     """
     number(temperature, "temperature", CommandError, above=0)
 
@@ -115,10 +119,14 @@ def _described(
     names: Mapping[str, Any], vectors: Mapping[str, Tensor], texts: Mapping[str, tuple[str, ...]]
 ) -> Described:
     if len(names) < 2:
-        raise DataError(f"{len(names)} class leaves nothing to tell apart: describe two or more.")
+        raise DataError(
+            f"{len(names)} class cannot be told apart from others: describe two or more."
+        )
     widths = {len(vector) for vector in vectors.values()}
     if len(widths) > 1:
-        raise DataError(f"Descriptions of {sorted(widths)} numbers do not live in one space.")
+        raise DataError(
+            f"Descriptions have {sorted(widths)} numbers: all must come from one encoder."
+        )
     stacked = torch.stack([vectors[name] for name in names])
     return Described(tuple(names), stacked, dict(texts))
 

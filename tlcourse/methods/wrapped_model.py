@@ -1,4 +1,4 @@
-"""A course model with another way forward: the same parts in the same groups, used otherwise."""
+"""Models with another forward pass: the same parameters in the same groups, used differently."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from tlcourse.errors import ModelError
-from tlcourse.methods.features import check_features
+from tlcourse.methods.feature_extraction.features import check_features
 from tlcourse.models import groups_of
 
 
 class Wrapped(nn.Module):
-    """Holds a model as `.model` and passes on what it can do: groups, features, classes, tokens …
+    """Holds a model as `.model` and forwards to it: groups, features, classes, tokens …
 
-    Both share every parameter, so what is trained through the wrapper is there in `.model`.
+    Both share every parameter, so training the wrapper trains `.model`.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -30,7 +30,7 @@ class Wrapped(nn.Module):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """The model's own, and that it is wrapped: a replay has to be given the model again."""
+        """The model's own recipe, marked as wrapped: a replay must be given the model again."""
         return {**getattr(self.model, "recipe", {}), "wrapped": type(self).__name__}
 
     def features(self, x: Any) -> Tensor:
@@ -47,11 +47,11 @@ class Wrapped(nn.Module):
 
 
 class HeadApart(Wrapped):
-    """The head learns from the features, and the features learn nothing from the head.
+    """The head learns from the features; no gradient flows from the head into the features.
 
-    For runs whose backbone is trained by a term of the loss alone, such as `contrastive` or
-    `prototypical`: the run's own loss trains the head beside it, so that its accuracy says at every
-    step what the features are worth.
+    For runs whose backbone is trained only by a further term of the loss, such as `contrastive` or
+    `prototypical`. The run's own loss still trains the head, so its accuracy shows at every step how
+    good the features are.
     """
 
     def forward(self, x: Any) -> Tensor:
@@ -61,14 +61,14 @@ class HeadApart(Wrapped):
 
 
 def head_apart(model: nn.Module) -> HeadApart:
-    """The model with its head trained apart (see `HeadApart`); `.model` is the model itself.
+    """The model with its head trained separately (see `HeadApart`); `.model` is the model itself.
 
     >>> terms = {"pairs": tl.methods.contrastive(digits.train)}
     >>> run = tl.Session(head_apart(model), digits, terms=terms, steps=100)
     """
     if not isinstance(getattr(model, "head", None), nn.Module):
         raise ModelError(
-            f"{type(model).__name__} has no module `head` to train apart. Make the model with "
+            f"{type(model).__name__} has no module `head` to train separately. Make the model with "
             "tl.load_model, or name the last layer of yours `head`."
         )
     return HeadApart(model)

@@ -1,34 +1,27 @@
-"""Learning rates by group, and schedules of commands, planned and readable before a run.
+"""Schedules of commands, planned before a run and readable as plain lists.
 
-A schedule is a list of (step, command). It is put on a run by
+A schedule is a list of (step, command). Put it on a run with
 
     for step, command in schedule:
         run.at(step, command)
 
-and becomes part of the run's record like every other command. Schedules add up: `a + b` is one.
+It becomes part of the run's record like any other command. Schedules can be added: `a + b` is one.
 
-- `gradual_unfreezing`   the head first, then one group after the other, from the top
-- `lp_ft`                the head to its end, then everything; `solve_head` solves the first half at once
-- `warm_up`              from a small rate up to the full one, and (if asked) down again
-
-Rates by group are plain dicts for `Session(lr=…)`; features near the
-input are general already and need smaller steps:
-
-- `discriminative`   each group at 1/2.6 of the rate of the one above it
-- `layer_decay`      each layer at 3/4 of the rate of the one above it
+- `gradual_unfreezing`   the head first, then one group after another, from the top
+- `lp_ft`                the head, then everything; `solve_head` solves the first half at once
+- `warm_up`              from a small rate up to the full one, and optionally down again
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from tlcourse.checks import choice, learning_rate, number, whole_number
+from tlcourse.checks import choice, number, whole_number
 from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.models import groups_of
 from tlcourse.session import Freeze, SetLR, Unfreeze
@@ -40,7 +33,7 @@ if TYPE_CHECKING:
 
 
 Schedule = list[tuple[int, Command]]
-"""(step, command), in order: what to do when so many steps are done."""
+"""(step, command), in order: the command is applied when that many steps are done."""
 
 Rates = float | Mapping[str, float]
 """One learning rate > 0, or a mapping from group (or "backbone", "all") to rate, as Session takes it."""
@@ -51,14 +44,16 @@ AFTER = ("constant", "linear", "cosine")
 def gradual_unfreezing(
     model: nn.Module, steps: int, *, every: int | None = None, lr: Rates | None = None
 ) -> Schedule:
-    """Begin with the head alone, then unfreeze the backbone's groups one by one, the last one first
+    """Train the head alone, then unfreeze the backbone's groups one by one, the last one first
     (Howard & Ruder 2018, "Universal Language Model Fine-tuning", section 3.3).
 
-    model: with groups, input to output, the head last; none of them frozen when the run begins (the
-    schedule does that itself). steps: of the run. every: steps between two of them; None shares the
-    steps equally among the stages, the head's own included. lr: with which rates the groups start to
-    train; None is what the Session says for them. Raises CommandError if the last groups would never
-    have their turn.
+    model: its groups are ordered input to output, the head last. None of them is frozen when the run
+    starts; the schedule freezes them. steps: of the run. every: steps between two groups; None divides
+    the steps equally among the stages, including the head's. lr: the rates at which the groups start to
+    train; None means the Session's. Raises CommandError if the last groups would never be unfrozen.
+
+    >>> gradual_unfreezing(model, steps=60)[:2]
+    [(0, Freeze(group='backbone', stats=True)), (10, Unfreeze(group='stage4', lr=None))]
     """
     *backbone, head = groups_of(model)
     if not backbone:
@@ -83,14 +78,14 @@ def lp_ft(
     model: nn.Module, steps: int, *, probe: int | None = None, lr: Rates | None = None
 ) -> Schedule:
     """First a linear probe, then fine-tuning: the head learns alone while the backbone keeps its
-    features, so that fine-tuning does not begin by bending them towards a random head.
+    features, so that fine-tuning does not start by distorting them to fit a random head.
 
     Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform
     Out-of-Distribution", section 3.3.
 
-    steps: of the run; probe: after how many of them the backbone joins, half of them by default.
-    lr: rates of the second phase, also the head's; None leaves them as the Session says. The authors
-    train the probe to its end: `solve_head` gets there without a step, and needs no schedule then.
+    steps: of the run. probe: the step at which the backbone is unfrozen; by default half of the steps.
+    lr: rates of the second phase, including the head's; None keeps the Session's. The authors train the
+    probe to convergence: `solve_head` gets there without a training step and needs no schedule.
     """
     *backbone, head = groups_of(model)
     steps = whole_number(steps, "steps", CommandError, 1)
@@ -107,7 +102,7 @@ def lp_ft(
 
 
 def solve_head(model: nn.Module, cached: Data, *, C: float = 1.0) -> nn.Module:
-    """Put the linear probe's solution into the model's head: the first half of lp-ft, done at once.
+    """Put the linear probe's solution into the model's head: the first half of LP-FT, done at once.
 
     cached: `features(model, data)`. C: inverse strength of the L2 penalty on standardised features, > 0.
     Solves multinomial logistic regression to its optimum (scikit-learn) and folds the standardisation
@@ -142,7 +137,9 @@ def solve_head(model: nn.Module, cached: Data, *, C: float = 1.0) -> nn.Module:
         ((x - centre) / spread).numpy(), y.cpu().numpy()
     )
     weight, bias = torch.from_numpy(solved.coef_), torch.from_numpy(solved.intercept_)
-    if head.out_features == 2:  # one row for two classes: half of it for, half of it against
+    if (
+        head.out_features == 2
+    ):  # one row for two classes: half of it for one, half against the other
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     weight = weight / spread
     with torch.no_grad():
@@ -157,13 +154,13 @@ def warm_up(
 ) -> Schedule:
     """Raise the rates from small to full within `warm` steps: step t gets lr · (t + 1) / warm.
 
-    Large first steps on a fresh head (and Adam's first, uncertain averages) would throw pre-trained
-    weights about; Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2.
+    Large first steps on a new head (and with Adam's first, noisy averages) would damage pre-trained
+    weights; Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2.
 
-    lr: the full rates; one number for all that trains, or a mapping from group to rate. A group that is
-    frozen at that moment cannot get one, so name only those that train. then: "constant", or from
-    `warm` to `steps` down to 0 by a "linear" or "cosine" curve. stairs: how many commands draw each of
-    the two slopes, since each is an event and a moment to go back to; warm or more is one a step.
+    lr: the full rates: one number for all trainable groups, or a mapping from group to rate. Name only
+    groups that are trainable then; a frozen group cannot get a rate. then: "constant", or a "linear"
+    or "cosine" decay to 0 from step `warm` to `steps`. stairs: the number of commands for each of the
+    two slopes; each is an event and a point to rewind to. `warm` or more means one per step.
     """
     warm = whole_number(warm, "warm", CommandError, 1)
     stairs = whole_number(stairs, "stairs", CommandError, 1)
@@ -192,64 +189,7 @@ def _falling(curve: str, progress: float) -> float:
 
 
 def _stairs(first: int, last: int, count: int) -> list[tuple[int, int]]:
-    """(begin, end) of each: they share the steps from first to last as equally as whole numbers can."""
+    """(begin, end) of each stair: the steps from first to last, divided as equally as possible."""
     count = min(count, last - first)
     cuts = [first + (last - first) * k // count for k in range(count + 1)]
     return list(zip(cuts, cuts[1:], strict=False))
-
-
-def discriminative(model: nn.Module, lr: float, *, factor: float = 2.6) -> dict[str, float]:
-    """The head at `lr`, and each group below at 1/factor of the rate of the one above it.
-
-    Howard & Ruder 2018, "Universal Language Model Fine-tuning", section 3.2: η^(l−1) = η^l / 2.6, found
-    to work well on texts. factor: ≥ 1; at 1 every group has the same rate.
-    """
-    learning_rate(lr, CommandError)
-    number(factor, "factor", CommandError, low=1)
-    names = list(groups_of(model))
-    return {name: lr / factor ** (len(names) - 1 - depth) for depth, name in enumerate(names)}
-
-
-def layer_decay(model: nn.Module, lr: float, *, decay: float = 0.75) -> dict[str, float]:
-    """The head at `lr`, the layer below it at lr · decay, the next one at lr · decay², and so on.
-
-    Clark et al. 2020 (ELECTRA), as BEiT (Bao et al. 2022) and timm do it. Which layer is how deep timm
-    says for its own models, so that each group gets exactly the scale of timm's
-    `param_groups_layer_decay`. Where a group holds several of its layers (a ResNet's stage), timm's
-    coarse grouping counts; if even that divides it, the lowest of them. Any other model is counted
-    group by group.
-    decay: above 0, up to 1.
-    """
-    learning_rate(lr, CommandError)
-    number(decay, "decay", CommandError, above=0, high=1)
-    depths = depths_of(model)
-    last = max(depths.values())
-    return {name: lr * decay ** (last - depth) for name, depth in depths.items()}
-
-
-def depths_of(model: nn.Module) -> dict[str, int]:
-    """Group → how many layers lie below it. 0 is at the input, the highest is the head's."""
-    groups = groups_of(model)
-    body = getattr(model, "body", None)
-    if not hasattr(body, "group_matcher"):
-        return {name: depth for depth, name in enumerate(groups)}
-    for coarse in (False, True):
-        layer = _timm_layers(body, coarse)
-        within = {
-            name: {layer.get(id(p), layer["head"]) for p in group.parameters()}
-            for name, group in groups.items()
-        }
-        if all(len(layers) == 1 for layers in within.values()):
-            break
-    return {name: min(layers) for name, layers in within.items()}
-
-
-def _timm_layers(body: nn.Module, coarse: bool) -> dict[int | str, int]:
-    """id of each parameter of the body → timm's number for its layer; "head" → the head's."""
-    from timm.models import group_parameters
-
-    ids = {name: id(p) for name, p in body.named_parameters()}
-    head = "the head of this course"  # matched by no pattern, as timm's own heads
-    named = SimpleNamespace(named_parameters=lambda: [(name, None) for name in (*ids, head)])
-    numbers = group_parameters(named, body.group_matcher(coarse=coarse), reverse=True)
-    return {ids[name]: numbers[name] for name in ids} | {"head": numbers[head]}

@@ -1,14 +1,14 @@
-"""Domain adaptation by an adversary (DANN): features from which no discriminator can tell the domain.
+"""Adversarial domain adaptation (DANN): features from which no discriminator can tell the domain.
 
-A small network learns to tell source from target by their features. Between the two sits a layer
-that does nothing forwards and turns the gradient round backwards, so that the same step that makes
-the discriminator better makes the features worse for it.
+A small network learns to tell source from target by their features. Between features and network is a
+layer that is the identity in the forward pass and reverses the gradient in the backward pass, so the
+step that improves the discriminator makes the features harder to discriminate.
 
     model = with_domain(load_model(…))
     run = Session(model, photos, terms={"domain": adversarial(sketches.train, steps=300)}, steps=300)
 
-It can hurt: if the classes are not equally frequent in both domains, features that hide the domain
-must confuse classes (Zhao et al. 2019).
+It can hurt: if class frequencies differ between the domains, features that hide the domain must
+confuse classes (Zhao et al. 2019).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, DataError, ModelError
-from tlcourse.methods.draws import Draws, features_of_both
-from tlcourse.methods.wrapped import Wrapped
+from tlcourse.methods.extra_batches import ExtraBatches, features_of_both
+from tlcourse.methods.wrapped_model import Wrapped
 from tlcourse.rng import checked_seed, initial_seed, seeded
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class _Reverse(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor, strength: float = 1.0) -> Tensor:
-    """x as it is; its gradient comes back as −strength times itself (Ganin et al. 2016)."""
+    """x unchanged; its gradient is multiplied by −strength (Ganin et al. 2016)."""
     return _Reverse.apply(x, strength)
 
 
@@ -51,7 +51,7 @@ def reversal(progress: float, gamma: float = 10.0) -> float:
     """The strength λ of the reversal, from 0 at progress 0 to almost 1 at progress 1:
     2 / (1 + exp(−γ p)) − 1, with the γ of Ganin et al. 2016.
 
-    So the discriminator has learned something before the features begin to flee from it.
+    So the discriminator learns something before the features start to adapt against it.
     """
     return 2 / (1 + math.exp(-gamma * progress)) - 1
 
@@ -72,12 +72,12 @@ class WithDomain(Wrapped):
 def with_domain(
     model: nn.Module, *, width: int | None = None, hidden: int = 100, seed: int = 0
 ) -> WithDomain:
-    """The model, with a discriminator (D → hidden → 1) beside its head that the run's optimizer trains.
+    """The model, with a discriminator (D → hidden → 1) next to its head, trained by the run's optimizer.
 
-    Groups, features and predictions stay; `.model` is the model itself, without the discriminator.
-    "backbone" means the discriminator too, so give it a rate of its own: lr={"backbone": 1e-4,
-    "domain": 1e-3, "head": 1e-3}. width: D, or None for what the head's linear layer takes. hidden:
-    units, the paper's 100 for digits. seed: of the discriminator's initial weights.
+    Groups, features and predictions do not change; `.model` is the model without the discriminator.
+    "backbone" includes the discriminator, so give it a rate of its own: lr={"backbone": 1e-4,
+    "domain": 1e-3, "head": 1e-3}. width: D; None means the input width of the head's linear
+    layer. hidden: units; the paper uses 100 for digits. seed: of the discriminator's initial weights.
     """
     if "domain" in getattr(model, "groups", {}):
         raise ModelError('This model has a group "domain" already; use it as it is.')
@@ -101,14 +101,14 @@ def adversarial(
     """A term of a run's loss: the discriminator's, whose gradient reaches the features reversed.
 
     Mean binary cross-entropy in nats over a batch of the source and as many examples of the target,
-    whose labels are never read. ln 2 = 0.693 is a discriminator that guesses: the aim. steps: of the
-    run, over which the reversal grows (see `reversal`); None is λ = 1 from the first step on. SetWeight
-    weighs the term as a whole, the features' gradient and the discriminator's alike. augment: as strong
-    as the run's own. The model has to come from `with_domain`.
+    whose labels are never read. ln 2 = 0.693 means that the discriminator guesses, which is the goal.
+    steps: of the run, over which the reversal grows (see `reversal`); None means λ = 1 from the first
+    step. SetWeight scales the whole term, for features and discriminator alike. augment: use the run's
+    own strength. The model must come from `with_domain`.
     """
     if steps is not None:
         steps = whole_number(steps, "steps", CommandError, 1, also=", or None")
-    draws = Draws(target, seed=seed, batch_size=batch_size, augment=augment)
+    extra = ExtraBatches(target, seed=seed, batch_size=batch_size, augment=augment)
 
     def term(model: nn.Module, batch: Batch) -> Tensor:
         domain = getattr(model, "domain", None)
@@ -116,7 +116,7 @@ def adversarial(
             raise ModelError(
                 f"{type(model).__name__} has no domain discriminator: train with_domain(model)."
             )
-        source, other = features_of_both(model, batch.x, draws.beside(batch)[0])
+        source, other = features_of_both(model, batch.x, extra.matching(batch)[0])
         strength = reversal(batch.step / steps) if steps else 1.0
         logits = domain(reverse_gradient(torch.cat([source, other]), strength)).squeeze(1).float()
         is_target = (torch.arange(len(logits), device=logits.device) >= len(source)).float()
@@ -126,12 +126,15 @@ def adversarial(
 
 
 def domain_distance(source: Tensor, target: Tensor, *, seed: int = 0) -> float:
-    """The proxy A-distance, 2 (1 − 2ε) (Ben-David et al. 2007): how well the two can be told apart.
+    """The proxy A-distance, 2 (1 − 2ε) (Ben-David et al. 2007): how well two domains can be told apart.
 
-    ε is the error, both domains counting the same, of a linear classifier that is trained on a half of
-    each cloud and tested on the other. source: (n, D), target: (m, D) features, n and m ≥ 4. Returns −2
-    to 2: 0 (or a little around it) cannot be told apart, 2 without a single mistake. It judges features
-    by a fresh classifier, where the run's own discriminator may only have given up.
+    ε is the balanced error of a linear classifier trained on one half of each domain and tested on the
+    other. source: (n, D), target: (m, D) features, n and m ≥ 4. Returns −2 to 2: about 0 means that they
+    cannot be told apart, 2 that the classifier makes no mistake. It uses a new classifier, because the
+    run's own discriminator may simply have stopped learning.
+
+    >>> domain_distance(torch.zeros(8, 2), torch.ones(8, 2))
+    2.0
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -165,7 +168,7 @@ def _width(model: nn.Module) -> int:
     linear = [m for m in head.modules() if isinstance(m, nn.Linear)] if head is not None else []
     if not linear:
         raise ModelError(
-            f"{type(model).__name__} has no linear head that tells how many features there are: say "
+            f"{type(model).__name__} has no linear head that shows how many features there are: call "
             "with_domain(model, width=D)."
         )
     return linear[0].in_features

@@ -1,12 +1,12 @@
-"""What becomes of an adapter once it is trained: turned, merged into the base, stored, swapped.
+"""What can be done with a trained adapter: scale it, merge it into the base, store it, swap it.
 
-    set_scale(model, 0.5)       # half of it
+    set_scale(model, 0.5)       # half of its effect
     merge(model)                # W + B A in one matrix: no slower than the base
-    unmerge(model)              # and the base is there again, bit for bit
-    task_a = stored(model)      # all that is not the base, to be saved …
-    load_stored(model, task_b)  # … and exchanged for another task's
+    unmerge(model)              # the base again, bit for bit
+    task_a = stored(model)      # everything that is not the base, to be saved …
+    load_stored(model, task_b)  # … and replaced by another task's
 
-They work on what `adapters.py` makes, and on a run's model after `AddLoRA`.
+These functions work on the models of `insert.py`, and on a run's model after `AddLoRA`.
 """
 
 import copy
@@ -18,20 +18,20 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number
 from tlcourse.errors import CommandError, ModelError
-from tlcourse.methods.adapters import Adapted, Bottleneck, PrefixAttention
+from tlcourse.methods.adapters.insert import Adapted, Bottleneck, PrefixAttention
 
 
 def set_scale(model: nn.Module, value: float) -> None:
     """Multiply the adapter's update by `value`: 0 is the base, 1 as trained. LoRA and bottleneck.
 
-    In a run under way, the command SetScale does it and the record has it.
+    During a run, use the command SetScale, which is also recorded.
     """
     value = number(value, "A scale", CommandError, low=-1e6, high=1e6)
-    _refuse_merged(model, "turned")
+    _refuse_merged(model, "scaled")
     layers = [m for m in model.modules() if isinstance(m, Bottleneck) or hasattr(m, "lora_A")]
     if not layers:
         raise ModelError(
-            "There is nothing to turn: only LoRA and bottleneck adapters have a scale."
+            "There is nothing to scale: only LoRA and bottleneck adapters have a scale."
         )
     for layer in layers:
         if isinstance(layer, Bottleneck):
@@ -42,11 +42,11 @@ def set_scale(model: nn.Module, value: float) -> None:
 
 
 def merge(model: nn.Module) -> None:
-    """Add the adapter into the base's weights, in place: the same outputs within rounding, without the
-    second path. LoRA and (IA)³; by peft. `unmerge` brings the base back.
+    """Add the adapter to the base's weights, in place: the same outputs up to rounding, without a second
+    path. LoRA and (IA)³, by peft. `unmerge` restores the base.
 
-    Raises ModelError for adapters that are not linear, weights that would not be finite, or what is
-    merged already; then nothing has changed.
+    Raises ModelError, and changes nothing, if the adapter is not linear, a weight would not be finite,
+    or it is merged already.
     """
     _refuse_merged(model, "merged")
     layers = _mergeable(model)
@@ -62,9 +62,9 @@ def merge(model: nn.Module) -> None:
 
 
 def unmerge(model: nn.Module) -> None:
-    """Take the adapter out of the base's weights again: they are those of before, bit for bit.
+    """Restore the base's weights as they were before `merge`, bit for bit.
 
-    (peft's own way subtracts what was added, which rounds.)
+    (peft subtracts what it added, which rounds.)
     """
     layers = _mergeable(model)
     if not any(layer.merged for layer in layers):
@@ -73,8 +73,8 @@ def unmerge(model: nn.Module) -> None:
 
 
 def merged(model: nn.Module) -> nn.Module:
-    """A plain copy of the model with the adapter folded in: the base's own layers and shape, no trace
-    of the adapter. To be shipped, or fine-tuned on. The model itself stays as it is."""
+    """A plain copy of the model with the adapter merged: the base's own layers, no trace of the adapter.
+    For shipping, or for further fine-tuning. The model itself is not changed."""
     made = copy.deepcopy(model)
     if not any(layer.merged for layer in _mergeable(made)):
         merge(made)
@@ -89,8 +89,8 @@ def merged(model: nn.Module) -> nn.Module:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """trainable, total: numbers of parameters; checkpoint_bytes: of a safetensors file of what must be
-    stored besides the base."""
+    """trainable, total: numbers of parameters; checkpoint_bytes: the size of a safetensors file with
+    everything that must be stored besides the base."""
 
     trainable: int
     total: int
@@ -98,12 +98,12 @@ class Cost:
 
     @property
     def share(self) -> float:
-        """Of the parameters that train, 0 to 1."""
+        """The share of parameters that train, 0 to 1."""
         return self.trainable / self.total
 
 
 def cost(model: nn.Module) -> Cost:
-    """What training this model trains, and what its result weighs on a disk."""
+    """How many parameters train, and how large the result is on disk."""
     from safetensors.torch import save
 
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
@@ -112,19 +112,20 @@ def cost(model: nn.Module) -> Cost:
 
 
 def stored(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of all that must be kept to have this model again, given its base: by name, every parameter
-    that trains (requires_grad: after a run, those that are not frozen), and the buffers beside them,
-    such as a BatchNorm's statistics. Of an adapted model: the adapter and the head."""
+    """Copies of everything needed to restore this model from its base, by name: every parameter that
+    requires grad (after a run, those that are not frozen), and the buffers of the same modules, such as
+    a BatchNorm's statistics. For an adapted model: the adapter and the head."""
     names = _own_names(model)
     values = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     return {name: values[name].detach().clone() for name in names}
 
 
 def load_stored(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Put what `stored` kept into a model of the same structure: another task's adapter and head, say.
+    """Load what `stored` returned into a model of the same structure, such as another task's adapter and
+    head.
 
-    Raises ModelError, before anything has changed, unless names and shapes are exactly those that this
-    model would store, or while an adapter is merged.
+    Raises ModelError, and changes nothing, if names or shapes differ from those that this model would
+    store, or while an adapter is merged.
     """
     _refuse_merged(model, "exchanged")
     values = {**dict(model.named_parameters()), **dict(model.named_buffers())}
@@ -167,7 +168,7 @@ def _mergeable(model: nn.Module) -> list[nn.Module]:
     if curved or not layers:
         what = type(curved[0]).__name__ if curved else "no adapter beside its layers"
         raise ModelError(
-            f"This model has {what}: only LoRA and (IA)³ are one matrix with the base and can be merged."
+            f"This model has {what}: only LoRA and (IA)³ can be merged into the base's matrices."
         )
     return layers
 

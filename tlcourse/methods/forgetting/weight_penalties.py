@@ -1,15 +1,15 @@
-"""Not to forget: terms of the loss that hold weights where an earlier task left them.
+"""Against forgetting: terms of the loss that hold weights near where an earlier task left them.
 
     was = fisher_diagonal(model, old_data.train)
     run = Session(model, new_data, terms={"old": ewc(model, was)}, weights={"old": 100.0})
     run.send(SetWeight("old", 1000.0))    # while it runs
 
-- `l2_sp`            pulls every weight equally: a spring to the start
+- `l2_sp`            pulls every weight equally towards its starting value
 - `ewc`              pulls each weight as strongly as the old task needed it
-- `fisher_diagonal`  how much it needed it
+- `fisher_diagonal`  how much the old task needed each weight
 
-Both terms are ½ Σ k · (w − w₀)², and its derivative is a pull of k · (w − w₀). The session's own
-weight decay pulls towards zero besides: give `Session(weight_decay=0)`, or the two springs fight.
+Both terms are ½ Σ k · (w − w₀)², so they pull with k · (w − w₀). The session's own weight decay pulls
+towards zero: use `Session(weight_decay=0)`, or the two work against each other.
 """
 
 from collections.abc import Mapping
@@ -39,10 +39,9 @@ LABELS = ("drawn", "all", "data")
 class Spring:
     """½ Σ k · (w − w₀)² as a further term of the loss; a scalar ≥ 0.
 
-    anchors: parameter's name → w₀, as it was when the spring was made. strength: the same names → k, of
-    the same shape or one number. others: k of the parameters that have no anchor (a new head, an
-    adapter); they are pulled towards zero. Finds parameters by name, also beneath a LoRA, so that it
-    works on a run's twin as well.
+    anchors: parameter's name → w₀, a copy. strength: the same names → k, of the same shape or one
+    number. others: k of the parameters without an anchor (a new head, an adapter), which are pulled
+    towards zero. Parameters are found by name, also below a LoRA, so it works on a run's twin too.
     """
 
     anchors: Mapping[str, Tensor] = field(repr=False)
@@ -50,16 +49,14 @@ class Spring:
     others: float = 0.0
 
     def __call__(self, model: nn.Module, batch: "Batch | None" = None) -> Tensor:
-        there = {name.replace(".base_layer.", "."): p for name, p in model.named_parameters()}
-        if lost := [
-            n for n, w in self.anchors.items() if n not in there or there[n].shape != w.shape
-        ]:
+        own = {name.replace(".base_layer.", "."): p for name, p in model.named_parameters()}
+        if lost := [n for n, w in self.anchors.items() if n not in own or own[n].shape != w.shape]:
             raise ModelError(
-                f"{lost[0]} is held by this term, and the model has none of that name and shape. If "
+                f"This term holds {lost[0]}, and the model has no parameter of that name and shape. If "
                 "its head has changed, make the term for group='backbone'."
             )
-        total = torch.zeros((), device=next(iter(there.values())).device)
-        for name, p in there.items():
+        total = torch.zeros((), device=next(iter(own.values())).device)
+        for name, p in own.items():
             if name in self.anchors:
                 k, gone = self.strength[name], p - self.anchors[name].to(p.device)
                 if isinstance(k, Tensor):
@@ -75,7 +72,7 @@ def l2_sp(model: nn.Module, *, others: float = 0.1) -> Spring:
     """½ ‖w_S − w⁰_S‖² + others/2 · ‖w_S̄‖²: stay near the starting point, instead of near zero.
 
     Li, Grandvalet & Davoine 2018, "Explicit Inductive Bias for Transfer Learning with Convolutional
-    Networks". S: the backbone, as `model` holds it now; S̄: what came new, the head. The term's weight
+    Networks". S: the backbone with its current weights; S̄: new parameters, the head. The term's weight
     in the session is the paper's α, and others is β / α, ≥ 0.
     """
     others = number(others, "others", CommandError, low=0)
@@ -109,22 +106,22 @@ def fisher_diagonal(
 ) -> dict[str, Tensor]:
     """Mean of (∂ log p(y|x) / ∂w)² over examples: name of each parameter → its shape, all ≥ 0.
 
-    That is the diagonal of the Fisher information where y is the model's own guess, not the truth:
-    labels="drawn" draws one y from p(y|x) for each example, "all" takes the mean over all classes by
-    p(y|x) (exact in y, as many times the work as there are classes). With labels="data", the true
-    labels, it is the *empirical* Fisher, which is another quantity: it vanishes where the model fits
-    the data (Kunstner et al. 2019, "Limitations of the Empirical Fisher Approximation").
+    This is the diagonal of the Fisher information, if y follows the model's prediction, not the truth:
+    labels="drawn" draws one y from p(y|x) per example; "all" averages over all classes by p(y|x), which
+    is exact in y and costs one backward pass per class. labels="data" uses the true labels and gives
+    the *empirical* Fisher, a different quantity: it vanishes where the model fits the data (Kunstner
+    et al. 2019, "Limitations of the Empirical Fisher Approximation").
 
     examples: a split, or the training split of a Data. samples: how many of them, chosen by `seed`;
-    each costs a backward pass of its own. group: "all", "backbone" or one group. The model runs in eval
-    mode and is left as it was.
+    each takes its own backward pass. group: "all", "backbone" or one group. The model runs in eval mode
+    and is not changed.
     """
     split = getattr(examples, "train", examples)
     choice(labels, "labels", LABELS, CommandError)
     samples = whole_number(samples, "samples", CommandError, 1)
     seed = checked_seed(seed, CommandError)
     if not len(split.y):
-        raise DataError("There is no Fisher information over no examples: the split is empty.")
+        raise DataError("The Fisher information needs examples: this split is empty.")
     weights = {n: p.detach().requires_grad_() for n, p in _chosen(model, group).items()}
     totals = {name: torch.zeros_like(p) for name, p in weights.items()}
     device = next(iter(weights.values())).device
@@ -144,10 +141,10 @@ def fisher_diagonal(
     return totals
 
 
-def _labels(how: str, p: Tensor, told: int, u: float) -> list[tuple[int, float]]:
-    """(label, share) of an example. p: (C,) probabilities; told: its label; u: in [0, 1), to draw by."""
+def _labels(how: str, p: Tensor, truth: int, u: float) -> list[tuple[int, float]]:
+    """(label, share) pairs. p: (C,) probabilities; truth: the label; u: in [0, 1), to draw by."""
     if how == "data":
-        return [(told, 1.0)]
+        return [(truth, 1.0)]
     if how == "all":
         return list(enumerate(p.tolist()))
     return [(min(int((p.cumsum(0) <= u).sum()), len(p) - 1), 1.0)]

@@ -1,10 +1,10 @@
-"""BatchNorm's running statistics: see whether they moved, and measure them again on a target (AdaBN).
+"""BatchNorm's running statistics: whether they moved, and measuring them anew on a target (AdaBN).
 
 BatchNorm normalises by a mean and a variance that it measured on the source. Freezing a layer stops
 gradients, but in train mode each forward pass still moves these statistics (Ioffe & Szegedy 2015):
-`batchnorm_stats` and `drift` show by how much. Where pictures of the target are darker, say, every layer
-gets inputs that it was not trained for. Measuring the statistics again on the target, with no labels and
-no training step, often recovers much of the loss (AdaBN, Li et al. 2016).
+`batchnorm_stats` and `drift` show by how much. If, say, pictures of the target are darker, every layer
+gets inputs that it was not trained for. Measuring the statistics anew on the target, without labels or
+training steps, often recovers much of the lost accuracy (AdaBN, Li et al. 2016).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, DataError, ModelError
 from tlcourse.models.inspection import evaluating
+from tlcourse.session.engine.batches import to_float
 
 if TYPE_CHECKING:
     from tlcourse.data import Split
@@ -32,14 +33,15 @@ def adapt_batchnorm(
 ) -> dict[str, Tensor]:
     """Set every BatchNorm's running mean and variance to those of its inputs over the target.
 
-    Returns the statistics as they were, for `restore_batchnorm` (and for `drift`). Exact, not a running
-    average: in eval mode the model then says of the target what it says in train mode of the whole
-    target as one batch. The variance is divided by n, as BatchNorm does when it normalises a batch.
+    Returns the previous statistics, for `restore_batchnorm` (and for `drift`). They are exact, not a
+    running average: in eval mode the model then predicts for the target what it would predict in train
+    mode for the whole target as one batch. The variance is divided by n, as BatchNorm does when it
+    normalises a batch.
 
-    target: a Split or its x; two examples or more, labels are never read. batch_size: None takes all
-    at once; a number takes little memory, but one pass for each BatchNorm layer, since what a layer
-    sees depends on the layers before it. Weights, modes and the batch counters stay as they are.
-    Raises ModelError for a model without BatchNorm: LayerNorm measures each example by itself.
+    target: a Split or its x, with two examples or more; labels are never read. batch_size: None takes
+    all at once. A number needs little memory, but one pass per BatchNorm layer, because a layer's input
+    depends on the layers before it. Weights, modes and batch counters do not change. Raises ModelError
+    for a model without BatchNorm: LayerNorm normalises each example by itself.
     """
     layers = _layers(model)
     x = torch.as_tensor(getattr(target, "x", target))
@@ -53,7 +55,7 @@ def adapt_batchnorm(
         with evaluating(model):
             if batch_size is None or batch_size >= len(x):
                 with _measured(layers, at_once=True):
-                    model(_floats(x.to(device)))
+                    model(to_float(x.to(device)))
             else:
                 _one_after_the_other(model, layers, x, batch_size, device)
     except BaseException:
@@ -63,9 +65,9 @@ def adapt_batchnorm(
 
 
 def restore_batchnorm(model: nn.Module, stats: Mapping[str, Tensor]) -> None:
-    """Put statistics back, bit for bit: those that `adapt_batchnorm` or `batchnorm_stats` gave.
+    """Restore statistics from `adapt_batchnorm` or `batchnorm_stats`, bit for bit.
 
-    Raises ModelError, before anything is changed, if they are another model's.
+    Raises ModelError, and changes nothing, if they belong to another model.
     """
     own = {
         f"{name}.{which}".removeprefix("."): getattr(layer, which)
@@ -83,14 +85,14 @@ def restore_batchnorm(model: nn.Module, stats: Mapping[str, Tensor]) -> None:
 
 @dataclass(slots=True)
 class _Pool:
-    """Count, mean and sum of squared deviations, joined batch by batch (Chan et al. 1979)."""
+    """Count, mean and sum of squared deviations, merged batch by batch (Chan et al. 1979)."""
 
     n: int = 0
     mean: Tensor | float = 0.0
     squares: Tensor | float = 0.0
 
     def add(self, x: Tensor) -> None:
-        """x: (B, C, …); float64 inside, so that a million pixels add up."""
+        """x: (B, C, …). In float64, so that sums over millions of pixels stay accurate."""
         rows = x.detach().double().transpose(0, 1).flatten(1)
         n, mean = rows.shape[1], rows.mean(1)
         squares = (rows - mean[:, None]).square().sum(1)
@@ -106,8 +108,8 @@ class _Pool:
 
 @contextmanager
 def _measured(layers: Mapping[str, nn.Module], *, at_once: bool) -> Iterator[dict[str, _Pool]]:
-    """Inside, each layer's inputs are pooled, in the order in which the layers are reached; `at_once`
-    also gives them to the layer before it normalises by them."""
+    """Within the context, each layer's inputs are pooled, in the order in which the layers are reached.
+    `at_once` also sets the layer's statistics before it normalises."""
     pools: dict[str, _Pool] = {}
 
     def hook(name: str, layer: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -135,14 +137,14 @@ def _one_after_the_other(
     size: int,
     device: torch.device,
 ) -> None:
-    """Pass by pass, the first layer without its statistics is given them: those before it are right."""
+    """In each pass, the first remaining layer gets its statistics: those before it are correct."""
     rest = dict(layers)
     while rest:
         with _measured(rest, at_once=False) as pools:
             for start in range(0, len(x), size):
-                model(_floats(x[start : start + size].to(device)))
+                model(to_float(x[start : start + size].to(device)))
         if not pools:
-            return  # what is left is never reached
+            return  # the remaining layers are never reached
         first = next(iter(pools))
         pools[first].give(rest.pop(first))
 
@@ -156,14 +158,10 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
     if not found:
         raise ModelError(
             f"{type(model).__name__} has no BatchNorm with running statistics, so AdaBN has nothing to "
-            "adapt: LayerNorm and GroupNorm measure each example by itself. Take a model that has, such "
+            "adapt: LayerNorm and GroupNorm normalise each example by itself. Use one that has it, such "
             "as pocket-resnet or mobilenetv2, or another method, such as recolour(…)."
         )
     return found
-
-
-def _floats(x: Tensor) -> Tensor:
-    return x.float().div_(255) if x.dtype == torch.uint8 else x
 
 
 def batchnorm_stats(model: nn.Module) -> dict[str, Tensor]:
@@ -179,11 +177,11 @@ def batchnorm_stats(model: nn.Module) -> dict[str, Tensor]:
 def drift(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
     """How far the statistics moved: ‖after − before‖ / ‖before‖ over all of them, ≥ 0.
 
-    0.0 means: bit for bit the same. 0.1 means: moved by a tenth of their own length.
+    0.0 means identical bit for bit; 0.1 means that they moved by a tenth of their own length.
     """
     if before.keys() != after.keys():
         differing = sorted(before.keys() ^ after.keys())
-        raise ModelError(f"Two different models: {differing[0]!r} is known to one of them only.")
+        raise ModelError(f"Two different models: only one of them has {differing[0]!r}.")
     moved = math.sqrt(sum((after[k] - before[k]).double().square().sum().item() for k in before))
     if moved == 0:
         return 0.0

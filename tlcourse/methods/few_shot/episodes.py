@@ -1,7 +1,7 @@
-"""Few-shot learning in episodes: N classes, K examples of each, and then an exam (Vinyals et al. 2016).
+"""Few-shot learning in episodes: N classes, K examples of each, then a test (Vinyals et al. 2016).
 
-One draw of five examples says little about a method: another draw gives another accuracy. So a method
-is judged over many small tasks, each with classes and examples of its own.
+One draw of five examples says little about a method, because another draw gives another accuracy. So a
+method is evaluated over many small tasks, each with its own classes and examples.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from torch import Tensor
 
 from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, DataError
-from tlcourse.methods.probes import probe
+from tlcourse.methods.feature_extraction.probes import probe
 from tlcourse.rng import checked_seed, fold_in, permutation
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
 
 Method = Callable[["Data"], Tensor]
-"""Learns from an episode's training split and predicts its test split: (N·Q,) labels 0 … N − 1."""
+"""Learns an episode's training split and predicts its test split: (N·Q,) labels 0 … N − 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draw:
     """classes: (N,) labels of the split, in the order in which the episode numbers them; support:
-    (N, K) and query: (N, Q) rows of the split, those of a class in its row."""
+    (N, K) and query: (N, Q) row numbers in the split, one row per class."""
 
     classes: Tensor
     support: Tensor
@@ -38,10 +38,10 @@ class Draw:
 def draw_episode(
     y: Tensor, *, ways: int, shots: int, queries: int, seed: int = 0, number: int = 0
 ) -> Draw:
-    """Which classes and examples episode `number` has: a pure function of (seed, number) and y (N,).
+    """The classes and examples of episode `number`: a pure function of (seed, number) and y (N,).
 
-    Classes are drawn from those with shots + queries examples or more, without repetition, and so are
-    their examples: support and query never share one. Raises CommandError or DataError, with how many
+    Classes with at least shots + queries examples are drawn without replacement, and so are their
+    examples: support and query never share one. Raises CommandError or DataError, which say how many
     there are.
     """
     ways = whole_number(ways, "ways", CommandError, 2)
@@ -54,7 +54,7 @@ def draw_episode(
     if len(fit) < ways:
         raise DataError(
             f"{ways} ways need {ways} classes with {shots} + {queries} examples, and {len(fit)} of "
-            f"{int((counts > 0).sum())} classes have as many: ask for fewer ways, shots or queries."
+            f"{int((counts > 0).sum())} classes have as many: choose fewer ways, shots or queries."
         )
     key = fold_in(seed, "episode", number)
     classes = fit[torch.from_numpy(permutation(key, len(fit)))[:ways]]
@@ -70,19 +70,19 @@ def draw_episode(
 def episode(
     data: Data, *, ways: int = 5, shots: int = 1, queries: int = 15, seed: int = 0, number: int = 0
 ) -> Data:
-    """One task as a `Data` of its own, for a probe, a Session or anything else that takes one.
+    """One task as a `Data`, for a probe, a Session or anything else that takes one.
 
-    Drawn from the test split of `data` (as it is, or as features). train: the support, ways · shots
-    examples; test: the query, ways · queries; labels are 0 … ways − 1 and `classes` the names. There is
-    nothing left to validate on, so valid is the query too: a run can be watched by it, but nothing must
-    be chosen by it.
+    Drawn from the test split of `data` (pictures, texts or features). train: the support, ways · shots
+    examples; test: the query, ways · queries; labels are 0 … ways − 1, and `classes` has the names. No
+    examples are left for validation, so valid is the query too: use it to watch a run, but choose
+    nothing by it.
 
     >>> episode(digits, shots=5, number=3)
     digits, episode 3: 5 classes · 25 train, 75 valid, 75 test · 3×32×32
     """
     split, seed = data.test, checked_seed(seed, CommandError)
     draw = draw_episode(split.y, ways=ways, shots=shots, queries=queries, seed=seed, number=number)
-    asked = {"ways": ways, "shots": shots, "queries": queries, "seed": seed, "number": number}
+    how = {"ways": ways, "shots": shots, "queries": queries, "seed": seed, "number": number}
     query = _part(split, draw.query)
     return replace(
         data,
@@ -91,7 +91,7 @@ def episode(
         valid=query,
         test=query,
         classes=tuple(data.classes[label] for label in draw.classes.tolist()),
-        recipe={"episode_of": data.recipe} | asked,
+        recipe={"episode_of": data.recipe} | how,
     )
 
 
@@ -105,12 +105,12 @@ def episode_accuracies(
     queries: int = 15,
     seed: int = 0,
 ) -> tuple[float, ...]:
-    """The accuracy, 0 to 1, of each episode; `tl.interval(…)` makes mean and confidence of them.
+    """The accuracy, 0 to 1, of each episode; `tl.interval(…)` gives their mean and interval.
 
-    data: features of it, if method is the kind of a probe ("prototypes", "knn" of one neighbour,
-    "logistic", "mlp"); else method is a function that learns an episode and predicts its test split. The
-    same seed gives every method the same episodes, so `measure.paired` may compare them. Episodes share
-    examples: the interval is over tasks from these classes, not over other classes.
+    method: a kind of probe ("prototypes", "knn" with one neighbour, "logistic", "mlp"), and then data
+    holds features; or a function that learns an episode and predicts its test split. The same seed gives
+    every method the same episodes, so `measure.paired` can compare them. Episodes share examples: the
+    interval is over tasks from these classes, not over other classes.
 
     >>> cached = tl.features(model, digits)
     >>> tl.interval(episode_accuracies(cached, "prototypes", shots=5, episodes=10))
@@ -124,7 +124,7 @@ def episode_accuracies(
         predicted = torch.as_tensor(learn(task)).cpu()
         if predicted.shape != task.test.y.shape:
             raise DataError(
-                f"The method predicts {tuple(predicted.shape)} labels of {len(task.test.y)} queries."
+                f"The method predicts {tuple(predicted.shape)} labels for {len(task.test.y)} queries."
             )
         found.append((predicted == task.test.y).double().mean().item())
     return tuple(found)

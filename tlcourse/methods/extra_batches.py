@@ -1,6 +1,6 @@
-"""Examples that a term of the loss draws for itself: a pure function of (seed, step).
+"""Further data for a term of the loss. Which examples come is a pure function of (seed, step).
 
-So a replay, a rewind and a twin see the same ones, as they see the same batches of the run.
+So a replay, a rewind and a twin see the same examples, just as they see the same batches.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number, whole_number
 from tlcourse.errors import CommandError, DataError
-from tlcourse.methods.features import check_features, holds_tokens, padding, trimmed
+from tlcourse.methods.feature_extraction.features import (
+    check_features,
+    holds_tokens,
+    padding,
+    trimmed,
+)
 from tlcourse.rng import checked_seed, fold_in
 from tlcourse.session.engine.batches import Batches, to_float
 
@@ -21,12 +26,12 @@ if TYPE_CHECKING:
     from tlcourse.session import Batch
 
 
-class Draws:
-    """Batches of a further split, in another order every epoch. `draws.beside(batch)` → (x, y).
+class ExtraBatches:
+    """Batches of another split, in a new order every epoch. `extra.matching(batch)` → (x, y).
 
-    batch_size: None for as many as the run's own batch has. augment: strength of the variation of
-    pictures, 0 to 1: where the run varies its own and these are not, a discriminator can tell the two
-    by that alone. flips: whether variation may mirror.
+    batch_size: None means the size of the run's own batch. augment: strength of augmentation of
+    pictures, 0 to 1. If the run augments its own pictures and these are not, a discriminator can tell
+    the two apart by that alone. flips: whether augmentation may mirror.
     """
 
     def __init__(
@@ -45,13 +50,13 @@ class Draws:
             batch_size = whole_number(batch_size, "batch_size", CommandError, 1, also=", or None")
         augment = number(augment, "augment", CommandError, low=0, high=1)
         self.split, self.batch_size, self.augment, self.flips = split, batch_size, augment, flips
-        # Another key than the run's order, though both seeds be 0: else two splits of the same
-        # length would come in the same order, pair by pair.
+        # Not the key of the run's own order, even if both seeds are 0: otherwise two splits of the
+        # same length would come in the same order, pair by pair.
         self.seed = fold_in(checked_seed(seed, CommandError), purpose)
         self._made: tuple[tuple[Any, ...], Batches] | None = None
 
-    def beside(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """x as the model takes it and y (B,), on the batch's device, by its step."""
+    def matching(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """x as the model takes it and y (B,), for the batch's step and on its device."""
         layout = "channels_last" if _channels_last(batch.x) else "contiguous"
         size = self.batch_size or len(batch.x)
         how = (batch.x.device, layout, size)
@@ -75,11 +80,11 @@ def drawn(split: Split, rows: Tensor, model: nn.Module, batch: Batch) -> Tensor:
 
 
 def features_of_both(model: nn.Module, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Features (n, D) and (m, D), float32, of two batches that go through the model as one.
+    """Features (n, D) and (m, D), float32, of two batches that pass through the model as one.
 
-    As one, so that BatchNorm in train mode treats them alike: two passes would normalise each domain
-    by its own statistics, and the clouds that are aligned then would not be those of eval mode. The
-    running statistics follow both domains.
+    As one batch, so that BatchNorm in train mode normalises both alike. With two passes, each domain
+    would be normalised by its own statistics, and the aligned features would differ from those of
+    eval mode. The running statistics follow both domains.
     """
     check_features(model)
     joined = model.features(joined_batch(model, source, target)).float()
@@ -87,7 +92,7 @@ def features_of_both(model: nn.Module, source: Tensor, target: Tensor) -> tuple[
 
 
 def joined_batch(model: nn.Module, first: Tensor, second: Tensor) -> Tensor:
-    """Two batches one below the other; shorter rows of tokens are padded as the model pads."""
+    """Two batches concatenated; shorter token rows are padded with the model's padding token."""
     if first.shape[1:] != second.shape[1:]:
         if not (holds_tokens(first) and holds_tokens(second)):
             raise DataError(

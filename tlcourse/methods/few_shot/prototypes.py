@@ -1,7 +1,8 @@
-"""Prototypical Networks: learn features in which a class is its mean (Snell et al. 2017).
+"""Prototypical Networks: train features in which each class clusters around its mean (Snell et al.
+2017).
 
-`probe(kind="prototypes")` takes features as they are and compares directions; here they are trained for
-it, over and over on small tasks like those of the exam, and compared by squared Euclidean distance.
+`probe(kind="prototypes")` uses given features and compares directions. Here the features are trained on
+many small tasks like those of the test, and compared by squared Euclidean distance.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlcourse.errors import DataError
-from tlcourse.methods.draws import drawn
-from tlcourse.methods.episodes import draw_episode
-from tlcourse.methods.features import check_features
+from tlcourse.methods.extra_batches import drawn
+from tlcourse.methods.feature_extraction.features import check_features
+from tlcourse.methods.few_shot.episodes import draw_episode
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
@@ -30,8 +31,8 @@ def class_means(features: Tensor, y: Tensor, classes: int) -> Tensor:
     counts = torch.bincount(y, minlength=classes)
     if len(counts) != classes or not counts.all():
         raise DataError(
-            f"Prototypes are the means of {classes} classes, but examples of each are "
-            f"{counts.tolist()}: give one or more of every class."
+            f"Prototypes are the means of {classes} classes, but the numbers of examples are "
+            f"{counts.tolist()}: give at least one of every class."
         )
     sums = features.new_zeros(classes, features.shape[1]).index_add(0, y, features)
     return sums / counts[:, None].to(features)
@@ -46,10 +47,10 @@ def prototype_logits(features: Tensor, means: Tensor) -> Tensor:
 
 
 def as_linear(means: Tensor) -> nn.Linear:
-    """The linear layer that predicts as the prototypes (C, D) do: weight 2c, bias −‖c‖².
+    """The linear layer that predicts the same as the prototypes (C, D): weight 2c, bias −‖c‖².
 
-    −‖x − c‖² = −‖x‖² + 2 c·x − ‖c‖², and the first part is the same for every class (Snell et al. 2017,
-    section 2.4). So few-shot prototypes can start as a head that is then fine-tuned.
+    −‖x − c‖² = −‖x‖² + 2 c·x − ‖c‖², and the first term is the same for every class (Snell et al. 2017,
+    section 2.4). So few-shot prototypes can initialise a head for fine-tuning.
     """
     layer = nn.utils.skip_init(nn.Linear, means.shape[1], len(means), dtype=means.dtype)
     with torch.no_grad():
@@ -59,7 +60,7 @@ def as_linear(means: Tensor) -> nn.Linear:
 
 
 def by_distance(task: Data) -> Tensor:
-    """An episode's queries (features) by the nearest prototype, Euclidean: for `episode_accuracies`."""
+    """Predict an episode's queries (features) by the nearest prototype; for `episode_accuracies`."""
     means = class_means(task.train.x.float(), task.train.y, len(task.classes))
     return prototype_logits(task.test.x.float(), means).argmax(dim=1)
 
@@ -67,11 +68,11 @@ def by_distance(task: Data) -> Tensor:
 def prototypical(
     split: Split, *, ways: int = 5, shots: int = 5, queries: int = 5, seed: int = 0
 ) -> Term:
-    """A term of a run's loss: at every step one episode of `split`, and its queries' mean cross-entropy.
+    """A term of a run's loss: the mean cross-entropy of the queries of one episode of `split` per step.
 
-    In nats; ln(ways) is guessing. The episode of a step is decided by (seed, step) alone, and what it
-    cannot have (too few classes or examples) is refused at once. The paper trains with as many shots as
-    the exam has, and with more ways. Put it on `head_apart(model)` to train by episodes alone.
+    In nats; guessing gives ln(ways). (seed, step) alone decides the episode; too few classes or examples
+    are refused at once. The paper trains with as many shots as the test has, and with more ways. Use it
+    with `head_apart(model)` to train by episodes alone.
 
     >>> terms = {"episodes": prototypical(digits.train)}
     >>> run = tl.Session(tl.methods.head_apart(model), digits, terms=terms, steps=100)

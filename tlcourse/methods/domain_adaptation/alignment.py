@@ -1,12 +1,12 @@
-"""Domain adaptation by alignment: make the features of two domains look alike, as clouds.
+"""Domain adaptation by alignment: make the feature distributions of two domains similar.
 
-- `coral`   the distance between two covariances: do the clouds have the same shape?
-- `mmd`     the distance between two distributions, seen by a kernel: are they the same cloud?
-- `alignment` makes either of them a term of a run's loss; SetWeight turns it while the run goes on
+- `coral`     the distance between two covariances
+- `mmd`       the distance between two distributions, measured by a kernel
+- `alignment` makes either of them a term of a run's loss; SetWeight changes its weight during a run
 - `recolour`  needs no training: the source's features get the target's mean and covariance
 
-None of them looks at a label of the target. What is aligned are clouds, not classes: a cat of one
-domain may end up on the dogs of the other, and nothing in these numbers would tell.
+None of them reads a label of the target. They align distributions, not classes: cats of one domain may
+end up on dogs of the other, and these numbers would not show it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tlcourse.checks import number
 from tlcourse.errors import CommandError, DataError
-from tlcourse.methods.draws import Draws, features_of_both
+from tlcourse.methods.extra_batches import ExtraBatches, features_of_both
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
@@ -34,8 +34,12 @@ def coral(source: Tensor, target: Tensor) -> Tensor:
     """Distance between feature covariances, ‖C_S − C_T‖² / 4D² (Sun & Saenko 2016, eq. 1).
 
     source: (n, D), target: (m, D) float features, n and m ≥ 2. Returns a scalar ≥ 0, in the features'
-    unit to the fourth. Division by 4D² makes it small: weights of 1 to 1000 are usual. The paper's
-    is chosen so that this and the classification loss are about equal at the end.
+    unit to the fourth. Division by 4D² makes it small: weights of 1 to 1000 are usual. The paper chooses
+    the weight so that this and the classification loss are about equal at the end.
+
+    >>> x = torch.randn(8, 3)
+    >>> coral(x, x).item()
+    0.0
     """
     source, target = _pair(source, target, 2)
     with torch.autocast(source.device.type, enabled=False):
@@ -53,10 +57,10 @@ def mmd(
     """Squared maximum mean discrepancy (Gretton et al. 2012, eq. 3; `biased`: eq. 5).
 
     The kernel is the mean of Gaussians exp(−‖x − y‖² / 2σ²), one for each bandwidth; σ is the bandwidth
-    times the median distance between any two of the n + m points. The median is taken as a constant,
-    so no gradient can win by blowing it up. source: (n, D), target: (m, D), n and m ≥ 2. Returns a
-    scalar: biased in 0 … 2 and above zero for any two samples; unbiased around zero, also below it, for
-    two samples of one distribution.
+    times the median distance between any two of the n + m points. The median is treated as a constant,
+    so the loss cannot shrink by inflating it. source: (n, D), target: (m, D), n and m ≥ 2. Returns a
+    scalar: biased, between 0 and 2 and above zero for any two samples; unbiased, around zero (also
+    below) for two samples of one distribution.
     """
     if not bandwidths or not all(b > 0 for b in bandwidths):
         raise CommandError(f"bandwidths={bandwidths!r} must be one or more numbers above 0.")
@@ -86,40 +90,40 @@ def alignment(
     batch_size: int | None = None,
     augment: float = 0.0,
 ) -> Term:
-    """A term of a run's loss: the distance between a batch's features and as many of the target's.
+    """A term of a run's loss: the distance between features of a batch and of as many target examples.
 
-    target: its labels are never read. Which examples come at which step is decided by `seed` alone. The
-    batch goes through the backbone once more, together with the target's (see `features_of_both`), so
-    a step takes about twice as long. augment: as strong as the run's own, if it has any.
+    target: its labels are never read. `seed` alone decides which examples come at which step. The batch
+    passes through the backbone once more, together with the target's (see `features_of_both`), so a
+    step takes about twice as long. augment: use the run's own strength, if it has any.
 
     >>> terms = {"coral": alignment(digits.valid)}  # here: any split of another domain
     >>> run = tl.Session(model, digits, terms=terms, weights={"coral": 10}, steps=100)
     >>> run.at(50, tl.SetWeight("coral", 100))
     """
-    draws = Draws(target, seed=seed, batch_size=batch_size, augment=augment)
+    extra = ExtraBatches(target, seed=seed, batch_size=batch_size, augment=augment)
 
     def term(model: nn.Module, batch: Batch) -> Tensor:
-        return distance(*features_of_both(model, batch.x, draws.beside(batch)[0]))
+        return distance(*features_of_both(model, batch.x, extra.matching(batch)[0]))
 
     return term
 
 
 def recolour(source: Cloud, target: Data | Split | Tensor, *, ridge: float = 1.0) -> Cloud:
-    """The source's features with the target's mean and covariance: closed-form CORAL.
+    """The source's features, transformed to the target's mean and covariance: closed-form CORAL.
 
     (x − μ_S) C_S^(−1/2) C_T^(1/2) + μ_T (Sun, Feng & Saenko 2016, "Return of Frustratingly Easy Domain
-    Adaptation", algorithm 1, which has no means since its features are standardised). A head that is
-    trained on the result is at home in the target.
+    Adaptation", algorithm 1; it has no means because its features are standardised). A head trained
+    on the result suits the target.
 
-    source, target: features (n, D), or a Split of them; of a Data, the map is made from its training
-    split and moves all three. ridge: ≥ 0, what is added to the diagonal of both covariances, in units
-    of each one's mean variance; 1 is the paper's. It is what makes an inverse where n < D; as it goes
-    to 0, the result's covariance goes to the target's.
+    source, target: features (n, D), or a Split of them; for a Data, the map is computed from its
+    training split and applied to all three. ridge: ≥ 0, added to the diagonal of both covariances, in
+    units of each one's mean variance; the paper uses 1. It makes the inverse possible where n < D; as it
+    goes to 0, the result's covariance approaches the target's.
     """
     number(ridge, "ridge", CommandError, low=0)
-    there, here = _pair(_rows(source).double(), _rows(target).double(), 2)
-    whiten, colour = _power(_covariance(there, ridge), -0.5), _power(_covariance(here, ridge), 0.5)
-    map_, before, after = whiten @ colour, there.mean(0), here.mean(0)
+    x, y = _pair(_rows(source).double(), _rows(target).double(), 2)
+    whiten, colour = _power(_covariance(x, ridge), -0.5), _power(_covariance(y, ridge), 0.5)
+    map_, before, after = whiten @ colour, x.mean(0), y.mean(0)
 
     def moved(x: Tensor) -> Tensor:
         return ((x.double() - before) @ map_ + after).to(x.dtype)
@@ -132,8 +136,8 @@ def recolour(source: Cloud, target: Data | Split | Tensor, *, ridge: float = 1.0
 
 
 def _squares(x: Tensor) -> Tensor:
-    """‖x_i − x_j‖² of all pairs, (N, N), without the (N, N, D) that the differences would take."""
-    x = x - x.detach().mean(0)  # far from the origin, the difference of large numbers is no number
+    """‖x_i − x_j‖² of all pairs, (N, N), without the (N, N, D) tensor of differences."""
+    x = x - x.detach().mean(0)  # far from the origin, differences of large numbers lose all digits
     lengths = x.square().sum(1)
     return (lengths[:, None] + lengths[None] - 2 * x @ x.T).clamp(min=0)
 
@@ -159,12 +163,12 @@ def _rows(source: Data | Split | Tensor) -> Tensor:
 
 
 def _pair(source: Tensor, target: Tensor, least: int) -> tuple[Tensor, Tensor]:
-    """Both as (n, D) of at least `least` rows and in one float type, float32 or better."""
+    """Both as (n, D) with at least `least` rows, in one float type, float32 or wider."""
     for name, x in (("source", source), ("target", target)):
         if x.ndim != 2 or len(x) < least:
             raise DataError(
-                f"The {name} holds {tuple(x.shape)}, but clouds of features are (n, D) with n from "
-                f"{least} on: make them with features(model, …), or take a larger batch."
+                f"The {name} holds {tuple(x.shape)}, but features are (n, D) with n of at "
+                f"least {least}: make them with features(model, …), or take a larger batch."
             )
     if source.shape[1] != target.shape[1]:
         raise DataError(
