@@ -131,6 +131,7 @@ class Notebook:
     def __init__(
         self, context: Any, server: Server, name: str, kernel: bool = True, app: str = "lab"
     ) -> None:
+        self.name = name
         self.page = context.new_page()
         self.page.set_default_timeout(PATIENCE_MS)
         self.complaints: list[str] = []
@@ -152,7 +153,9 @@ class Notebook:
 
     def _open(self, url: str, kernel: bool) -> None:
         self.page.goto(url)
-        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.content?.model")
+        self.page.wait_for_function(  # before it, the launcher may be there for a while
+            "name => window.jupyterapp?.shell?.currentWidget?.context?.path === name", arg=self.name
+        )
         self._within(
             60_000,
             """async kernel => {
