@@ -31,7 +31,9 @@ def notebook(tmp_path_factory, pytestconfig):
         SETUP.format(repo=str(pytestconfig.rootpath)),
         "run = make_run(steps=150, slow_s=0.002)\ntl.Cockpit(run)",
         "run.send(tl.Unfreeze('body')); result = await run.wait(); print(result.steps)",
-        "import time; time.sleep(0.5)",
+        "import threading, time\n"  # until the cockpit has told all
+        "while any(thread.name == 'tlcourse-cockpit' for thread in threading.enumerate()):\n"
+        "    time.sleep(0.01)",
         LENS,
         "result = await run.wait()",
         "print(drawn)",
