@@ -21,7 +21,7 @@ from tests.browser import driver  # noqa: E402
 PAGE = """<!doctype html><meta charset="utf-8"><style>{css}</style>
 <body style="margin:8px"><div class="tlc" style="width:960px"></div>
 <script type="module">
-import {{ makeChart }} from "/tlcourse/ui/static/chart.js";
+import {{ makeChart }} from "/tlcourse/ui/static/chart/chart.js";
 import * as views from "/tests/ui/chart_views.mjs";
 const chart = makeChart();
 document.querySelector(".tlc").append(chart.el);
@@ -32,14 +32,15 @@ Object.assign(window, {{ chart, views, ready: true }});
 MEASURE = """async ({points, timelines, seconds, scene}) => {
     const { chart, views } = window;
     const room = points + 400 * seconds;
-    const streams = Array.from({ length: timelines }, (_, i) => {
+    const stretches = Array.from({ length: timelines }, (_, i) => {
         const all = views.falling(1, room, { pace: points / 5, seed: i + 1 });
-        const born = { parent: i ? "main" : null, control: i === 1 };
-        return { ...views.stream(["main", "twin"][i] ?? `branch ${i}`, all, born), n: points };
+        const name = ["main", "twin"][i] ?? `branch ${i}`;
+        return { ...views.stretch(name, all, { control: i === 1 }), n: points };
     });
     const evals = Array.from({ length: 400 }, (_, i) =>
         views.evaluation(i * Math.floor(points / 400), 0.5 + i / 900));
-    let view = views.viewOf(streams, { evals, now: { step: points, total: room } });
+    const curve = views.rule(2.3, 0.99);
+    let view = views.viewOf(stretches, { evals, curve, now: { step: points, total: room } });
     const plot = document.querySelector(".tlc-plot");
     const box = plot.getBoundingClientRect();
     let script = 0;
@@ -47,8 +48,7 @@ MEASURE = """async ({points, timelines, seconds, scene}) => {
     const timed = (f) => { const t = performance.now(); f(); script += performance.now() - t; };
     window.requestAnimationFrame = (f) => next((t) => timed(() => f(t)));
     chart.draw(view);
-    const longer = (all) => Object.fromEntries(Object.entries(all).map(([name, s]) =>
-        [name, { ...s, n: Math.min(room, s.n + 40) }]));
+    const longer = (all) => all.map((s) => ({ ...s, n: Math.min(room, s.n + 40) }));
     let told = 0;
     const deeds = {
         idle: () => {},
@@ -56,7 +56,8 @@ MEASURE = """async ({points, timelines, seconds, scene}) => {
             if (now - told < 100) return;
             told = now;
             const step = view.now.step + 40;
-            view = { ...view, streams: longer(view.streams), now: { ...view.now, step, tick: step } };
+            const stretches = longer(view.stretches);
+            view = { ...view, stretches, now: { ...view.now, step, tick: step } };
             chart.draw(view);
         },
         hovering: (i) => plot.dispatchEvent(new PointerEvent("pointermove", { bubbles: true,
@@ -92,7 +93,7 @@ MEASURE = """async ({points, timelines, seconds, scene}) => {
 
 def css() -> str:
     folder = REPO / "tlcourse" / "ui" / "static"
-    return "".join((folder / name).read_text() for name in ("cockpit.css", "chart.css"))
+    return "".join((folder / name).read_text() for name in ("cockpit.css", "chart/chart.css"))
 
 
 def serve(route) -> None:

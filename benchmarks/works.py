@@ -18,7 +18,7 @@ from tlcourse.data import Data, Split
 from tlcourse.models import groups_of
 from tlcourse.session.engine.batches import Batches, to_float
 from tlcourse.session.model.edits import plan_lora
-from tlcourse.session.plan import layout_of
+from tlcourse.session.recipe import layout_of
 
 BATCH = 32
 WARM = 2  # steps that are not counted
@@ -166,7 +166,7 @@ def adamw(model: nn.Module, fused: bool = True) -> torch.optim.Optimizer:
 def bare(work: Work) -> tuple[float, float, nn.Module]:
     """The same batches, optimizer and layout as a session, in a loop of nine lines."""
     model, clock = prepared(work), Clock()
-    layout = layout_of("auto", model, work.data)
+    layout = layout_of("auto", model, work.data.train.x.ndim == 4)
     if layout == "channels_last":
         model = model.to(memory_format=torch.channels_last)
     train, cpu = work.data.train, torch.device("cpu")

@@ -77,6 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[name] = "1"  # two workers on two cores; and runs can be compared bit by bit
     if MIRROR.is_dir():
         os.environ.setdefault("TLCOURSE_MIRROR", str(MIRROR))
+    # Without compiled files each of a hundred programs that tests start would compile the course anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for name in (TIER, HAND, COMMAND):  # as `tlcourse` itself would have it, not as start.py
         os.environ.pop(name, None)
 
@@ -136,7 +138,7 @@ class NoAvoidableSkips:
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what cannot run here, with the reason; mark what is slow."""
+    """Skip what cannot run here, with the reason; mark what is slow; the longest files first."""
     reasons = {
         "browser": None if any(map(shutil.which, CHROMIUM)) else "no Chromium here",
         "public": None if os.environ.get("TLCOURSE_MIRROR") else "TLCOURSE_MIRROR is not set",
@@ -151,3 +153,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name, reason in reasons.items():
             if reason and item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=reason))
+    items.sort(
+        key=rank
+    )  # else at the end one of them would keep one worker busy and the other idle
+
+
+def rank(item: pytest.Item) -> int:
+    """Notebooks, then the files that share a browser, then what is slow, then the rest."""
+    place = item.nodeid.removeprefix("tests/")
+    if item.path.suffix == ".ipynb" or place.startswith("browser/"):
+        return item.path.suffix != ".ipynb"
+    return 2 if any(place.startswith(name.partition("::")[0]) for name in SLOW) else 3

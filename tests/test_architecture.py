@@ -25,6 +25,12 @@ MAY_IMPORT = {  # the table in docs/architecture.md
     "course": {"measure", "plots"},
     "ui": {"session", "plots", "course"},
 }
+# Within `session`, a part imports only from parts to the left of it. An import inside a function counts;
+# one for type checking alone does not.
+SESSION = (
+    "commands state events eventlog steerable recipe threads model timelines result engine "
+    "record autosave guests session replay resume recording"
+).split()
 FRONT_END = {"traitlets", "anywidget", "IPython", "ipywidgets"}
 # No rooms: they import no room, and every room may import them.
 BESIDE = {"checks", "errors", "files", "memory", "rng", "spoken"}
@@ -64,6 +70,57 @@ def test_a_room_imports_only_rooms_above_it(graph, room):
             if parts[0] == "tlcourse" and len(parts) > 1 and parts[1] not in allowed:
                 wrong.append(f"{module} imports {imported}")
     assert not wrong
+
+
+def test_within_a_session_imports_only_point_downwards(graph):
+    room = "tlcourse.session."
+    modules = {m.removeprefix(room) for m in graph.modules if m.startswith(room)}
+    assert {module.partition(".")[0] for module in modules} == set(SESSION)
+    place = {part: n for n, part in enumerate(SESSION)}
+    upwards = {
+        (module, imported.removeprefix(room))
+        for module in modules
+        for imported in graph.find_modules_directly_imported_by(room + module)
+        if imported.startswith(room)
+        and place[module.partition(".")[0]] < place[imported.removeprefix(room).partition(".")[0]]
+    }
+    assert not upwards
+    doors = {
+        m for m in modules if f"{room}{m}" in graph.find_modules_that_directly_import(room[:-1])
+    }
+    assert not doors  # nobody inside imports `tlcourse.session` itself
+
+
+def test_no_modules_import_each_other_in_a_circle(graph):
+    imports = {
+        module: graph.find_modules_directly_imported_by(module)
+        for module in graph.modules
+        if module.startswith("tlcourse")
+    }
+    assert not circles_of(imports)
+
+
+def circles_of(imports: dict[str, set[str]]) -> list[set[str]]:
+    """The sets of modules that reach one another."""
+
+    def reached(module: str) -> set[str]:
+        found, left = set(), [module]
+        while left:
+            for other in imports.get(left.pop(), set()) - found:
+                found.add(other)
+                left.append(other)
+        return found
+
+    reach = {module: reached(module) for module in imports}
+    circles = {
+        frozenset(o for o in reach[m] if m in reach.get(o, ())) for m in reach if m in reach[m]
+    }
+    return [set(circle) for circle in sorted(circles, key=sorted)]
+
+
+def test_a_circle_is_found():
+    imports = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a", "e"}, "e": {"e"}}
+    assert circles_of(imports) == [{"b", "c"}, {"e"}]
 
 
 def test_only_ui_knows_the_front_end(graph):

@@ -32,6 +32,7 @@ def names() -> dict[str, object]:
         "F": nn.functional,
         "load_data": tl.load_data,
         "model": model,
+        "data": tl.Data.from_tensors(rows.tensors),
         "optimizer": optimizer,
         "schedule": torch.optim.lr_scheduler.ConstantLR(optimizer),
         "loader": DataLoader(rows, batch_size=8),

@@ -144,10 +144,11 @@ def test_the_wheel_holds_everything_that_lies_in_the_package(wheel):
 
 
 @pytest.mark.slow
-def test_the_wheel_alone_opens_the_lab(wheel, tmp_path):
+def test_the_wheel_alone_opens_the_lab(wheel, tmp_path, monkeypatch):
     """Installed without the clone; the libraries come from this environment, to save gigabytes."""
     from uv import find_uv_bin
 
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # it may name the clone
     place = tmp_path / "venv"
     uv = [find_uv_bin(), "--quiet", "--offline"]
     subprocess.run([*uv, "venv", "--python", sys.executable, place], check=True)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.conftest import CI, ROOT, SLOW, NoAvoidableSkips
+from tests.conftest import CI, ROOT, SLOW, NoAvoidableSkips, rank
 from tlcourse.cli.selftest import NOT_QUICK
 
 ROOMS = {path.parent.name for path in ROOT.glob("tlcourse/*/__init__.py")}
@@ -22,6 +22,11 @@ def test_quick_covers_every_room(request):
 
 def test_every_room_has_a_folder_of_tests():
     assert ROOMS <= {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
+
+
+def test_the_longest_files_come_first(request):
+    ranks = [rank(item) for item in request.session.items]
+    assert ranks == sorted(ranks)
 
 
 def _room(item: pytest.Item) -> str:

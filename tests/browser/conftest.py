@@ -86,23 +86,50 @@ def answer(cockpit, name: str):
     return cockpit.locator(f'[data-say~="{name}"]')
 
 
+def goes_on(book: driver.Notebook) -> None:
+    """Wait for another step of the run."""
+    step = book.ask("run.step")
+    while book.ask("run.step") == step:
+        pass
+
+
+class Gate:
+    """A cell that is at work until the test lets it end."""
+
+    def __init__(self, book: driver.Notebook, file: Path) -> None:
+        self.file = file
+        book.start(
+            book.add(f"""import pathlib, time
+while not pathlib.Path({str(file)!r}).exists():
+    time.sleep(0.02)""")
+        )
+
+    def open(self) -> None:
+        self.file.touch()
+
+
 def stop(cockpit) -> None:
     control(cockpit, "stop").click()
     expect(cockpit).to_have_attribute("data-status", "stopped")
 
 
-# A file at a time: while Playwright is open an event loop runs in this thread, and tests of other
-# files that come after it on the same worker could not start their own.
-@pytest.fixture(scope="module")
-def context(server):
-    with driver.chromium() as browser:
-        yield browser.new_context(viewport={"width": 1200, "height": 1400})
+# For this folder only: while Playwright is open an event loop runs in this thread, and tests of other
+# folders that come after it on the same worker could not start their own.
+@pytest.fixture(scope="package")
+def browser():
+    with driver.chromium() as made:
+        yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
+def context(browser):
+    return browser.new_context(viewport={"width": 1200, "height": 1400})
+
+
+@pytest.fixture(scope="package")
 def open_book(server, context):
     """Open a notebook whose kernel has this ipykernel, ready to make runs; one for each version,
-    kept for the next test unless `open_book.books` forgets it."""
+    emptied and kept for the next test unless `open_book.books` forgets it."""
     books: dict[str, driver.Notebook] = {}
 
     def open_one(version: str, app: str = "lab") -> driver.Notebook:
@@ -114,6 +141,7 @@ def open_book(server, context):
             books[key] = driver.Notebook(context, server, name, app=app)
             assert books[key].run(0).strip() == version
         books[key].page.bring_to_front()
+        books[key].keep_only(1)
         return books[key]
 
     open_one.books = books

@@ -28,6 +28,8 @@ FLAGS = (
     "--disable-background-networking --disable-component-update --disable-sync"
 ).split()
 
+PATIENCE_MS = 60_000  # whatever is waited for: a busy machine is slow, not wrong
+
 
 @dataclass(frozen=True)
 class Server:
@@ -91,8 +93,9 @@ def lab(folder: Path, *, extra: dict[str, str] | None = None) -> Iterator[Server
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=executable(), args=FLAGS, ignore_default_args=["--headless=old"]
@@ -128,8 +131,9 @@ class Notebook:
     def __init__(
         self, context: Any, server: Server, name: str, kernel: bool = True, app: str = "lab"
     ) -> None:
+        self.name = name
         self.page = context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(PATIENCE_MS)
         self.complaints: list[str] = []
 
         def complain(error: Any) -> None:
@@ -149,7 +153,9 @@ class Notebook:
 
     def _open(self, url: str, kernel: bool) -> None:
         self.page.goto(url)
-        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.content?.model")
+        self.page.wait_for_function(  # before it, the launcher may be there for a while
+            "name => window.jupyterapp?.shell?.currentWidget?.context?.path === name", arg=self.name
+        )
         self._within(
             60_000,
             """async kernel => {

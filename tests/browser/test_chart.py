@@ -6,21 +6,14 @@ import pytest
 
 from benchmarks.cockpit_frames import serve
 
-from . import driver
-
 expect = pytest.importorskip("playwright.sync_api").expect
 
 pytestmark = pytest.mark.browser
 LEFT, RIGHT = 50, 14
+BOTH = pytest.mark.parametrize("page", ["wide", "narrow"], indirect=True)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with driver.chromium() as made:
-        yield made
-
-
-@pytest.fixture(params=["wide", "narrow"])
+@pytest.fixture(params=["wide", pytest.param("narrow", marks=pytest.mark.release)])
 def page(browser, request):
     width = 976 if request.param == "wide" else 376
     page = browser.new_page(viewport={"width": width, "height": 900})
@@ -40,6 +33,7 @@ def plot(page):
     return page.locator(".tlc-plot")
 
 
+@BOTH
 def test_on_a_low_screen_the_curves_leave_room_for_the_rates(page):
     low = plot(page).bounding_box()["height"]
     page.set_viewport_size({"width": page.viewport_size["width"], "height": 1300})
@@ -176,6 +170,7 @@ def test_the_words_for_a_screen_reader_belong_to_the_picture(page):
     assert "The training loss fell" in words and "twin" in words
 
 
+@BOTH
 def test_nothing_sticks_out_or_lies_on_a_heading(page):
     inside = page.locator(".tlc").bounding_box()
     for box in (node.bounding_box() for node in page.locator(".tlc-heading, .tlc-tools").all()):
@@ -193,8 +188,8 @@ def test_a_stream_of_news_keeps_the_zoom_and_the_crosshair(page):
     point_at(page, 100)
     page.evaluate("""() => {
         const view = views.storied();
-        const main = { ...view.streams.main, n: view.streams.main.n - 20 };
-        chart.draw({ ...view, streams: { ...view.streams, main }, now: { ...view.now, step: 310 } });
+        const stretches = view.stretches.map((s, id) => (id === 3 ? { ...s, n: s.n - 20 } : s));
+        chart.draw({ ...view, stretches, now: { ...view.now, step: 310 } });
     }""")
     assert re.search(r"step (99|100|101)\n", tip(page))
 

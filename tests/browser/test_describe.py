@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -56,8 +55,7 @@ def test_typing_changes_the_numbers_at_once_and_the_kernel_agrees(book, board):
     before = share(board).inner_text()
     field = board.get_by_role("textbox", name="broken")
     field.fill("Good morning, and have a nice day.")
-    # A first answer may take long on a busy machine; then it is quick.
-    expect(board.locator(".tlc-change")).to_contain_text("“broken”", timeout=30_000)
+    expect(board.locator(".tlc-change")).to_contain_text("“broken”")
     expect(share(board)).not_to_have_text(before)
     expect(board.get_by_role("status").last).to_contain_text("texts right")
     shown = float(share(board).inner_text().removesuffix(" %")) / 100
@@ -66,12 +64,8 @@ def test_typing_changes_the_numbers_at_once_and_the_kernel_agrees(book, board):
         "broken",
         "Good morning, and have a nice day.",
     ]
-    began = time.perf_counter()
     field.fill("It does not work any more. It arrived damaged, it shows an error.")
     expect(share(board)).to_have_text(before)
-    took = time.perf_counter() - began
-    assert took < 3.0  # about 0.35 s where nobody else computes: the pause is 0.18
-    print(f"from the last key to the number: {took:.2f} s")
 
 
 def test_what_is_typed_key_by_key_stays_while_answers_come(book, board):
@@ -86,7 +80,7 @@ def test_what_is_typed_key_by_key_stays_while_answers_come(book, board):
     field.press_sequentially("Can I do this online?", delay=30)
     expect(board.locator(".tlc-refusal", has_text="says nothing")).to_have_count(0)
     expect(field).to_have_value("How does it work? aa dd\nCan I do this online?")
-    expect(board.locator("[data-pending]")).to_have_count(0, timeout=30_000)
+    expect(board.locator("[data-pending]")).to_have_count(0)
     assert book.ask("board.said['howto']") == ["How does it work? aa dd", "Can I do this online?"]
     assert book.page.locator(".jp-Cell").count() >= 2
 
@@ -104,7 +98,7 @@ def test_the_keyboard_alone_and_the_way_back(book, board):
         heat.press("ArrowLeft")
     expect(board.locator(".tlc-much").first).not_to_have_text(sure)
     assert share(board).inner_text() == right
-    board.get_by_role("button", name="Back to the beginning").press("Enter")
+    board.get_by_role("button", name="Start over").press("Enter")
     expect(board.locator(".tlc-change")).to_have_text("")
     assert book.ask("(board.edits, board.accuracy == board.first)") == [[], True]
 

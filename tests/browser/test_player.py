@@ -63,13 +63,12 @@ def test_every_control_of_the_player(book):
     expect(control(cockpit, "copy:0")).to_be_visible()
 
     control(cockpit, "play").click()
-    expect(cockpit).to_have_attribute("data-status", "finished", timeout=30_000)
+    expect(cockpit).to_have_attribute("data-status", "finished")
     expect(cockpit.locator(".tlc-where")).to_have_text("step 600 of 600")
     assert at(cockpit) == 600
     control(cockpit, "speed").select_option("0.5")
     control(cockpit, "play").click()  # from the beginning
     expect(cockpit).to_have_attribute("data-status", "running")
-    book.page.wait_for_timeout(300)
-    assert at(cockpit) < 300
     control(cockpit, "play").click()
     expect(cockpit).to_have_attribute("data-status", "paused")
+    assert at(cockpit) < 600

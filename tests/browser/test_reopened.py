@@ -15,12 +15,14 @@ def test_the_last_state_outlives_kernel_and_notebook(server, context, open_book)
     open_book.books.pop("7.4.0", None)
     book.page.bring_to_front()
     name = book.keep_only(1)
-    book.run(book.add("run = digits_run(4000)\ntl.Cockpit(run)"))
+    book.run(book.add("run = digits_run(4000)\ncockpit = tl.Cockpit(run)\ncockpit"))
     cockpit = book.cockpit()
     expect(cockpit).to_have_attribute("data-link", "live")
     cockpit.locator('[data-control="switch:stage2"]').click()
     expect(cockpit.locator(".tlc-log li")).to_contain_text("moved")
-    book.page.wait_for_timeout(1200)  # the last state is written once a second
+    while not book.ask("any('moved' in note for note in cockpit.saved['notes'])"):
+        pass  # the last state is written once a second
+    book.keep_only(2)
 
     # The kernel restarts in the middle of training.
     book.page.evaluate(
@@ -28,7 +30,7 @@ def test_the_last_state_outlives_kernel_and_notebook(server, context, open_book)
     )
     expect(cockpit.locator(".tlc-pill")).to_have_text("Kernel gone")
     expect(cockpit.locator(".tlc-note:visible")).to_contain_text("kernel of this run is gone")
-    expect(cockpit.locator(".tlc-note:visible")).to_contain_text("Run the notebook from the top")
+    expect(cockpit.locator(".tlc-note:visible")).to_contain_text("run the notebook from the top")
     expect(cockpit.locator('[data-control="hold"]')).to_be_disabled()
     shown = texts(cockpit)
     book.save()
@@ -40,7 +42,7 @@ def test_the_last_state_outlives_kernel_and_notebook(server, context, open_book)
         book = driver.Notebook(context, server, name, kernel=False)
         record = book.cockpit()
         expect(record.locator(".tlc-pill")).to_have_text("Recorded")
-        expect(record.locator(".tlc-note:visible")).to_contain_text("Run the notebook from the top")
+        expect(record.locator(".tlc-note:visible")).to_contain_text("run the notebook from the top")
         assert texts(record) == shown
         # The values are the last state to be read: not greyed out.
         assert record.locator(".tlc-lr").evaluate_all(OPACITY) == [1.0] * 4

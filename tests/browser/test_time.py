@@ -51,8 +51,8 @@ def test_dragged_back_the_head_rewinds_to_where_it_is_dropped(book):
     hold(cockpit)
     before = step_of(cockpit)
     drag_head(cockpit, 0.5, drop=False)
-    expect(cockpit.locator(".tlc-moment")).to_contain_text("Let go to rewind to step")
-    shown = int(cockpit.locator(".tlc-moment").inner_text().split("step ")[1].split(".")[0])
+    expect(cockpit.locator(".tlc-moment")).to_contain_text("Release to rewind to step")
+    shown = int(cockpit.locator(".tlc-moment").inner_text().split("step ")[1].split(",")[0])
     assert abs(shown - before / 2) < 12
     book.page.mouse.up()
     expect(answer(cockpit, "rewind")).to_have_attribute("data-answer", "applied")
@@ -128,7 +128,7 @@ def test_bookmarks_branches_and_a_twin(book):
     control(cockpit, "twin").click()
     expect(control(cockpit, "twin")).to_have_text("Twin from the next change on")
     control(cockpit, "switch:stage2").click()
-    expect(control(cockpit, "twin")).to_have_text("Twin trains beside")
+    expect(control(cockpit, "twin")).to_have_text("Twin trains alongside")
     control(cockpit, "twin").click()
     expect(control(cockpit, "twin")).to_have_text("Compare with a twin")
 

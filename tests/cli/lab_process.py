@@ -28,10 +28,10 @@ class Lab:
         """One request to the server's API. urllib.error.HTTPError where it refuses."""
         headers = {"Authorization": f"token {self.token if token is None else token}"}
         request = urllib.request.Request(self.root + path, headers=headers, method=method)
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
-    def interrupt(self, patience_s: float = 30) -> int:
+    def interrupt(self, patience_s: float = 60) -> int:
         """Ctrl-C; returns the exit code."""
         self.process.send_signal(signal.SIGINT)
         self.said += self.process.communicate(timeout=patience_s)[0].splitlines(keepends=True)
@@ -44,7 +44,7 @@ def lab(
     cwd: Path,
     command: tuple[str, ...] = (sys.executable, "-m", "tlcourse"),
     environ: dict[str, str] | None = None,
-    patience_s: float = 60,
+    patience_s: float = 200,
 ) -> Iterator[Lab]:
     """A running lab with its address read from what it printed."""
     process = subprocess.Popen(

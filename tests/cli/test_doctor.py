@@ -182,7 +182,7 @@ def test_without_torch_it_takes_little_time(site):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     seconds, imported = done.stdout.splitlines()[-1].split()
-    assert float(seconds) < 3 and imported == "False"
+    assert float(seconds) < 10 and imported == "False"
 
 
 @pytest.mark.slow

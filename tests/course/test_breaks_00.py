@@ -8,6 +8,7 @@ pytestmark = pytest.mark.slow
 SETUP = ("import tlcourse as tl", "DATA = tier.pick", "MODEL = tier.pick")
 
 
+@pytest.mark.release
 def test_a_backbone_without_a_past_is_worth_no_labels():
     found = claims(
         "00",

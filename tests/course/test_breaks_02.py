@@ -31,6 +31,7 @@ def test_rates_by_depth_that_are_one_rate_keep_no_more():
     assert found["02.2"].evidence.values == (0.0, 0.0) and not found["02.2"].holds
 
 
+@pytest.mark.release
 def test_a_run_that_was_not_rewound_does_not_end_the_same():
     broken = SMALL | {', (10, tl.Rewind("calm"))': ""}
     assert not claims("02", [*SETUP, "def ends("], replace=broken)["02.8"].holds

@@ -75,6 +75,7 @@ def test_desks_that_are_not_exchanged_do_not_answer_as_they_did():
     assert not found["03.7"].holds and found["03.8"].holds
 
 
+@pytest.mark.release
 def test_a_base_that_trains_along_is_not_untouched():
     real = tl.methods.lora
     found = claims(

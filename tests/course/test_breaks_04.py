@@ -17,6 +17,7 @@ FEWER = {
 }
 
 
+@pytest.mark.release
 def test_an_alignment_that_pulls_at_nothing_beats_nothing():
     found = claims(
         "04",

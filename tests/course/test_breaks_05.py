@@ -11,6 +11,7 @@ SHORT = {"STEPS = tier.pick(pocket=250": "STEPS = tier.pick(pocket=1"}
 FEW = {'tl.load_data("tickets")': 'tl.load_data("tickets", labels_per_class=1)'}
 
 
+@pytest.mark.release
 def test_a_network_that_sat_no_exams_is_no_better_than_pixels():
     cells = ("import tlcourse as tl", "DATA = tier.pick", "STEPS = tier.pick", "def pixels")
     found = claims("05", [*cells, CLAIM % "05.1"], replace=SHORT)

@@ -16,6 +16,7 @@ SHORT = {
 }
 
 
+@pytest.mark.release
 def test_a_spring_that_weighs_nothing_and_a_replay_of_the_new_keep_nothing():
     rehearse = tl.methods.rehearse
 

@@ -156,14 +156,3 @@ def test_bytes_instead_of_floats_are_refused():
     model = load_model("pocket-resnet", classes=2, pretrained=False)
     with pytest.raises(ModelError, match=r"torch.uint8.*x.float\(\) / 255"):
         model(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
-
-
-def test_groups_of_anyones_module():
-    plain = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
-    assert list(groups_of(plain)) == ["0", "2"]
-    plain.scale = nn.Parameter(torch.ones(1))
-    with pytest.raises(ModelError, match="scale is in none"):
-        groups_of(plain)
-    tied = nn.ModuleDict({"a": plain[0], "b": nn.Sequential(plain[0])})
-    with pytest.raises(ModelError, match="is in two"):
-        groups_of(tied)

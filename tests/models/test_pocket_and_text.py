@@ -31,7 +31,9 @@ def test_the_shipped_backbone_knows_strokes():
     assert nearest_mean(ready, data) > nearest_mean(fresh, data) + 0.10
 
 
-@pytest.mark.parametrize("name", ["pocket-resnet", "pocket-vit"])
+@pytest.mark.parametrize(
+    "name", ["pocket-resnet", pytest.param("pocket-vit", marks=pytest.mark.release)]
+)
 def test_a_shipped_backbone_knows_what_a_picture_is_of(name):
     data = load_data("surfaces", labels_per_class=5)
     ready, fresh = (load_model(name, classes=7, pretrained=p) for p in (True, False))

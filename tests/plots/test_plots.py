@@ -19,7 +19,7 @@ from tlcourse.data.tasks import part
 from tlcourse.errors import CommandError, DataError
 from tlcourse.measure import confusion, interval
 from tlcourse.methods import nearest
-from tlcourse.plots.timelines import course_of
+from tlcourse.plots.timelines import MARKED, course_of
 from tlcourse.session.commands import Branch, Rewind
 from tlcourse.session.events import Applied, Branched, Evaluated, StepDone
 from tlcourse.session.state import GroupState, RunState
@@ -160,7 +160,7 @@ def test_one_explosion_leaves_the_scale_and_the_rest_stays_readable():
     losses[100], losses[120] = 1e30, np.nan
     picture = plots.curves(steps_of(losses))
     axes = picture.figure.axes[0]
-    assert 3 <= axes.get_ylim()[1] <= 5
+    assert 3 <= axes.get_ylim()[1] <= 8
     smooth = axes.lines[1].get_ydata()
     assert smooth[100] > axes.get_ylim()[1] * 0.5, "the explosion is seen"
     assert smooth[140:] == pytest.approx(losses[140:], abs=0.1)
@@ -199,7 +199,11 @@ def storied():
             tick += not alone
             told.append(StepDone(tick, step, branch, loss(step)))
             if measured and step % 5 == 0:
-                told.append(Evaluated(tick, step, branch, "valid", measured(step), 1.0))
+                told.append(
+                    Evaluated(
+                        tick, step, branch, "valid", {"accuracy": measured(step), "loss": 1.0}
+                    )
+                )
 
     def done(command, step, branch="main"):
         told.append(Applied(tick, step, branch, command, None, 1, 1, STATE))
@@ -246,6 +250,12 @@ def test_the_present_line_is_the_branch_that_trained_last_with_its_past(storied)
         ("bold", "now", 32), ("main", "gone", 10), ("main", "other", 3)
     ]  # fmt: skip
     assert inside.lines[0].losses[25:].tolist() == [2.0] * 7
+
+
+def test_figures_and_the_cockpit_mark_the_same_commands():
+    from tlcourse.plots.curves import _WORDS
+
+    assert set(_WORDS) == set(MARKED)
 
 
 def test_smoothed_curves_go_on_from_where_they_leave(storied):

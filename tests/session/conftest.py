@@ -14,6 +14,10 @@ def split(x, y, first, last):
 
 @pytest.fixture(scope="session")
 def numbers():
+    return make_numbers()
+
+
+def make_numbers():
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(300, 8, generator=generator)
     y = (x[:, :4].sum(1) > x[:, 4:].sum(1)).long()

@@ -1,8 +1,8 @@
 """What each process does in test_ranks.py; started by torchrun or accelerate, never imported by pytest.
 
-    ranks_script.py STORY FOLDER
+    ranks_script.py STORY[,STORY…] FOLDER
 
-Each rank writes FOLDER/RANK.json: what it saw, and hashes of what it holds.
+Each rank writes FOLDER/STORY/RANK.json: what it saw, and hashes of what it holds.
 """
 
 import hashlib
@@ -21,9 +21,9 @@ from torch import nn  # noqa: E402
 
 import tlcourse as tl  # noqa: E402
 from tests.session import conftest as given  # noqa: E402
+from tlcourse.models.inspection import weights_sha256  # noqa: E402
 from tlcourse.session.autosave import folder as disk
 from tlcourse.session.engine import processes as ranks  # noqa: E402
-from tlcourse.session.record.record import weights_sha256  # noqa: E402
 
 RANK = int(os.environ.get("RANK", 0))
 PICTURES = given.pictures._get_wrapped_function()
@@ -235,8 +235,10 @@ def main(story, folder):
         }
     except Exception as error:
         said = {"error": f"{type(error).__name__}: {error}"}
-    Path(folder, f"{RANK}.json").write_text(json.dumps(said))
+    Path(folder, story).mkdir(exist_ok=True)
+    Path(folder, story, f"{RANK}.json").write_text(json.dumps(said))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for each in sys.argv[1].split(","):
+        main(each, sys.argv[2])

@@ -72,7 +72,7 @@ def told(run):
     return [(e.tick, e.step, e.branch, e.loss) for e in of(StepDone, run.events)]
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("sgd", marks=pytest.mark.release)])
 def test_who_reads_changes_no_bit(pictures, tmp_path, optimizer):
     """In memory; file by file; by two workers; both ways through twin, rewind, branch and Augment."""
     options = {"optimizer": optimizer, "accumulate": 2, "batch_size": 16}
@@ -97,6 +97,7 @@ def test_a_record_of_workers_replays(pictures, tmp_path):
     assert tl.replay(run.record, model=Net(), data=disk).exact
 
 
+@pytest.mark.release
 def test_numbers_can_have_workers_too(numbers):
     alone, helped = (tl.Session(mlp(), numbers, steps=12, workers=n) for n in (0, 2))
     assert alone.run().losses.tolist() == helped.run().losses.tolist()
@@ -180,7 +181,7 @@ def test_no_worker_outlives_its_run(pictures, tmp_path):
     run.send(tl.Stop())
     run.run()
     assert not multiprocessing.active_children()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while workers_of_this_process():
         assert time.monotonic() < deadline, workers_of_this_process()
         time.sleep(0.05)
@@ -226,7 +227,7 @@ def test_no_worker_outlives_a_process_that_is_killed(tmp_path):
     finally:
         run.send_signal(signal.SIGKILL)
         run.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while left := [pid for pid in pids if is_alive(pid)]:
         assert time.monotonic() < deadline, left
         time.sleep(0.1)

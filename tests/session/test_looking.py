@@ -44,9 +44,8 @@ def test_a_look_wakes_a_paused_run_and_it_stays_paused(long):
     long.start()
     long.send(tl.Pause())
     until(lambda: long.status == "paused")
-    step, began = long.step, time.monotonic()
+    step = long.step
     assert long.look(here) == "tlcourse-training"
-    assert time.monotonic() - began < 1
     assert (long.status, long.step) == ("paused", step)
 
 
@@ -158,10 +157,10 @@ def test_an_interrupt_leaves_a_look_that_waits(pictures):
     run = tl.Session(Net(), pictures, steps=10**6, eval_every=10**6).start()
     behind = threading.Thread(target=run.look, args=(lambda m: slow.wait(10),))
     behind.start()
-    until(lambda: not run._inbox.asked and run._looking._holder)
-    threading.Timer(0.3, _thread.interrupt_main).start()
     asked = []
     try:
+        until(lambda: not run._inbox.waiting and run._looking._holder)
+        threading.Timer(0.3, _thread.interrupt_main).start()
         with pytest.raises(KeyboardInterrupt):
             run.look(asked.append)
         slow.set()

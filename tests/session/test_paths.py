@@ -4,26 +4,13 @@ import tempfile
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import tlcourse as tl
 from tlcourse.plots.timelines import course_of
-from tlcourse.session.engine.inbox import Envelope
+from tlcourse.session.timelines.paths import Paths
 
 from .conftest import mlp
-
-STEPS = 30
-NAMES, MARKS = ["main", "x", "y"], ["a", "b", "start"]
-
-
-def trained(numbers, hand):
-    """A run to which each (tick, command) was done, by nobody's hand."""
-    run = tl.Session(mlp(), numbers, steps=STEPS, lr=1e-2, eval_every=7, seed=3)
-    for tick, command in sorted(hand, key=lambda done: done[0]):
-        run._inbox.plan(tick, Envelope(command))
-    run._inbox.alone = True
-    run.run()
-    return run
+from .hands import DETOURS, HANDS, STEPS, trained
 
 
 def present(run):
@@ -34,21 +21,6 @@ def present(run):
 def loaded(run):
     with tempfile.TemporaryDirectory() as folder:
         return tl.Recording.load(run.record.save(f"{folder}/run.jsonl"))
-
-
-DETOURS = {
-    "a bookmark that outlives its stretch": [
-        (20, tl.Save("m")),
-        (22, tl.Rewind(5)),
-        (24, tl.Rewind("m")),
-    ],
-    "a branch that goes on from it": [
-        (20, tl.Save("m")),
-        (22, tl.Rewind(5)),
-        (24, tl.Branch("x", "m")),
-        (29, tl.Rewind(12, "main")),
-    ],
-}
 
 
 @pytest.mark.parametrize("hand", DETOURS.values(), ids=DETOURS)
@@ -90,32 +62,10 @@ def test_a_recording_shows_the_state_that_the_run_had(numbers):
     assert recording.groups == run.groups == applied[-1].state.groups
 
 
-COMMANDS = st.one_of(
-    st.builds(tl.Rewind, st.integers(0, STEPS)),
-    st.builds(tl.Rewind, st.integers(0, STEPS), st.sampled_from(NAMES)),
-    st.builds(tl.Rewind, st.sampled_from(MARKS)),
-    st.builds(tl.Rewind, st.sampled_from(MARKS), st.sampled_from(NAMES)),
-    st.builds(tl.Branch, st.sampled_from(NAMES)),
-    st.builds(tl.Branch, st.sampled_from(NAMES), st.integers(0, STEPS)),
-    st.builds(tl.Branch, st.sampled_from(NAMES), st.sampled_from(MARKS)),
-    st.builds(tl.Save, st.sampled_from(MARKS)),
-    st.builds(tl.SetLR, st.sampled_from(["head", "body"]), st.sampled_from([0.01, 0.03])),
-    st.builds(tl.Freeze, st.just("body")),
-    st.builds(tl.Unfreeze, st.just("body")),
-    st.builds(tl.SwapHead, st.sampled_from(["linear", "mlp"])),
-    st.builds(tl.Freeze, st.just("head")),
-    st.builds(tl.Unfreeze, st.just("all"), st.just(0.02)),
-    st.builds(tl.AddLoRA, st.sampled_from(["body", "all"]), st.just(2)),
-    st.builds(tl.SetScale, st.just("lora"), st.just(0.5)),
-    st.builds(tl.Twin, st.booleans()),
-    st.builds(tl.Evaluate),
-)
-HANDS = st.lists(st.tuples(st.integers(0, STEPS + 15), COMMANDS), max_size=12)
-
-
-def check_one_truth(numbers, hand):
-    """Engine, result and figure agree, and the present timeline is the same as without any detour."""
-    run = trained(numbers, hand)
+def check_one_truth(numbers, hand, folder=None):
+    """Engine, result, figure, recording and file agree, and the present timeline is the same as without
+    any detour. folder: save the run there, and resume it."""
+    run = trained(numbers, hand, folder)
     time, here = run._training.time, run._training
     states = {line.name: line for line in run.timelines}
     assert {n: len(c.losses) for n, c in run.result.timelines.items()} == {
@@ -138,6 +88,11 @@ def check_one_truth(numbers, hand):
             [(g.name, g.trainable, g.lr) for g in one.groups] for one in (recording, run)
         )
         assert shown == real
+    if folder:
+        resumed = tl.resume(folder, model=mlp(), data=numbers)
+        assert resumed.events == run.events and resumed.timelines == run.timelines
+        assert resumed.groups == run.groups and resumed.bookmarks == run.bookmarks
+        assert resumed.result.losses.tolist() == run.result.losses.tolist()
     straight = trained(numbers, time.branches[here.branch].history)
     assert run.result.losses.tolist() == straight.result.losses.tolist()[: here.step]
     assert here.step == STEPS
@@ -149,8 +104,47 @@ def test_whatever_a_hand_does_there_is_one_truth(numbers, hand):
     check_one_truth(numbers, hand)
 
 
+@settings(max_examples=5)
+@given(HANDS)
+def test_whatever_a_hand_did_is_saved_and_resumed(numbers, hand):
+    with tempfile.TemporaryDirectory() as folder:
+        check_one_truth(numbers, hand, f"{folder}/run")
+
+
 @pytest.mark.release
 @settings(max_examples=1000)
 @given(HANDS)
 def test_whatever_a_thousand_hands_do_there_is_one_truth(numbers, hand):
     check_one_truth(numbers, hand)
+
+
+def test_tracks_hold_every_event_once(numbers):
+    run = trained(numbers, DETOURS["a branch that goes on from it"])
+    paths = Paths(run.events)
+    tracks = paths.tracks()
+    held = [at for t in tracks for stretch, low, high in t.parts for at in stretch.at[low:high]]
+    assert sorted(held) == list(range(len(run.events)))
+    assert [(track.name, track.role) for track in tracks] == [
+        ("main", "now"),
+        ("x", "other"),
+        ("main", "gone"),
+        ("main", "gone"),
+    ]
+    assert [s.left and paths.step(*s.left) for s in paths.stretches] == [None, 22, 7, 25]
+    assert [stretch.others for stretch in paths.stretches] == [
+        [k for k, at in enumerate(s.at) if not isinstance(run.events[at], tl.session.StepDone)]
+        for s in paths.stretches
+    ]
+
+
+def test_events_taken_a_few_at_a_time_make_the_same_tree(numbers):
+    run = trained(
+        numbers, [*DETOURS["a branch that goes on from it"], (3, tl.Twin()), (4, tl.Stop())]
+    )
+    whole, pieces = Paths(run.events), Paths()
+    for at in range(0, len(run.events), 3):
+        pieces.take(run.events[at : at + 3])
+    assert [(s.branch, s.root, s.at, s.others) for s in pieces.stretches] == [
+        (s.branch, s.root, s.at, s.others) for s in whole.stretches
+    ]
+    assert pieces.now == whole.now and list(pieces.tips) == list(whole.tips)

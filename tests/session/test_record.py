@@ -3,6 +3,7 @@
 import copy
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tlcourse.errors import CommandError, RecordError
 from tlcourse.session import Applied, Branched, kinds
 
 from .conftest import Net, mlp
+from .shapes import BertShaped
 
 GROUPS = st.sampled_from(["stem", "body", "head", "backbone", "all", "lora"])
 RATES = st.floats(1e-5, 1e-1)
@@ -115,10 +117,16 @@ def test_a_saved_record_replays_what_a_hand_did(run, numbers, tmp_path):
     run.at(30, tl.SetLR("head", 1e-3))
     run.run()
     path = run.record.save(tmp_path / "deep" / "01.jsonl")
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert lines[0]["recipe"]["seed"] == 3
-    assert lines[1] == {"tick": 10, "command": {"kind": "unfreeze", "group": "body", "lr": 1e-3}}
-    assert lines[-1]["outcome"]["steps"] == 60
+    header, *rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert header["recipe"]["seed"] == 3 and header["metric"] == "accuracy"
+    first, second = (row for row in rows if row["kind"] == "applied")
+    assert first["command"] == {"kind": "unfreeze", "group": "body", "lr": 1e-3}
+    assert [g["trainable"] for g in first["state"]["groups"]] == [True, True]
+    assert (first["tick"], second["tick"]) == (10, 30)
+    steps = [row for row in rows if row["kind"] == "steps"]
+    assert steps[0]["lanes"] == [{"branch": "main", "step": 1}]
+    assert [loss for row in steps for loss in row["losses"]] == run.result.losses.tolist()
+    assert rows[-1]["kind"] == "finished"
     assert tl.replay(path, model=mlp(), data=numbers).text == "Agrees, bit for bit, over 60 steps."
 
 
@@ -135,8 +143,10 @@ def test_a_pause_in_a_record_does_not_hang_the_replay(run, numbers):
 def test_a_record_that_was_tampered_with_does_not_agree(run, numbers):
     run.at(10, tl.Unfreeze("body"))
     run.run()
-    record = copy.deepcopy(run.record)
-    record.commands[0] = (11, record.commands[0][1])
+    rows = [json.loads(line) for line in run.record.lines()]
+    changed = next(row for row in rows if row.get("kind") == "applied")
+    changed["command"]["lr"] = 0.5
+    record = tl.Record.read("\n".join(map(json.dumps, rows)), "r.jsonl")
     again = tl.replay(record, model=mlp(), data=numbers)
     assert not again.agrees and "Differs" in again.text and "step" in again.text
 
@@ -153,6 +163,16 @@ def test_a_record_of_unnamed_data_asks_for_it(run):
         tl.replay(run.record)
 
 
+TWO = '{"tlcourse_record": 2, "losses": {"every": 1, "sha256": "%s"}}\n' % ("0" * 64)
+STEPS = (
+    """{"kind": "steps", "tick": %d, "count": %d, "lanes": [{"branch": "%s", "step": 1}],
+            "losses": %s}""".replace("\n", "")
+    + "\n"
+)
+BRANCHED = """{"kind": "branched", "tick": 0, "step": 0, "branch": "b", "parent": "main", "control": %s}
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -163,6 +183,19 @@ def test_a_record_of_unnamed_data_asks_for_it(run):
         ('{"tlcourse_record": 1}\n{"tick": -3, "command": {"kind": "stop"}}\n', "step count"),
         ('{"tlcourse_record": 1}\n{"tick": 3, "command": {"kind": "explode"}}\n', "Commands are"),
         ('{"tlcourse_record": 1}\n{"tick": 3, "comm', "line 2"),
+        ('{"tlcourse_record": 2}\n{"kind": "explode"}\n', "no event is a 'explode'"),
+        ('{"tlcourse_record": 2}\n{"tick": 3}\n', "no event is a None"),
+        (TWO + '{"kind": "steps", "tick": 1, "count": 2, "lanes": []}', "lanes must be a list"),
+        (TWO + STEPS % (1, 2, "main", "[1]"), "'losses' must be 2 numbers"),
+        (TWO + STEPS % (1, 10**8, "main", "[1]"), "more than 10,000,000 steps"),
+        (TWO + STEPS % (1, 1, "other", "[1]"), "no timeline 'other' has begun"),
+        (TWO + STEPS % (1, 1, "main", '["1"]'), "losses must be a list, each item a number"),
+        (
+            TWO + STEPS % (5, 1, "main", "[1]") + STEPS % (3, 1, "main", "[1]"),
+            "line 3 .* from 5 on",
+        ),
+        (TWO + BRANCHED % "false", "timeline 'b' cannot begin here"),
+        (TWO + BRANCHED % "true", "timeline 'b' cannot begin here"),
     ],
 )
 def test_a_broken_record_names_its_line(tmp_path, text, says):
@@ -220,7 +253,9 @@ def test_on_the_command_line_it_agrees(handed_in, capsys):
 
 
 def test_on_the_command_line_it_differs(handed_in, capsys):
-    text = handed_in.read_text().replace('"lr": 0.0001', '"lr": 0.01', 1)
+    text = handed_in.read_text().replace(
+        '"group": "stage4", "lr": 0.0001', '"group": "stage4", "lr": 0.01'
+    )
     other = handed_in.with_name("other.jsonl")
     other.write_text(text)
     assert main(["replay", str(other)]) == 1
@@ -243,3 +278,34 @@ def test_the_global_random_state_does_not_matter(pictures):
     torch.rand(7)
     assert tl.Session(Net(), pictures, steps=10, augment=0.5).run().losses.tolist() == first
     assert tl.Session(Net(), pictures, steps=10, seed=1).run().losses.tolist() != first
+
+
+OLD = Path(__file__).parent / "records" / "two-groups.jsonl"
+
+
+def test_a_record_from_before_models_were_divided_by_depth_keeps_its_groups(numbers):
+    """Its header says {backbone, head}; the same model has seven groups today."""
+    old = tl.Record.load(OLD)
+    again = tl.replay(old, model=BertShaped(), data=numbers)
+    assert again.exact or "on other hardware or versions" in again.text, again.text
+    assert [g.name for g in again.run.groups] == list(old.header["recipe"]["lr"])
+    assert len(tl.Session(BertShaped(), numbers).groups) == 7
+    assert "paths = {'backbone': ['backbone'], 'head': ['head']}" in tl.to_script(again.run.record)
+
+
+def test_a_record_says_where_its_groups_lie(numbers, tmp_path):
+    groups = {"low": ["backbone.embeddings", "backbone.encoder.layer.0"], "top": "head"}
+    run = tl.Session(BertShaped(), numbers, steps=6, groups=groups, eval_every=6, seed=1)
+    assert [g.name for g in run.groups] == ["rest", "low", "top"]
+    run.at(2, tl.Freeze("low"))
+    run.at(4, tl.SetLR("head", 1e-2))
+    run.run()
+    path = run.record.save(tmp_path / "run.jsonl")
+    again = tl.replay(path, model=BertShaped(), data=numbers)
+    assert again.exact, again.text
+    assert [g.name for g in again.run.groups] == ["rest", "low", "top"]
+    last = run.result.losses[-1]
+    text = tl.to_script(tl.Record.load(path))
+    scope = {"YOUR_MODEL": BertShaped(), "YOUR_DATA": numbers}
+    exec(compile(text, "script", "exec"), scope)
+    assert scope["losses"][-1] == last

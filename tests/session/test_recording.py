@@ -20,9 +20,9 @@ from tlcourse.session import (
     SetScale,
     Twin,
 )
-from tlcourse.session.events import Applied, Branched, Evaluated, Finished, Norms, Saved, StepDone
-from tlcourse.session.record.recording import Recording
-from tlcourse.session.record.retelling import retell
+from tlcourse.session.eventlog import EventLog
+from tlcourse.session.events import Applied, Norms, Saved, StepDone
+from tlcourse.session.recording import Recording
 
 from .conftest import Net, mlp, of
 
@@ -61,10 +61,11 @@ def levers_of(group):
     return group.name, group.trainable, group.lr, group.kind, group.scale, stats
 
 
-class Watched(list):
+class Watched(EventLog):
     """Events, and what the run shows with each step."""
 
     def __init__(self, run):
+        super().__init__()
         self.run, self.shown = run, []
 
     def append(self, event):
@@ -102,27 +103,9 @@ def at_end(recording):
 
 
 def test_a_record_tells_the_events_again(steered, saved):
-    told = retell(tl.Record.load(saved))
-    assert len(of(Applied, told)) == len(HAND)
-
-    def plain(events, kind):
-        return [
-            (e.tick, e.step, e.branch, *rest(e)) for e in events if isinstance(e, kind)
-        ]  # fmt: skip
-
-    def rest(e):
-        if isinstance(e, StepDone):
-            return (e.loss,)
-        if isinstance(e, Evaluated):
-            return e.split, e.accuracy, e.loss
-        if isinstance(e, Applied):
-            return e.command, tuple(sorted(e.lrs.items())), tuple(sorted(e.frozen))
-        if isinstance(e, Branched):
-            return e.parent, e.control
-        return (e.name,) if isinstance(e, Saved) else (e.reason,)
-
-    for kind in (StepDone, Applied, Branched, Saved, Evaluated, Finished):
-        assert plain(told, kind) == plain(steered.events, kind), kind
+    record = tl.Record.load(saved)
+    assert len(of(Applied, record.events)) == len(HAND)
+    assert record == steered.record and record.events == steered.events
 
 
 def test_a_recording_shows_at_its_end_what_the_run_shows(steered, saved):
@@ -207,7 +190,7 @@ def test_it_plays_at_its_pace_and_stops_at_the_end(steered):
     assert recording.status == "running"
     asyncio.run(recording.wait())
     took = time.perf_counter() - began
-    assert 0.35 < took < 2.0
+    assert 0.35 < took < 30  # at one step a second it would take longer
     assert recording.status == "finished" and recording.events == steered.events
     assert recording.player["playing"] is False
     recording.play()
@@ -218,9 +201,10 @@ def test_it_plays_at_its_pace_and_stops_at_the_end(steered):
 
 
 def test_paused_it_stands_and_goes_on_from_there(steered):
-    recording = Recording(steered.events, steered.began, steps=40, pace=200.0)
+    recording = Recording(steered.events, steered.began, steps=40, pace=5.0)
     recording.start()
-    time.sleep(0.1)
+    while recording.player["at"] == 0:
+        time.sleep(0.01)
     recording.pause()
     there = recording.player["at"]
     assert 0 < there < recording.length and recording.status == "paused"
@@ -256,7 +240,7 @@ def test_thinned_losses_are_interpolated_on_their_own_timeline(numbers, tmp_path
     path = run.record.save(tmp_path / "long.jsonl")
     outcome = run.record.outcome
     assert outcome["losses_every"] == 2 and len(outcome["losses"]) == outcome["steps"] / 2
-    real, told = of(StepDone, run.events), of(StepDone, retell(tl.Record.load(path)))
+    real, told = of(StepDone, run.events), of(StepDone, tl.Record.load(path).events)
     assert [(e.tick, e.step) for e in told] == [(e.tick, e.step) for e in real]
     assert [e.loss for e in told[::2]] == [e.loss for e in real[::2]]
     assert told[1].loss == pytest.approx((real[0].loss + real[2].loss) / 2)
@@ -266,10 +250,12 @@ def test_thinned_losses_are_interpolated_on_their_own_timeline(numbers, tmp_path
 
 def test_losses_that_were_no_number_stay_none(saved, tmp_path):
     rows = [json.loads(line) for line in saved.read_text().splitlines()]
-    rows[-1]["outcome"]["losses"][3] = None
+    losses = [(row, n) for row in rows[1:] for n in range(len(row.get("losses", ())))]
+    row, place = losses[3]
+    row["losses"][place] = "nan"
     path = tmp_path / "lost.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows))
-    losses = [e.loss for e in of(StepDone, retell(tl.Record.load(path)))]
+    losses = [e.loss for e in of(StepDone, tl.Record.load(path).events)]
     assert math.isnan(losses[3]) and math.isfinite(losses[2]) and math.isfinite(losses[4])
 
 
@@ -291,7 +277,7 @@ def test_a_cockpit_takes_a_recording(saved):
     recording.pause()
     recording.seek(recording.length)
     story.read()
-    assert story.now()["status"] == "finished" and sorted(story.streams) == [
+    assert story.now()["status"] == "finished" and sorted(story.paths.tips) == [
         "main",
         "other",
         "twin",
@@ -300,5 +286,5 @@ def test_a_cockpit_takes_a_recording(saved):
     recording.seek(4)
     content, _ = story.read()
     assert content["type"] == "snapshot" and story.now()["step"] == 4
-    assert story.notes == [] and list(story.streams) == ["main"]
+    assert story.notes == [] and list(story.paths.tips) == ["main"]
     assert content["state"]["player"]["at"] == 4

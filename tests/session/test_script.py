@@ -10,7 +10,6 @@ import pytest
 
 import tlcourse as tl
 from tlcourse.errors import RecordError
-from tlcourse.session.timelines.history import last_timeline
 
 from .conftest import Net, mlp
 
@@ -162,20 +161,20 @@ def test_of_models_and_data_that_can_be_made_again_nothing_is_left_to_do(tmp_pat
     assert json.loads(done.stdout.splitlines()[-1]) == run.result.losses.tolist()
 
 
-def test_the_last_timeline_is_what_led_to_the_end(runs):
-    steps, history = last_timeline(runs["time"].record)
-    assert steps == 20 and history == runs["time"]._training.time.history(runs["time"]._training)
-    assert [type(c).__name__ for _, c in history] == ["SetLR", "AddLoRA", "SwapHead"]
-    assert last_timeline(runs["stopped"].record)[0] == 11
+def test_a_script_has_what_led_to_the_end_and_no_more(runs):
+    script, run = tl.to_script(runs["time"].record), runs["time"]
+    assert "in range(20)" in script and "in range(11)" in tl.to_script(runs["stopped"].record)
+    done = [command for _, command in run._training.time.history(run._training)]
+    assert [type(command).__name__ for command in done] == ["SetLR", "AddLoRA", "SwapHead"]
+    assert [line.strip() for line in script.splitlines() if line.startswith("        # ")] == [
+        f"# {command!r}" for command in done
+    ]
 
 
-def test_a_record_that_leads_nowhere_is_refused(numbers):
+def test_a_record_that_is_not_whole_is_refused(numbers):
     run = tl.Session(mlp(), numbers, steps=3)
     run.run()
     record = run.record
-    record.commands.append((2, tl.Rewind("nowhere")))
-    with pytest.raises(RecordError, match="at tick 2 leads nowhere: No bookmark 'nowhere'"):
-        tl.to_script(record)
     del record.header["recipe"]
     with pytest.raises(RecordError, match="not whole"):
         tl.to_script(record)

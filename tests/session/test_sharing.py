@@ -11,8 +11,8 @@ import time
 import pytest
 
 import tlcourse as tl
-from tlcourse.session.threads import yielding as giveway
-from tlcourse.session.threads.yielding import give_way
+from tlcourse.session.threads import yielding
+from tlcourse.session.threads.yielding import yielder
 
 from .conftest import mlp
 
@@ -49,9 +49,9 @@ def compute(seconds: float) -> None:
 @LINUX
 @pytest.mark.release  # four busy programs beside it leave a cell no rest in one run of fifteen
 def test_a_cell_that_computes_rests_and_a_cell_alone_does_not(long, monkeypatch):
-    rests = Counting(give_way()._over)
-    monkeypatch.setattr(give_way(), "_over", rests)
-    monkeypatch.setattr(giveway, "PROMPT_S", 1.0)  # a loaded machine answers late
+    rests = Counting(yielder()._over)
+    monkeypatch.setattr(yielder(), "_over", rests)
+    monkeypatch.setattr(yielding, "PROMPT_S", 1.0)  # a loaded machine answers late
     while long.step < 20:
         time.sleep(0.01)
     tried = time.perf_counter()
@@ -71,8 +71,8 @@ def test_a_cell_that_computes_rests_and_a_cell_alone_does_not(long, monkeypatch)
 def test_a_cell_that_waits_is_not_asked_to_rest(long, monkeypatch):
     while long.step < 20:
         time.sleep(0.01)
-    rests = Counting(give_way()._over)
-    monkeypatch.setattr(give_way(), "_over", rests)
+    rests = Counting(yielder()._over)
+    monkeypatch.setattr(yielder(), "_over", rests)
     time.sleep(0.5)
     assert rests.times <= 3  # a few looks may fall on what pytest does here
 

@@ -134,7 +134,7 @@ def test_evaluate_measures_the_split_it_names(run):
     assert 0 <= measured[0].accuracy <= 1
     run.model.eval()
     right = int((run.model(x).argmax(1) == y).sum())
-    assert run._training.evaluate(run.data.train)[0] == right / len(y)
+    assert run._training.evaluate(run.data.train)["accuracy"] == right / len(y)
 
 
 def test_stop_ends_the_run_with_a_result(run):

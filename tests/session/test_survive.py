@@ -22,53 +22,66 @@ from .conftest import Net, mlp, of
 ROOT = Path(__file__).parents[2]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs fork and kill")
 
+KILLS = 5
 SCRIPT = """
 import json, os, random, signal, sys, time, traceback
 from pathlib import Path
 import peft, torch
 import tlcourse as tl
 from tests.session.conftest import Net, make_pictures
-from tests.session.test_survive import steered, told
+from tests.session.test_survive import KILLS, saved_tick, steered, told, until
+from tlcourse.session.autosave.saver import Autosave
 
-options, folder, seed = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+options, seed = json.loads(sys.argv[1]), int(sys.argv[3])
+between = Autosave.between
 
-def child(pipe):
+def child(pipe, folder, most):
     terms = {"l2": lambda model, batch: sum(p.square().sum() for p in model.parameters())}
-    if folder and tl.session.autosave.folder.saves(Path(folder)):
+    began = saved_tick(folder) if folder else None
+    if began is not None:
         run = tl.resume(folder, model=Net(), data=make_pictures(), terms=terms)
         run.pace = 100
     else:
         more = {"autosave": folder, "autosave_s": 0, "pace": 100} if folder else {}
         run = steered(make_pictures(), terms, **options, **more)
-    os.write(pipe, f"{run.step}\\n".encode())
+    if most:
+        def no_further(self, t):  # than that: whatever is being written, the kill comes on the way
+            yield from between(self, t)
+            while t.tick >= (began or 0) + most:
+                time.sleep(0.01)
+        Autosave.between = no_further
+    os.write(pipe, f"{began or 0}\\n".encode())
     run.run()
     os.write(pipe, json.dumps(told(run)).encode())
     os._exit(0)
 
-draw, began_at, kills = random.Random(seed), [], 0
-while True:
+def life(folder=None, most=0, wait_s=0):
+    "One process: (the tick it began at, what it told at its end). With `most`, it is killed before."
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            child(write)
+            child(write, folder, most)
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(1)
     os.close(write)
     with os.fdopen(read) as lines:
-        began_at.append(int(lines.readline()))
-        if folder and kills < 8:
-            time.sleep(draw.uniform(0, 0.3))
+        began = int(lines.readline())
+        if most:
+            until(lambda: (saved_tick(folder) or 0) > began, 100)
+            time.sleep(wait_s)
             os.kill(pid, signal.SIGKILL)
-            kills += 1
         rest = lines.read()
     ended = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if ended == 0:
-        break
-    assert ended == -signal.SIGKILL, ended
-print(json.dumps({"began_at": began_at, "told": json.loads(rest)}))
+    assert ended == (-signal.SIGKILL if most else 0), ended
+    return began, rest and json.loads(rest)
+
+plain, draw, folder = life()[1], random.Random(seed), Path(sys.argv[2])
+began_at = [life(folder, draw.randint(4, 12), draw.uniform(0, 0.15))[0] for _ in range(KILLS)]
+last, survived = life(folder)
+print(json.dumps([began_at + [last], plain, survived]))
 """
 
 
@@ -106,13 +119,6 @@ def told(run):
     }
 
 
-def trained(options, folder="", seed=0):
-    line = [sys.executable, "-c", SCRIPT, json.dumps(options), str(folder), str(seed)]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @POSIX
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -125,10 +131,12 @@ def trained(options, folder="", seed=0):
     ids=["adamw", "sgd accumulate", "bf16"],
 )
 def test_killed_again_and_again_it_comes_to_the_same_end(options, tmp_path):
-    plain = trained(options)
-    killed = trained(options, tmp_path / "run", seed=len(str(options)))
-    assert len(set(killed["began_at"])) >= 3  # so it was killed on the way, and got on
-    assert killed["told"] == plain["told"]
+    line = [sys.executable, "-c", SCRIPT, json.dumps(options), tmp_path / "run", "3"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    began_at, plain, survived = json.loads(done.stdout.splitlines()[-1])
+    assert began_at == sorted(set(began_at)) and len(began_at) == KILLS + 1
+    assert survived == plain
     assert len(list((tmp_path / "run").glob("save-*"))) == 2
     assert list((tmp_path / "run").glob(".save-*")) == []
 
@@ -169,7 +177,7 @@ def copied(half, tmp_path):
     return Path(shutil.copytree(half, tmp_path / "run"))
 
 
-def until(fact, seconds=20):
+def until(fact, seconds=100):
     ends = time.monotonic() + seconds
     while not fact():
         assert time.monotonic() < ends
@@ -278,7 +286,7 @@ def cut(path):
         ("state.safetensors", flip, "state.safetensors is damaged"),
         ("state.safetensors", cut, "state.safetensors is damaged"),
         ("state.json", flip, "state.json is damaged"),
-        ("events.jsonl", cut, "events.jsonl is damaged"),
+        ("record.jsonl", cut, "record.jsonl is damaged"),
         ("record.jsonl", Path.unlink, "record.jsonl is missing"),
         ("SHA256SUMS", Path.unlink, "SHA256SUMS is missing"),
         ("SHA256SUMS", lambda path: path.write_text(""), "SHA256SUMS is cut short"),
@@ -437,12 +445,13 @@ def test_events_survive_with_their_order_and_terms(numbers, tmp_path):
 
 
 def test_many_norms_are_thinned_on_disk():
-    from tlcourse.session.record.eventlog import NORMS_KEPT, EventLog, read_events
+    from tlcourse.session.eventlog import EventLog
+    from tlcourse.session.record.lines import NORMS_KEPT
 
-    log, n = EventLog(), 3 * NORMS_KEPT
-    log.add(
+    n = 3 * NORMS_KEPT
+    log = EventLog(
         StepDone(k, k, "main", 0.5) if k % 2 else Norms(k, k, "main", {}, {}) for k in range(2 * n)
     )
-    events = read_events(log.tensors(), log.lines())
+    events = tl.Record.read("\n".join(tl.Record({}, log, 1, "0" * 64).lines()), "r.jsonl").events
     assert len(of(StepDone, events)) == n and NORMS_KEPT / 2 <= len(of(Norms, events)) <= NORMS_KEPT
     assert [e.tick for e in events] == sorted(e.tick for e in events)

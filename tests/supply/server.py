@@ -178,13 +178,13 @@ def stall(after: int) -> Behaviour:
     def behave(handler: Handler, body: bytes) -> None:
         handler.answer(200, {"ETag": etag(body), "Content-Length": str(len(body))}, body[:after])
         handler.wfile.flush()
-        handler.server.released.wait(10)
+        handler.server.released.wait(60)
 
     return behave
 
 
 def mute(handler: Handler, body: bytes) -> None:
-    handler.server.released.wait(10)
+    handler.server.released.wait(60)
 
 
 def trickle(handler: Handler, body: bytes) -> None:

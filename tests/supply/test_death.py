@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from dataclasses import replace
 
 import pytest
 
-from tests.supply.server import slow
+from tests.supply.server import honest, slow, stall
 from tests.supply.things import PHOTOS, archive, content, noise, one, packed
 from tlcourse.errors import NoSpaceError, SupplyError
 from tlcourse.supply.bring import bring, present
@@ -48,7 +50,7 @@ def fetching(url, home, what="file", last="", **kwargs):
 
 @POSIX
 def test_killed_while_downloading_it_is_resumed(server, settings):
-    url = server.put("/f", BODY, slow(100_000, 0.02))
+    url = server.put("/f", BODY, stall(1_000_000))
     process = fetching(url, settings.home)
     while (
         not (line := process.stdout.readline()).startswith("download") or int(line.split()[1]) < 5e5
@@ -66,7 +68,7 @@ def test_killed_while_downloading_it_is_resumed(server, settings):
 def test_killed_while_unpacking_it_is_healed_without_a_download(server, settings):
     card = packed((server.put("/t", archive(PHOTOS)),), PHOTOS)
     process = fetching(card.assets[0].urls[0], settings.home, "archive", last="unpack")
-    process.communicate(timeout=30)
+    process.communicate(timeout=100)
     assert process.returncode == -signal.SIGKILL
     assert list(content(settings.home / "files" / "thing")) == ["photos/a.jpg"]
     assert present(card, settings) is None
@@ -75,16 +77,27 @@ def test_killed_while_unpacking_it_is_healed_without_a_download(server, settings
 
 
 def test_two_processes_fetch_once(server, settings):
-    url = server.put("/f", BODY, slow(200_000, 0.05))
-    processes = [fetching(url, settings.home) for _ in range(2)]
-    outputs = [process.communicate(timeout=30) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
+    waited_for = threading.Event()
+
+    def late(handler, body):
+        waited_for.wait(60)
+        honest(handler, body)
+
+    url = server.put("/f", BODY, late)
+    first = fetching(url, settings.home)
+    while not server.log:
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.01)
+    second = fetching(url, settings.home)
+    assert "another process is fetching thing" in second.stdout.readline()
+    waited_for.set()
+    outputs = [process.communicate(timeout=100) for process in (first, second)]
+    assert [process.returncode for process in (first, second)] == [0, 0], outputs
     assert len(server.log) == 1
-    assert sum("another process is fetching thing" in out for out, _ in outputs) == 1
 
 
 def test_a_lock_that_is_never_given_back_is_named(server, settings):
-    url = server.put("/f", BODY, slow(100_000, 0.1))
+    url = server.put("/f", BODY, stall(100_000))
     process = fetching(url, settings.home)
     process.stdout.readline()
     try:
@@ -156,7 +169,7 @@ def test_a_file_size_limit_reads_as_no_space(server, settings):
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
 
     process = fetching(url, settings.home, preexec_fn=limit)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=100)
     assert process.returncode == 1 and said.startswith("NoSpaceError: The disk is too full"), said
     assert content(bring(one(url, BODY), settings)) == {"thing.bin": BODY}
     assert server.ranges()[-1] == "bytes=500000-"

@@ -90,7 +90,8 @@ def test_killed_again_and_again_it_arrives(server, settings):
     card, kills = one(url, body), 0
     while present(card, settings) is None:
         process = fetching(url, settings.home)
-        process.stdout.readline()  # it has begun
+        while (line := process.stdout.readline()) and not line.startswith("download"):
+            pass
         try:
             process.wait(dice.uniform(0.02, 0.2))
         except subprocess.TimeoutExpired:
@@ -107,7 +108,9 @@ def test_killed_again_and_again_it_arrives(server, settings):
 @POSIX
 def test_whoever_waits_takes_over_from_the_killed(server, settings):
     body = noise(2_000_000)
-    url = server.put("/f", body, bad.slow(100_000, 0.05))
+    url = server.put(
+        "/f", body, bad.stall(1_000_000)
+    )  # so the first one is at it until it is killed
     first = fetching(url, settings.home)
     while not (first.stdout.readline()).startswith("download"):
         pass
@@ -116,7 +119,7 @@ def test_whoever_waits_takes_over_from_the_killed(server, settings):
     time.sleep(0.2)
     first.kill()
     first.communicate()
-    second.communicate(timeout=30)
+    second.communicate(timeout=100)
     assert second.returncode == 0 and kept(settings) == {"thing/thing.bin": body}
     assert len(server.log) == 2 and server.ranges()[1]  # it went on where the first one died
 
@@ -124,7 +127,7 @@ def test_whoever_waits_takes_over_from_the_killed(server, settings):
 def test_two_processes_unpack_the_same_archive_once(server, settings):
     url = server.put("/t", archive(PHOTOS), bad.slow(20_000, 0.05))
     processes = [fetching(url, settings.home, "archive") for _ in range(2)]
-    outputs = [process.communicate(timeout=30) for process in processes]
+    outputs = [process.communicate(timeout=100) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert len(server.log) == 1 and content(settings.home / "files" / "thing") == PHOTOS
 

@@ -13,6 +13,7 @@ from tests.supply.things import content
 from tlcourse import cards, supply
 from tlcourse.cli.mirror import command
 from tlcourse.errors import SupplyError
+from tlcourse.supply.mirror import wheels
 from tlcourse.supply.mirror.build import put
 from tlcourse.supply.mirror.check import faults
 from tlcourse.supply.mirror.index import write_index
@@ -31,6 +32,15 @@ def registry(tmp_path_factory):
     for name in (*LIGHT, *THEIRS):
         repacked(name, folder)
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built_once(tmp_path_factory):
+    """Our own wheel, which every mirror holds, is built for the first one and copied to the others."""
+    made = wheels._built(tmp_path_factory.mktemp("ours"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wheels, "_built", lambda folder: Path(shutil.copy(made, folder)))
+        yield
 
 
 @pytest.fixture

@@ -3,154 +3,107 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ceiling, exits, extent, indexAt, keepOf, makeSmoother, path, pieces, seek } from "../../tlcourse/ui/static/curve.js";
-import { along, difference, roleOf, timelinesOf, tipNow, valueAt } from "../../tlcourse/ui/static/lines.js";
-import { marksOf, steeredAt } from "../../tlcourse/ui/static/marks.js";
-import { measurePanel } from "../../tlcourse/ui/static/measures.js";
-import { accuracyPanel, differencePanel, differenceWords, lossPanel } from "../../tlcourse/ui/static/panels.js";
-import { NARROWEST, apart, decades, fit, panned, roomFor, rowsOf, share, zoomed } from "../../tlcourse/ui/static/scale.js";
-import { spoken } from "../../tlcourse/ui/static/spoken.js";
-import { falling, note, evaluation, simple, storied, stream, viewOf } from "./chart_views.mjs";
+import { ceiling, exits, extent, indexAt, makeSmoother, path } from "../../tlcourse/ui/static/model/curve.js";
+import { along, difference, linesOf, roleOf, tipNow, valueAt } from "../../tlcourse/ui/static/model/lines.js";
+import { marksOf, steeredAt } from "../../tlcourse/ui/static/chart/marks.js";
+import { measurePanel } from "../../tlcourse/ui/static/chart/measures.js";
+import { accuracyPanel, differencePanel, differenceWords, lossPanel } from "../../tlcourse/ui/static/chart/panels.js";
+import { NARROWEST, apart, decades, fit, panned, roomFor, rowsOf, share, zoomed } from "../../tlcourse/ui/static/chart/scale.js";
+import { spoken } from "../../tlcourse/ui/static/chart/spoken.js";
+import { falling, note, evaluation, line, rule, simple, storied, stretch, viewOf } from "./chart_views.mjs";
 
 const steps = (values, from = 1) => values.map((y, i) => [from + i, y]);
-const ranges = (one) => [{ stream: one, from: 0, to: one.n }];
-const calmOf = (view) => makeSmoother()(view.streams, view.order);
+const ranges = (one) => [{ stretch: { ...one, id: 0 }, from: 0, to: one.n }];
+const smoothOf = (view) => makeSmoother()(view.stretches, view.curve);
 const points = (d) => [...d.matchAll(/[ML](-?[\d.]+) (-?[\d.]+)/g)].map((m) => [Number(m[1]), Number(m[2])]);
 
 function sceneOf(view, { x0 = 0, x1 = 400, width = 400, hidden = [], whole = true } = {}) {
-  const lines = timelinesOf(view);
-  const calm = calmOf(view);
-  const raw = Object.fromEntries(view.order.map((name) => [name, view.streams[name].y]));
-  return { view, lines, calm, raw, apart: difference(view, lines, calm), whole, hidden: new Set(hidden), frame: { x0, x1, left: 0, width } };
+  const lines = linesOf(view);
+  const smooth = smoothOf(view);
+  return { view, lines, smooth, raw: view.stretches.map(({ y }) => y), apart: difference(view, lines, smooth), whole, hidden: new Set(hidden), frame: { x0, x1, left: 0, width } };
 }
 
 // -- smoothing ---------------------------------------------------------------------------------
 
 test("smoothing keeps a constant, follows gaps and starts at the first value", () => {
-  const flat = calmOf(viewOf([stream("main", steps(Array(50).fill(2)))])).main;
+  const [flat] = smoothOf(viewOf([stretch("main", steps(Array(50).fill(2)))]));
   assert.ok(flat.slice(0, 50).every((v) => Math.abs(v - 2) < 1e-6));
-  const gap = calmOf(viewOf([stream("main", steps([4, NaN, 4]))])).main;
+  const [gap] = smoothOf(viewOf([stretch("main", steps([4, NaN, 4]))]));
   assert.equal(gap[0], 4);
   assert.ok(Number.isNaN(gap[1]));
   assert.equal(gap[2], 4);
 });
 
-test("what is smoothed a little at a time is what is smoothed at once", () => {
-  const all = storied().streams.main;
+test("what is smoothed a little at a time is what is smoothed at once, to the last bit", () => {
+  const { stretches, curve } = storied();
   const little = makeSmoother();
-  let calm;
-  for (let n = 0; n <= all.n; n += 7) {
-    const now = { ...all, n, cuts: all.cuts.filter((cut) => cut.index <= n) };
-    calm = little({ main: now }, ["main"]);
-  }
-  calm = little({ main: all }, ["main"]).main;
-  const once = makeSmoother()({ main: all }, ["main"]).main;
-  assert.ok(calm.slice(0, all.n).every((v, i) => Math.abs(v - once[i]) < 1e-5 * once[i]));
+  for (let n = 0; n <= 700; n += 7) little(stretches.map((one, id) => ({ ...one, n: Math.max(0, Math.min(n - 140 * id, one.n)) })), curve);
+  const once = makeSmoother()(stretches, curve);
+  little(stretches, curve).forEach((values, id) => assert.deepEqual(values.slice(0, stretches[id].n), once[id].slice(0, stretches[id].n)));
 });
 
-test("a finer snapshot after a saved, thinned curve is smoothed anew", () => {
+test("a finer snapshot is smoothed anew; what the kernel smoothed is taken as it is", () => {
   const smoother = makeSmoother();
-  smoother({ main: stream("main", [[1, 3], [50, 9], [99, 1]]) }, ["main"]);
-  const fine = stream("main", steps(Array(120).fill(2)));
-  assert.equal(smoother({ main: fine }, ["main"]).main[5], 2);
+  const saved = { ...stretch("main", [[1, 3], [50, 9], [99, 1]]), id: 0, smooth: Float64Array.from([3, 4, 5]) };
+  assert.equal(smoother([saved], rule(3))[0][2], 5);
+  const fine = { ...stretch("main", steps(Array(120).fill(2))), id: 0 };
+  assert.equal(smoother([fine], rule(2))[0][5], 2);
 });
 
-test("after a rewind the mean goes on from that step, not from the blow-up", () => {
-  const blown = stream("main", [...steps(Array(20).fill(1)), ...steps(Array(10).fill(1e6), 21), ...steps(Array(5).fill(1), 21)], { cuts: [[30, 21]] });
-  const calm = makeSmoother()({ main: blown }, ["main"]).main;
-  assert.ok(calm[29] > 1e5);
-  assert.ok(Math.abs(calm[30] - 1) < 1e-6, `${calm[30]}`);
+test("a stretch goes on from the mean where it begins, not from the blow-up", () => {
+  const blown = stretch("main", [...steps(Array(20).fill(1)), ...steps(Array(10).fill(1e6), 21)]);
+  const [first, again] = smoothOf(viewOf([blown, stretch("main", steps(Array(5).fill(1), 21), { root: [0, 20] })]));
+  assert.ok(first[29] > 5 && first[29] <= 6, "an explosion counts as the cap");
+  assert.ok(Math.abs(again[0] - 1) < 1e-6);
 });
 
 test("a twin's mean begins where its parent's was, so that equal losses differ by nothing", () => {
-  const main = stream("main", falling(1, 200));
-  const twin = stream("twin", falling(1, 200).slice(100), { parent: "main", start: 100, control: true });
-  const view = viewOf([main, twin]);
-  const calm = calmOf(view);
-  assert.deepEqual(calm.twin.slice(0, 100), calm.main.slice(100, 200));
-  const gap = difference(view, timelinesOf(view), calm);
+  const view = viewOf([stretch("main", falling(1, 200)), stretch("twin", falling(1, 200).slice(100), { root: [0, 100], control: true })]);
+  const smooth = smoothOf(view);
+  assert.deepEqual(smooth[1].slice(0, 100), smooth[0].slice(100, 200));
+  const gap = difference(view, linesOf(view), smooth);
   assert.equal(gap.last, 0);
-  assert.ok(gap.values.twin.slice(0, 100).every((v) => v === 0));
+  assert.ok(gap.values[1].slice(0, 100).every((v) => v === 0));
 });
 
-test("the window grows in rungs up to a hundred steps", () => {
-  assert.equal(keepOf(10), 0.75);
-  assert.equal(keepOf(1e6), keepOf(1e5));
-  assert.ok(keepOf(1e6) <= 0.99 && keepOf(1e6) > 0.985);
-  assert.equal(keepOf(4000), keepOf(4100));
-});
+// -- lines -------------------------------------------------------------------------------------
 
-// -- timelines ---------------------------------------------------------------------------------
-
-test("a rewind gives up what came after it, also when a later one goes further back", () => {
-  const one = stream("main", [...steps([1, 1, 1, 1, 1]), ...steps([2, 2, 2, 2], 3), ...steps([3, 3], 2)], { cuts: [[5, 3], [9, 2]] });
-  assert.deepEqual(pieces(one), [
-    { from: 0, to: 1, gone: false }, { from: 1, to: 5, gone: true }, { from: 5, to: 9, gone: true }, { from: 9, to: 11, gone: false },
-  ]);
-  assert.equal(seek(one, 2), 9);
-  assert.equal(seek(one, 4, 9), 6);
-  assert.equal(seek(one, 0), -1);
+test("lines are drawn as the kernel tells them, each from the point where it leaves another", () => {
+  const view = storied();
+  const lines = linesOf(view);
+  const rising = lines.path.flatMap(({ stretch: s, from, to }) => Array.from(s.x.slice(from, to)));
+  assert.deepEqual(rising, Array.from({ length: 330 }, (_, i) => i + 1));
+  assert.deepEqual(lines.lines.map((one) => [one.name, one.role, one.lead[0].x[one.lead[1]]]), [["main", "gone", 100], ["bolder", "other", 180], ["twin", "twin", 200]]);
+  assert.equal(lines.twin, lines.lines[2]);
 });
 
 test("just after a rewind, before any step, the run is where it was wound back to", () => {
-  const view = viewOf([stream("main", steps([5, 4, 3, 2]), { cuts: [[4, 3]] })], { now: { step: 2 } });
-  const lines = timelinesOf(view);
+  const view = viewOf([stretch("main", steps([5, 4, 3, 2])), stretch("main", [], { root: [0, 2] })], {
+    now: { step: 2 }, lines: [line("main", "now", [0, 0, 2], [1]), line("main", "gone", [0, 2, 4])] });
+  const lines = linesOf(view);
   assert.equal(tipNow(view, lines), 2);
   assert.deepEqual(lines.path.map(({ from, to }) => [from, to]), [[0, 2]]);
-  assert.deepEqual(lines.lines.map((line) => line.role), ["gone"]);
+  assert.deepEqual(lines.lines.map((one) => one.role), ["gone"]);
 });
 
-test("the present timeline's path is its past in the parent and its own", () => {
-  const view = storied();
-  const there = { ...view, now: { ...view.now, branch: "bolder" } };
-  const lines = timelinesOf(there);
-  const rising = lines.path.flatMap(({ stream: s, from, to }) => Array.from(s.x.slice(from, to)));
-  assert.deepEqual(rising, Array.from({ length: 260 }, (_, i) => i + 1));
-  assert.deepEqual([...new Set(lines.lines.map((line) => `${line.role} ${line.name}`))].sort(), ["gone main", "gone twin", "other main"]);
-  assert.equal(lines.lines.find((line) => line.role === "other").ranges[0].stream.x[lines.lines.find((line) => line.role === "other").ranges[0].from], 180);
+test("a line without points is not drawn, and measurements on it are found", () => {
+  const view = viewOf([stretch("main", steps([5, 4])), stretch("b", [], { root: [0, 2] })]);
+  assert.deepEqual(linesOf(view).lines, []);
+  assert.equal(roleOf(view, linesOf(view), { at: [1, 0] }), "other");
 });
 
 test("measurements belong to the line on which they were made", () => {
   const view = storied();
-  const lines = timelinesOf(view);
-  const role = (step, tick, branch = "main") => roleOf(view, lines, { step, tick, branch });
-  assert.equal(role(100, 100), "now");
-  assert.equal(role(120, 120), "gone");
-  assert.equal(role(120, 160), "now");
-  assert.equal(role(220, 360, "bolder"), "other");
-  assert.equal(role(220, 260, "twin"), "twin");
-  assert.deepEqual(along(view, lines, view.rates).map((r) => [r.step, r.lrs.head]), [[0, 1e-3], [100, 1e-3], [110, 3e-4], [200, 3e-4]]);
-});
-
-test("a twin is compared with what had its intervention, and with nothing else", () => {
-  const twin = stream("twin", falling(61, 90), { parent: "main", start: 60, control: true, after: 2 });
-  const again = falling(1, 90).concat(falling(61, 80));
-  const main = stream("main", again, { cuts: [[90, 61]] });
-  const set = (name, step) => note({ kind: "save", step, command: { kind: "save", name } });
-  const back = (to, step) => note({ kind: "rewind", step, command: { kind: "rewind", to } });
-  const role = (notes) => timelinesOf(viewOf([main, twin], { notes })).twin;
-  const did = note({ kind: "unfreeze", step: 60 });
-  assert.equal(role([set("calm", 60), did]), "twin");
-  assert.equal(role([set("calm", 60), did, back(60, 60)]), null);
-  assert.equal(role([set("calm", 60), did, back("calm", 60)]), null);
-  assert.equal(role([set("calm", 60), did, back(30, 30)]), null);
-  assert.equal(role([set("calm", 60), did, back(61, 61)]), "twin");
-  assert.equal(role([set("calm", 60), did, set("done", 60), back("done", 60)]), "twin");
-  assert.equal(role([back(60, 60), did]), "twin"); // wound back before it began
-  const undone = viewOf([main, twin], { notes: [set("calm", 60), did, back("calm", 60)] });
-  assert.equal(difference(undone, timelinesOf(undone), calmOf(undone)), null);
-  assert.deepEqual([...new Set(timelinesOf(undone).lines.map((line) => line.role))], ["gone"]);
-});
-
-test("an older twin is told as given up, the newest is the twin", () => {
-  const view = viewOf([stream("main", falling(1, 90)), stream("twin", falling(21, 60), { parent: "main", start: 20, control: true }),
-    stream("twin 2", falling(71, 90), { parent: "main", start: 70, control: true })]);
-  assert.deepEqual(timelinesOf(view).lines.map((line) => [line.name, line.role]), [["twin", "gone"], ["twin 2", "twin"]]);
+  const lines = linesOf(view);
+  const role = (...at) => roleOf(view, lines, { at });
+  assert.deepEqual([role(0, 99), role(0, 120), role(1, 20), role(2, 40), role(4, 20)], ["now", "gone", "now", "other", "twin"]);
+  assert.equal(roleOf(view, lines, { at: null }), null);
+  assert.deepEqual(along(lines, view.rates).map((one) => [one.step, one.lrs.head]), [[0, 1e-3], [100, 1e-3], [110, 3e-4], [200, 3e-4]]);
 });
 
 test("values are read at a step or just before it", () => {
-  const one = stream("main", [[1, 5], [2, 4], [9, 3]]);
-  const values = { main: one.y };
+  const one = stretch("main", [[1, 5], [2, 4], [9, 3]]);
+  const values = [one.y];
   assert.equal(valueAt(ranges(one), values, 2), 4);
   assert.equal(valueAt(ranges(one), values, 8), 4);
   assert.ok(Number.isNaN(valueAt(ranges(one), values, 8, 3)));
@@ -159,19 +112,19 @@ test("values are read at a step or just before it", () => {
 
 test("the difference is with minus without, at the steps that both took", () => {
   const view = storied();
-  const gap = difference(view, timelinesOf(view), calmOf(view));
+  const gap = difference(view, linesOf(view), smoothOf(view));
   assert.equal(gap.since, 200);
   assert.ok(gap.last < -0.05 && gap.last > -0.2, `${gap.last}`);
   assert.ok(Math.abs(gap.accuracy - 0.06 * (1 - Math.exp(-130 / 40))) < 1e-9);
-  assert.equal(difference(simple(), timelinesOf(simple()), calmOf(simple())), null);
+  assert.equal(difference(simple(), linesOf(simple()), smoothOf(simple())), null);
 });
 
 test("the difference in words", () => {
-  assert.equal(differenceWords(-0.12, 0.031), "0.12 lower loss, +3.1\u00a0points than without");
-  assert.equal(differenceWords(0.5, -0.02), "0.5 higher loss, −2\u00a0points than without");
-  assert.equal(differenceWords(-0.0063, 0.01), "0.0063 lower loss, +1\u00a0point than without");
-  assert.equal(differenceWords(0, null), "the same loss as without");
-  assert.equal(differenceWords(0.00001, 0), "the same loss and accuracy as without");
+  assert.equal(differenceWords(-0.12, 0.031), "loss 0.12 lower, accuracy +3.1\u00a0points");
+  assert.equal(differenceWords(0.5, -0.02), "loss 0.5 higher, accuracy −2\u00a0points");
+  assert.equal(differenceWords(-0.0063, 0), "loss 0.0063 lower, same accuracy");
+  assert.equal(differenceWords(0, null), "same loss");
+  assert.equal(differenceWords(0.00001, 0), "same loss and accuracy");
 });
 
 // -- paths -------------------------------------------------------------------------------------
@@ -180,8 +133,8 @@ test("100,000 points become at most two per pixel column and keep the one spike"
   const n = 100_000;
   const y = new Float32Array(n).fill(1);
   y[61_234] = 9;
-  const one = { ...stream("main", []), n, x: Float32Array.from({ length: n }, (_, i) => i + 1), y };
-  const d = path([{ stream: one, from: 0, to: n }], { main: y }, { x0: 0, x1: n, left: 50, width: 600 }, (v) => 100 - 10 * v);
+  const one = { ...stretch("main", []), n, x: Float32Array.from({ length: n }, (_, i) => i + 1), y };
+  const d = path([{ stretch: { ...one, id: 0 }, from: 0, to: n }], [y], { x0: 0, x1: n, left: 50, width: 600 }, (v) => 100 - 10 * v);
   const drawn = points(d);
   assert.ok(drawn.length <= 2 * 601, `${drawn.length}`);
   assert.equal(Math.min(...drawn.map(([, py]) => py)), 10);
@@ -190,27 +143,27 @@ test("100,000 points become at most two per pixel column and keep the one spike"
 });
 
 test("zoomed in, each point is where it belongs and one more on each side leads out", () => {
-  const one = stream("main", steps(Array.from({ length: 1000 }, (_, i) => i)));
-  const d = path(ranges(one), { main: one.y }, { x0: 100, x1: 110, left: 0, width: 100 }, (v) => v);
+  const one = stretch("main", steps(Array.from({ length: 1000 }, (_, i) => i)));
+  const d = path(ranges(one), [one.y], { x0: 100, x1: 110, left: 0, width: 100 }, (v) => v);
   assert.deepEqual(points(d).map(([x]) => x), [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110]);
   assert.equal(points(d)[3][1], 102);
 });
 
 test("a gap in the curve lifts the pen", () => {
-  const one = stream("main", steps([1, 2, NaN, 3, 4]));
-  const d = path(ranges(one), { main: one.y }, { x0: 0, x1: 5, left: 0, width: 5 }, (v) => v);
+  const one = stretch("main", steps([1, 2, NaN, 3, 4]));
+  const d = path(ranges(one), [one.y], { x0: 0, x1: 5, left: 0, width: 5 }, (v) => v);
   assert.equal((d.match(/M/g) ?? []).length, 2);
 });
 
 test("a spike does not squeeze the curve, and an explosion leaves the scale", () => {
-  assert.equal(ceiling(50, 1, 1), 1.6);
-  assert.equal(ceiling(2, 1.9, 2), 2);
-  assert.equal(ceiling(1e9, 1e8, 2), 5);
-  assert.equal(ceiling(NaN, NaN, NaN), 1);
-  const one = stream("main", steps([1, 1, 7, 8, 1, 1, 9]));
-  assert.deepEqual(exits(ranges(one), { main: one.y }, 5), [3, 7]);
-  assert.deepEqual(extent(ranges(one), { main: one.y }, 2, 4), [1, 8]);
-  assert.deepEqual(extent(ranges(one), { main: one.y }, 8, 9), [NaN, NaN]);
+  assert.equal(ceiling(50, 1, rule(1)), 1.05 * 1.6);
+  assert.equal(ceiling(2, 1.9, rule(2)), 1.05 * 2);
+  assert.equal(ceiling(1e9, 1e8, rule(2)), 1.05 * 5);
+  assert.equal(ceiling(NaN, NaN, rule(1)), 1);
+  const one = stretch("main", steps([1, 1, 7, 8, 1, 1, 9]));
+  assert.deepEqual(exits(ranges(one), [one.y], 5), [3, 7]);
+  assert.deepEqual(extent(ranges(one), [one.y], 2, 4), [1, 8]);
+  assert.deepEqual(extent(ranges(one), [one.y], 8, 9), [NaN, NaN]);
 });
 
 test("indexAt finds the last step not after", () => {
@@ -252,10 +205,11 @@ test("a branch's accuracy begins where it left, not at its own first measurement
 });
 
 test("accuracies that were given up stay one line each, the run's and its twin's", () => {
-  const twin = stream("twin", falling(61, 90), { parent: "main", start: 60, control: true });
-  const main = stream("main", falling(1, 90).concat(falling(61, 70)), { cuts: [[90, 61]] });
-  const pairs = [70, 80, 90].flatMap((step) => [evaluation(step, 0.2), evaluation(step, 0.8, { branch: "twin" })]);
-  const view = viewOf([main, twin], { evals: [evaluation(60, 0.7), ...pairs], notes: [note({ kind: "rewind", tick: 90, step: 60 })] });
+  const twin = stretch("twin", falling(61, 90), { root: [0, 60], control: true });
+  const pairs = [70, 80, 90].flatMap((step) => [evaluation(step, 0.2, { at: [0, step - 1] }), evaluation(step, 0.8, { branch: "twin", at: [1, step - 61] })]);
+  const view = viewOf([stretch("main", falling(1, 90)), twin, stretch("main", falling(61, 70), { root: [0, 60] })], {
+    evals: [evaluation(60, 0.7, { at: [0, 59] }), ...pairs],
+    lines: [line("main", "now", [0, 0, 60], [2]), line("main", "gone", [0, 60, 90]), line("twin", "gone", [1])] });
   const gone = accuracyPanel(sceneOf(view)).series.find((one) => one.key === "gone").d;
   assert.deepEqual(gone.split("M").slice(1).map((part) => part.split("L").length), [4, 4]);
 });
@@ -284,9 +238,9 @@ test("zoomed in, loss and accuracy fill their panels", () => {
 });
 
 test("rates are stairs on a logarithmic axis, with a gap while a group is frozen", () => {
-  const view = viewOf([stream("main", falling(1, 100))], { rates: [
-    { tick: 0, step: 0, branch: "main", lrs: { head: 1e-2, stage4: 1e-3 } }, { tick: 40, step: 40, branch: "main", lrs: { head: 1e-2 } },
-    { tick: 60, step: 60, branch: "main", lrs: { head: 1e-2, stage4: 1e-4 } }] });
+  const view = viewOf([stretch("main", falling(1, 100))], { rates: [
+    { step: 0, at: [0, 0], lrs: { head: 1e-2, stage4: 1e-3 } }, { step: 40, at: [0, 40], lrs: { head: 1e-2 } },
+    { step: 60, at: [0, 60], lrs: { head: 1e-2, stage4: 1e-4 } }] });
   const plan = measurePanel(sceneOf(view, { x1: 100, width: 100 }), "rates");
   assert.deepEqual(plan.series.map((one) => one.key), ["group:stage4", "group:head"]);
   assert.equal(plan.series[0].d, "M0 55H40M60 103H100");
@@ -301,7 +255,7 @@ test("norms are drawn for the groups that have them; movement from zero", () => 
   const moved = measurePanel(scene, "moved");
   assert.equal(moved.rows[0][1], "0 %");
   assert.equal(moved.tells(100).find(([name]) => name === "head")[1].replace("\u00a0", " "), "34 %");
-  assert.equal(measurePanel(sceneOf(viewOf([stream("main", falling(1, 9))])), "grad").said, "not measured yet");
+  assert.equal(measurePanel(sceneOf(viewOf([stretch("main", falling(1, 9))])), "grad").said, "not measured yet");
 });
 
 // -- axes --------------------------------------------------------------------------------------
@@ -340,38 +294,43 @@ test("labels of the same place become one, others move apart", () => {
 // -- marks and words ---------------------------------------------------------------------------
 
 test("marks that would touch are one mark; evaluations and refusals are none", () => {
-  const view = viewOf([stream("main", falling(1, 60))], { bookmarks: [{ name: "start", branch: "main", step: 0, mb: 1 }, { name: "warm", branch: "main", step: 42, mb: 1 }],
+  const view = viewOf([stretch("main", falling(1, 60))], { bookmarks: [{ name: "start", branch: "main", step: 0, mb: 1, at: null }, { name: "warm", branch: "main", step: 42, mb: 1, at: [0, 42] }],
     notes: [10, 12, 40].map((step) => note({ tick: step, step })).concat(note({ tick: 50, step: 50, ok: false }), note({ tick: 55, step: 55, kind: "evaluate" })) });
-  const marks = marksOf(view, timelinesOf(view), 5);
+  const marks = marksOf(view, linesOf(view), 5);
   assert.deepEqual(marks.map((m) => [m.step, m.notes.length, m.bookmarks.length]), [[10, 2, 0], [40, 1, 1]]);
-  assert.deepEqual(steeredAt(view, timelinesOf(view)), [10, 12, 40]);
+  assert.deepEqual(steeredAt(view, linesOf(view)), [10, 12, 40]);
 });
 
 test("what was done on a part given up is pale; a rewind stands where the run was", () => {
   const view = storied();
-  const marks = marksOf(view, timelinesOf(view), 0);
+  const marks = marksOf(view, linesOf(view), 0);
   assert.deepEqual(marks.map((m) => [m.step, m.pale]), [[110, false], [120, true], [140, false], [160, false], [180, true], [200, false]]);
-  assert.deepEqual(steeredAt(view, timelinesOf(view)), [110, 200]);
+  assert.deepEqual(steeredAt(view, linesOf(view)), [110, 200]);
 });
 
-test("what was done at the very step that a rewind goes back to is given up too", () => {
-  const view = viewOf([stream("main", [...falling(1, 30), ...falling(21, 40)], { cuts: [[30, 21]] })], {
-    notes: [note({ tick: 20, step: 20 }), note({ tick: 30, step: 20, from_step: 30, kind: "rewind" }), note({ tick: 35, step: 25 })] });
-  assert.deepEqual(steeredAt(view, timelinesOf(view)), [25]);
+test("stopping has a flag and a line as everything that changes how a run goes on", () => {
+  const view = viewOf([stretch("main", falling(1, 60))], { notes: [note({ step: 60, kind: "stop", text: "stopped" }), note({ step: 30, kind: "pause" })] });
+  assert.deepEqual(marksOf(view, linesOf(view), 0).map((m) => m.step), [60]);
+  assert.deepEqual(steeredAt(view, linesOf(view)), [60]);
+});
+
+test("a bookmark off the present timeline is pale", () => {
+  const view = { ...storied(), bookmarks: [{ name: "lost", branch: "main", step: 120, mb: 1, at: [0, 119] }], notes: [] };
+  assert.deepEqual(marksOf(view, linesOf(view), 0).map((m) => [m.step, m.pale]), [[120, true]]);
 });
 
 test("a screen reader hears where the curves are", () => {
   const said = spoken(sceneOf(storied()));
   assert.match(said, /Step 330 of 400, running\. The training loss fell from 2\.\d+ to 0\.\d+/);
   assert.match(said, /Validation accuracy is 89\.\d.% at step 330/);
-  assert.match(said, /others: bolder/);
-  assert.match(said, /from step 200 on: 0\.\d+ lower loss, \+5\.8\u00a0points than without/);
+  assert.match(said, /Current timeline: main\. Others: bolder/);
+  assert.match(said, /change at step 200: loss 0\.\d+ lower, accuracy \+5\.8\u00a0points/);
   assert.match(said, /Learning rates: head 3e-4, stage4 1e-4, stage3 1e-4\./);
-  assert.equal(spoken(sceneOf(viewOf([]))), "No step was taken yet, of 400.");
+  assert.equal(spoken(sceneOf(viewOf([]))), "No steps taken yet, of 400.");
 });
 
 test("an empty view is drawn empty", () => {
-  const scene = sceneOf(viewOf([], { evals: [evaluation(0, 0.1)] }));
+  const scene = sceneOf(viewOf([stretch("main", [])], { evals: [evaluation(0, 0.1)] }));
   assert.deepEqual(lossPanel(scene).legend, []);
   assert.match(accuracyPanel(scene).said, /^10.%$/);
   assert.deepEqual(measurePanel(scene, "rates").series, []);

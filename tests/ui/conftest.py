@@ -72,7 +72,7 @@ def wired(monkeypatch):
     monkeypatch.setattr(comm, "create_comm", lambda *args, **keys: Wire(*args, **keys))
 
 
-def eventually(found, timeout_s=5.0):
+def eventually(found, timeout_s=60.0):
     """The first truthy value of `found()`."""
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:

@@ -3,33 +3,34 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { makeSmoother } from "../../tlcourse/ui/static/curve.js";
-import { difference, timelinesOf } from "../../tlcourse/ui/static/lines.js";
-import { meterLabels, metersOf } from "../../tlcourse/ui/static/meters.js";
-import { accuracyPanel, differencePanel } from "../../tlcourse/ui/static/panels.js";
-import { spoken } from "../../tlcourse/ui/static/spoken.js";
-import { evaluation, falling, note, stream, viewOf } from "./chart_views.mjs";
+import { makeSmoother } from "../../tlcourse/ui/static/model/curve.js";
+import { difference, linesOf } from "../../tlcourse/ui/static/model/lines.js";
+import { meterLabels, metersOf } from "../../tlcourse/ui/static/chart/meters.js";
+import { accuracyPanel, differencePanel } from "../../tlcourse/ui/static/chart/panels.js";
+import { spoken } from "../../tlcourse/ui/static/chart/spoken.js";
+import { evaluation, falling, line, stretch, viewOf } from "./chart_views.mjs";
 
 const reading = (step, value, name, more) => evaluation(step, value, { split: "meter", name, loss: null, ...more });
 const points = (d) => [...d.matchAll(/[ML](-?[\d.]+) (-?[\d.]+)/g)].map((m) => [Number(m[1]), Number(m[2])]);
 
-/** A run to 200, forgetting an old task; a twin without since 100; a rewind from 150 to 120 before. */
+/** A run to 200, forgetting an old task, wound back from 140 to 120 before; a twin without since 100. */
 function watched(more = []) {
-  const evals = [0, 50, 100, 150, 200].map((step) => [evaluation(step, step / 250), reading(step, 0.95 - step / 400, "old task"), reading(step, 3 + step, "norm")]).flat();
-  const twin = [150, 200].map((step) => reading(step, 0.7, "old task", { branch: "twin" }));
-  const lost = reading(140, 0.01, "old task", { tick: 140 });
+  const at = (step) => (step <= 100 ? [0, step] : [2, step - 120]);
+  const evals = [0, 50, 100, 150, 200].flatMap((step) => [evaluation(step, step / 250), reading(step, 0.95 - step / 400, "old task"), reading(step, 3 + step, "norm")]);
+  const twin = [150, 200].map((step) => reading(step, 0.7, "old task", { branch: "twin", at: [1, step - 101] }));
+  const lost = reading(140, 0.01, "old task", { at: [0, 139] });
+  const placed = [...evals, ...more.filter((e) => e.branch === "main")].map((e) => ({ ...e, at: at(e.step) }));
   return viewOf(
-    [stream("main", falling(1, 200)), stream("twin", falling(101, 200), { parent: "main", start: 100, control: true, after: 1 })],
-    { evals: [...evals.map((e) => ({ ...e, tick: e.step > 140 ? e.step + 20 : e.step })), ...twin, lost, ...more],
-      notes: [note({ kind: "rewind", tick: 141, step: 120 })] },
+    [stretch("main", falling(1, 140)), stretch("twin", falling(101, 200), { root: [0, 100], control: true }), stretch("main", falling(121, 200), { root: [0, 120] })],
+    { evals: [...placed, ...twin, lost, ...more.filter((e) => e.branch !== "main")],
+      lines: [line("main", "now", [0, 0, 120], [2]), line("twin", "twin", [1]), line("main", "gone", [0, 120, 140])] },
   );
 }
 
 function sceneOf(view, { x0 = 0, x1 = 400, hidden = [], whole = true } = {}) {
-  const lines = timelinesOf(view);
-  const calm = makeSmoother()(view.streams, view.order);
-  const raw = Object.fromEntries(view.order.map((name) => [name, view.streams[name].y]));
-  return { view, lines, calm, raw, apart: difference(view, lines, calm), whole, hidden: new Set(hidden), frame: { x0, x1, left: 0, width: 400 } };
+  const lines = linesOf(view);
+  const smooth = makeSmoother()(view.stretches, view.curve);
+  return { view, lines, smooth, raw: view.stretches.map(({ y }) => y), apart: difference(view, lines, smooth), whole, hidden: new Set(hidden), frame: { x0, x1, left: 0, width: 400 } };
 }
 const plain = (text) => text.replace(/\s/g, " ");
 const drawn = (plan) => Object.fromEntries(plan.series.map((s) => [s.key, s]));
@@ -51,11 +52,11 @@ test("in a twin it is dashed and begins where the twin begins", () => {
 });
 
 test("the difference to the twin is told of each meter that both have read", () => {
-  const alone = reading(200, 150, "norm", { branch: "twin" });
+  const alone = reading(200, 150, "norm", { branch: "twin", at: [1, 99] });
   const said = (more) => plain(differencePanel(sceneOf(watched(more))).said).split("; ").slice(1);
   assert.deepEqual(said([]), ["old task −25 points"]);
   assert.deepEqual(said([alone]), ["old task −25 points", "norm +53"]);
-  assert.match(plain(spoken(sceneOf(watched()))), /without; old task −25 points\./);
+  assert.match(plain(spoken(sceneOf(watched()))), /; old task −25 points\./);
 });
 
 test("values that are no shares are told and not drawn", () => {
@@ -72,7 +73,7 @@ test("the legend switches a meter off, and the accuracy", () => {
 });
 
 test("without meters the panel is what it was", () => {
-  const view = viewOf([stream("main", falling(1, 200))], { evals: [evaluation(100, 0.5)] });
+  const view = viewOf([stretch("main", falling(1, 200))], { evals: [evaluation(100, 0.5)] });
   const plan = accuracyPanel(sceneOf(view));
   assert.deepEqual([plan.legend, plan.labels], [[], []]);
   assert.ok(plan.series.every((s) => !s.key.startsWith("meter")));
@@ -80,11 +81,11 @@ test("without meters the panel is what it was", () => {
 
 test("on another timeline a meter is faint, from where that begins", () => {
   const view = watched();
-  const bold = stream("bold", falling(151, 180), { parent: "main", start: 150 });
-  const more = { ...view, streams: { ...view.streams, bold }, order: [...view.order, "bold"], evals: [...view.evals, reading(170, 0.2, "old task", { branch: "bold", tick: 230 })] };
-  const line = drawn(accuracyPanel(sceneOf(more)))["meter:old task:other:bold"];
-  assert.equal(line.role, "meter-other");
-  assert.deepEqual(points(line.d).map(([x]) => x), [150, 170]);
+  const bold = { ...stretch("bold", falling(151, 180), { root: [2, 30] }), id: 3 };
+  const more = { ...view, stretches: [...view.stretches, bold], lines: [...view.lines, line("bold", "other", [3])], evals: [...view.evals, reading(170, 0.2, "old task", { branch: "bold", at: [3, 19] })] };
+  const faint = drawn(accuracyPanel(sceneOf(more)))["meter:old task:other:bold"];
+  assert.equal(faint.role, "meter-other");
+  assert.deepEqual(points(faint.d).map(([x]) => x), [150, 170]);
 });
 
 test("labels do not lie upon each other", () => {

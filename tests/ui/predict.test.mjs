@@ -21,7 +21,7 @@ test("a value is said as Python's Question.words says it", () => {
 test("a note of the kernel's is said, and what another stage says is not", () => {
   const state = { note: "In another notebook.", seen: false, committed: { a: 1 } };
   assert.equal(told(state, "committed"), "In another notebook.");
-  assert.match(told(state, "sent"), /^Writing/);
+  assert.match(told(state, "sent"), /^Saving/);
   assert.match(told({ ...state, note: "" }, "committed"), /^Committed/);
   assert.match(told({ ...state, note: "", seen: true }, "open"), /already/);
 });

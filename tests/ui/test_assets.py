@@ -30,13 +30,15 @@ needs_node = pytest.mark.skipif(not shutil.which("node"), reason="there is no no
 
 def test_every_module_is_in_the_bundle_after_those_it_imports():
     bundled = {name for view in VIEWS for name in view.MODULES}
-    assert sorted(bundled) == sorted(path.name for path in STATIC.glob("*.js"))
+    files = (path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js"))
+    assert sorted(bundled) == sorted(files)
     for view in VIEWS:
         seen = set()
         for name in view.MODULES:
             text = (STATIC / name).read_text()
-            for needed in re.findall(r'^import .* from "\./([\w.]+)";', text, re.MULTILINE):
-                assert needed in seen, f"{name} comes before {needed}"
+            for needed in re.findall(r'^import .* from "([\w./]+)";', text, re.MULTILINE):
+                place = os.path.normpath(Path(name).parent / needed)
+                assert Path(place).as_posix() in seen, f"{name} comes before {needed}"
             seen.add(name)
 
 

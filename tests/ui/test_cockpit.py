@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import pytest
 import tlcourse as tl
 from tlcourse.errors import CommandError
 from tlcourse.session import Applied
+from tlcourse.ui.cockpit import messenger
 
 from .conftest import eventually, make_run
 
@@ -82,9 +82,9 @@ def test_deltas_continue_the_snapshot_without_gap_or_overlap():
     for content, buffers in cockpit.comm.custom("delta"):
         seq += 1
         assert content["seq"] == seq
-        assert len(content["streams"]) == len(buffers) <= 1
+        assert len(content["stretches"]) == len(buffers) <= 1
         if buffers:
-            assert content["streams"][0]["from"] == len(losses)
+            assert content["stretches"][0]["from"] == len(losses)
             losses = np.concatenate([losses, np.frombuffer(buffers[0], dtype=np.float32)])
     assert np.allclose(losses, [e.loss for e in run.events if type(e).__name__ == "StepDone"])
     assert len(cockpit.comm.custom("delta")) < 30  # batched: not one a step
@@ -105,19 +105,16 @@ def test_a_click_is_applied_by_the_loop_and_answered():
     eventually(lambda: run.status == "stopped")
 
 
-def test_an_answer_comes_within_a_few_milliseconds():
+def test_an_answer_does_not_wait_for_the_next_beat(monkeypatch):
+    monkeypatch.setattr(messenger, "BEAT_S", 600)
+    monkeypatch.setattr(messenger, "PATIENCE_S", 600)
     run = make_run(steps=5000, slow_s=0.001)
     cockpit = tl.Cockpit(run)
     hello(cockpit)
-    waits = []
-    for i in range(10):
-        began = time.perf_counter()
+    for i in range(3):
         steer(cockpit, f"v:{i}", kind="set_lr", group="head", lr=0.001 * (i + 1))
-        answer(cockpit, f"v:{i}")
-        waits.append(time.perf_counter() - began)
-        time.sleep(0.02)
+        assert answer(cockpit, f"v:{i}")["ok"]
     steer(cockpit, "end", kind="stop")
-    assert sorted(waits)[5] < 0.06  # half a beat: it does not wait for the next one
 
 
 @pytest.mark.parametrize(
@@ -190,8 +187,8 @@ def test_nothing_is_sent_to_nobody_but_the_last_state_is_kept():
         lambda: next((s for s in cockpit.comm.saved() if s["now"]["status"] == "finished"), None)
     )
     assert cockpit.comm.custom() == []
-    assert len(saved["streams"][0]["y"]) == 400
-    assert len(cockpit.comm.saved()) <= 5  # once a second, and at both ends
+    assert len(saved["stretches"][0]["y"]) == 400
+    assert len(cockpit.comm.saved()) <= 4 + run.result.seconds  # once a second, and at both ends
 
 
 def test_a_paused_run_gives_a_sign_of_life(monkeypatch):

@@ -31,7 +31,7 @@ def events(run, kind):
 
 
 def losses(story, name="main"):
-    return list(story.streams[name].losses)
+    return [loss for one in story.streams if one.stretch.branch == name for loss in one.losses]
 
 
 def test_a_story_read_at_once_holds_every_event(steered):
@@ -39,7 +39,7 @@ def test_a_story_read_at_once_holds_every_event(steered):
     delta, buffers = story.read()
     assert np.allclose(losses(story), [e.loss for e in events(steered, StepDone)])
     assert np.frombuffer(buffers[0], dtype=np.float32).tolist() == losses(story)
-    assert story.streams["main"].curve()[0].tolist() == list(range(1, 61))
+    assert story.streams[0].curve()[0].tolist() == list(range(1, 61))
     assert [e["tick"] for e in delta["evals"]] == [e.tick for e in events(steered, Evaluated)]
     assert [n["tick"] for n in delta["notes"]] == [10, 20, 30]
     assert [n["ok"] for n in delta["notes"]] == [True, True, False]
@@ -58,10 +58,11 @@ def in_pieces(run, size):
     story = Story(part)
     for i in range(0, len(everything), size):
         part.events += everything[i : i + size]
-        before = {name: len(stream.losses) for name, stream in story.streams.items()}
+        before = {stream.id: len(stream.losses) for stream in story.streams}
         delta, _ = story.read()
-        for told in delta["streams"]:
-            assert told["from"] == before.get(told["name"], 0)
+        for told in delta["stretches"]:
+            assert told["from"] == before.get(told["id"], 0)
+            assert ("branch" in told) == (told["id"] not in before)
     return story
 
 
@@ -189,7 +190,7 @@ def test_a_loss_that_stays_no_number_is_told_with_its_step():
     [
         (tl.SetLR("head", 3e-4), "lr of head set to 3e-4"),
         (tl.Freeze("head"), "froze head"),
-        (tl.Freeze("head", stats=False), "froze head, its BatchNorm statistics go on moving"),
+        (tl.Freeze("head", stats=False), "froze head, its BatchNorm statistics keep updating"),
         (tl.Augment(0.5), "augmentation 0.5"),
         (tl.Augment(0), "augmentation off"),
         (tl.Evaluate("test"), "evaluated on test"),

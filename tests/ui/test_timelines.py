@@ -8,11 +8,10 @@ import pytest
 
 import tlcourse as tl
 from tlcourse.plots.timelines import course_of
-from tlcourse.session.events import Applied, Branched, Norms, StepDone
+from tlcourse.session.events import Applied, Norms, StepDone
 from tlcourse.ui.cockpit.messenger import Messenger
 from tlcourse.ui.cockpit.still import still
 from tlcourse.ui.cockpit.story import Story
-from tlcourse.ui.cockpit.stream import Stream
 
 from .conftest import eventually, make_run
 from .test_story import events, in_pieces
@@ -38,32 +37,48 @@ def told(run):
     return story
 
 
-def test_each_timeline_has_its_own_losses_in_order_of_arrival(travelled):
+def test_a_stretch_begins_where_the_run_goes_back_or_branches_off(travelled):
     story = told(travelled)
-    begun = [e.branch for e in events(travelled, Branched)]
-    assert list(story.streams) == ["main", *begun] and "twin" in begun and "other" in begun
-    for name, stream in story.streams.items():
+    begun = [(one.stretch.branch, one.begins, one.root) for one in story.streams]
+    assert begun == [
+        ("main", 0, None),
+        ("twin", 20, (0, 20)),
+        ("main", 30, (0, 30)),
+        ("other", 50, (2, 20)),
+        ("main", 45, (2, 15)),
+    ]
+    for name in ("main", "twin", "other"):
         steps = [(e.step, e.loss) for e in events(travelled, StepDone) if e.branch == name]
-        x, y = stream.curve()
-        assert x.tolist() == [step for step, _ in steps]
-        assert np.allclose(y, [loss for _, loss in steps])
-    twin, other = story.streams["twin"], story.streams["other"]
-    assert (twin.parent, twin.start, twin.control) == ("main", 20, True)
-    assert (other.parent, other.start, other.control) == ("main", 50, False)
+        x, y = zip(
+            *[one.curve() for one in story.streams if one.stretch.branch == name], strict=True
+        )
+        assert np.concatenate(x).tolist() == [step for step, _ in steps]
+        assert np.allclose(np.concatenate(y), [loss for _, loss in steps])
 
 
-def test_a_cut_says_from_where_on_the_past_is_given_up(travelled):
-    main = told(travelled).streams["main"]
-    x, _ = main.curve()
-    assert [step for _, step in main.cuts] == [31, 46]
-    for index, step in main.cuts:
-        assert x[index] == step and x[index - 1] > step
+def test_lines_say_what_is_drawn_of_each_stretch(travelled):
+    story = told(travelled)
+    drawn = [(line["name"], line["role"]) for line in story.lines]
+    assert drawn == [("main", "now"), ("twin", "twin"), ("main", "gone"), ("other", "other")]
+    parts = [[part[:3] for part in line["parts"]] for line in story.lines]
+    assert parts == [
+        [[0, 0, 30], [2, 0, 15], [4, 0, None]],
+        [[1, 0, None]],
+        [[0, 30, 40]],
+        [[2, 15, 20], [3, 0, None]],
+    ]
+    assert [(t["name"], t["parent"], t["start"], t["control"]) for t in story.timelines] == [
+        ("main", None, 0, False),
+        ("twin", "main", 20, True),
+        ("other", "main", 50, False),
+    ]
 
 
 def test_told_in_pieces_it_is_the_same(travelled):
     whole, pieces = told(travelled), in_pieces(travelled, 5)
-    for name, stream in whole.streams.items():
-        assert pieces.streams[name] == stream
+    assert [one.told() for one in pieces.streams] == [one.told() for one in whole.streams]
+    assert [one.losses for one in pieces.streams] == [one.losses for one in whole.streams]
+    assert (pieces.lines, pieces.timelines) == (whole.lines, whole.timelines)
     assert (pieces.notes, pieces.rates, pieces.evals) == (whole.notes, whole.rates, whole.evals)
 
 
@@ -104,10 +119,6 @@ def test_a_twin_is_compared_until_what_it_goes_without_is_taken_back():
         assert "without it" not in still(told(undone))
     _, role = twin_after((5, tl.Save("steered")), (10, tl.Rewind("steered")))
     assert role == ["twin"]  # a bookmark of the same step, set after the intervention
-    begun = told(undone).streams["twin"].after
-    assert [note["kind"] for note in told(undone).notes[:begun]] == ["save", "twin", "set_lr"]
-    saved = told(undone).compact()
-    assert [curve["after"] for curve in saved["streams"] if curve["name"] == "twin"] == [begun]
 
 
 def test_a_view_has_what_the_run_shows_of_itself(travelled):
@@ -135,18 +146,21 @@ def test_the_copied_code_makes_the_same_run(travelled):
 
 
 def test_the_saved_state_keeps_given_up_stretches_apart():
-    stream = Stream("main")
-    for step in range(1, 1001):
-        stream.add(step, 1.0)
-    stream.cut(500)
-    for step in range(501, 2001):
-        stream.add(step, 2.0)
-    kept = stream.compact(100)
-    ((cut),) = kept["cuts"]
-    assert len(kept["x"]) <= 110
-    assert cut["step"] == 501
-    assert set(kept["y"][: cut["index"]]) == {1.0} and kept["x"][cut["index"] - 1] == 1000
-    assert set(kept["y"][cut["index"] :]) == {2.0} and kept["x"][cut["index"]] == 501
+    run = make_run(steps=40)
+    run.run()
+    done = [StepDone(t, t, "main", 1.0) for t in range(1, 1001)]
+    back = Applied(1000, 500, "main", tl.Rewind(500), None, 1, 1, run.began)
+    again = [StepDone(500 + t, t, "main", 2.0) for t in range(501, 2001)]
+    run.events = [*done, back, *again]
+    kept = told(run).compact(100)
+    (shared, whole), (gone,) = (line["parts"] for line in kept["lines"])
+    first, last = kept["stretches"]
+    assert len(first["x"]) + len(last["x"]) <= 120
+    assert (first["x"][shared[2] - 1], first["x"][gone[1]]) == (500, 501)
+    assert set(first["y"]) == {1.0} and set(last["y"]) == {2.0}
+    assert (first["x"][-1], last["x"][0], last["x"][-1]) == (1000, 501, 2000)
+    assert last["smooth"][0] < 1.1 and last["smooth"][-1] == 2.0
+    assert whole[:3] == [1, 0, None] and last["root"] == [0, shared[2]]
 
 
 def test_events_that_begin_anew_are_told_from_the_beginning(travelled):

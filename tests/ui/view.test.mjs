@@ -4,35 +4,36 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { nextLr, readLr, showAccuracy, showCount, showLr, showMoved, showReason, showShare, showTime, showValue, ticks } from "../../tlcourse/ui/static/format.js";
-import { HEARTBEAT_MS, SILENCE_MS, divergence, emptyView, reduce, steerable, takes } from "../../tlcourse/ui/static/reduce.js";
+import { HEARTBEAT_MS, SILENCE_MS, divergence, emptyView, reduce, steerable, takes } from "../../tlcourse/ui/static/model/reduce.js";
+
+import { line, rule } from "./chart_views.mjs";
 
 const now = (more) => ({
   status: "running", step: 3, tick: 3, total: 10, branch: "main", twin: null, speed: 5, eta: 1, seconds: 1, memory: {},
   augment: null, weights: {}, ...more,
 });
+const NOW = line("main", "now", [0]);
 const ALL = ["set_lr", "freeze", "unfreeze", "pause", "resume", "stop"];
 const state = (more) => ({
   hint: "", can: ALL, now: now(), groups: [{ name: "head", parameters: 10, trainable: true, lr: 1e-3, kind: "layers", stats: true, scale: null }],
-  bookmarks: [], evals: [], notes: [], norms: [], rates: [], movement: null, player: null, error: null, streams: [], ...more,
+  bookmarks: [], evals: [], notes: [], norms: [], rates: [], movement: null, player: null, error: null, stretches: [], lines: [NOW], timelines: [], curve: rule(3), ...more,
 });
-/** A timeline as told: `first` is the step of its first loss here, or null where it goes on. */
-const told = (first, from = 0, more) => ({
-  name: "main", parent: null, start: 0, control: false, from, jumps: first == null ? [] : [[from, first]], cuts: [], ...more,
-});
+/** A stretch as told: `first` is the step of its first loss here, or null where it goes on. */
+const told = (first, from = 0, more) => ({ id: 0, from, jumps: first == null ? [] : [[from, first]], ...(from ? {} : { branch: "main", root: null, control: false }), ...more });
 const snapshot = (loss, more) => ({
-  type: "snapshot", view: "v", seq: 0, state: state({ streams: [told(1)], ...more }), losses: [Float32Array.from(loss)], now: 0,
+  type: "snapshot", view: "v", seq: 0, state: state({ stretches: [told(1)], ...more }), losses: [Float32Array.from(loss)], now: 0,
 });
 const delta = (seq, loss, more) => ({
-  type: "delta", seq, streams: loss.length ? [told(null)] : [], losses: loss.length ? [Float32Array.from(loss)] : [], state: now(), groups: null,
+  type: "delta", seq, lines: null, timelines: null, curve: null, stretches: loss.length ? [told(null, 1)] : [], losses: loss.length ? [Float32Array.from(loss)] : [], state: now(), groups: null,
   bookmarks: null, player: null, evals: [], notes: [], rates: [], moved: [], norms: [], error: null, now: 0, ...more,
 });
 const note = (more) => ({ tick: 3, step: 3, branch: "main", ok: true, kind: "freeze", group: "head", text: "froze head", id: null, ...more });
 const play = (...messages) => messages.reduce(reduce, emptyView());
-const losses = (view, name = "main") => Array.from(view.streams[name].y.slice(0, view.streams[name].n));
-const steps = (view, name = "main") => Array.from(view.streams[name].x.slice(0, view.streams[name].n));
+const losses = (view, id = 0) => Array.from(view.stretches[id].y.slice(0, view.stretches[id].n));
+const steps = (view, id = 0) => Array.from(view.stretches[id].x.slice(0, view.stretches[id].n));
 const saved = (status) => ({
   type: "snapshot", source: "trait", now: 0,
-  state: state({ now: now({ status }), streams: [{ ...told(null), x: [1, 50, 99], y: [3, null, 1] }] }),
+  state: state({ now: now({ status }), stretches: [{ ...told(null), x: [1, 50, 99], y: [3, null, 1], smooth: [3, null, 2] }] }),
 });
 
 test("a delta goes on where the snapshot ended", () => {
@@ -46,7 +47,7 @@ test("a delta goes on where the snapshot ended", () => {
 test("many deltas equal one snapshot", () => {
   const all = Array.from({ length: 1000 }, (_, i) => 1 / (i + 1));
   let view = play(snapshot([]));
-  for (let i = 0; i < 1000; i += 8) view = reduce(view, delta(1 + i / 8, all.slice(i, i + 8), { streams: [told(i ? null : 1)] }));
+  for (let i = 0; i < 1000; i += 8) view = reduce(view, delta(1 + i / 8, all.slice(i, i + 8), { stretches: [told(i ? null : 1, i)] }));
   assert.deepEqual(losses(view), losses(play(snapshot(all))));
   assert.deepEqual(steps(view), steps(play(snapshot(all))));
 });
@@ -61,22 +62,24 @@ test("after a gap the view is behind until a snapshot comes", () => {
   assert.equal(reduce(healed, delta(3, [1])).behind, false);
 });
 
-test("a rewind goes back on the axis and says what is given up", () => {
-  const wound = delta(1, [0.3, 0.2], { streams: [told(2, 3, { cuts: [{ index: 3, step: 2 }] })] });
-  const view = play(snapshot([3, 2, 1]), wound, delta(2, [0.1]));
-  assert.deepEqual(steps(view), [1, 2, 3, 2, 3, 4]);
-  assert.deepEqual(view.streams.main.cuts, [{ index: 3, step: 2 }]);
+test("a stretch begins with what it goes on from, and lines change with it", () => {
+  const lines = [line("main", "now", [0, 0, 1], [1]), line("main", "gone", [0, 1, 3])];
+  const back = delta(1, [0.3, 0.2], { stretches: [told(2, 0, { id: 1, root: [0, 1] })], lines });
+  const view = play(snapshot([3, 2, 1]), back, delta(2, [0.1], { stretches: [told(null, 2, { id: 1 })] }));
+  assert.deepEqual([steps(view), steps(view, 1)], [[1, 2, 3], [2, 3, 4]]);
+  assert.deepEqual([view.stretches[1].root, view.stretches[1].branch], [[0, 1], "main"]);
+  assert.equal(view.lines, lines);
 });
 
-test("a twin and a branch are timelines of their own, in the order of their beginning", () => {
+test("a twin and a branch are stretches of their own", () => {
   const both = delta(1, [1], {
-    streams: [told(null, 3), told(4, 0, { name: "twin", parent: "main", start: 3, control: true })],
+    stretches: [told(null, 3), told(4, 0, { id: 1, branch: "twin", root: [0, 3], control: true })],
     losses: [Float32Array.from([1]), Float32Array.from([7, 6])],
   });
-  const view = play(snapshot([3, 2, 1]), both, delta(2, [5], { streams: [told(9, 0, { name: "2", parent: "main", start: 8 })] }));
-  assert.deepEqual(view.order, ["main", "twin", "2"]);
-  assert.deepEqual([steps(view, "twin"), losses(view, "twin"), steps(view, "2")], [[4, 5], [7, 6], [9]]);
-  assert.equal(view.streams.twin.control, true);
+  const view = play(snapshot([3, 2, 1]), both, delta(2, [5], { stretches: [told(9, 0, { id: 2, branch: "2", root: [0, 4] })] }));
+  assert.deepEqual(view.stretches.map((one) => one.branch), ["main", "twin", "2"]);
+  assert.deepEqual([steps(view, 1), losses(view, 1), steps(view, 2)], [[4, 5], [7, 6], [9]]);
+  assert.equal(view.stretches[1].control, true);
 });
 
 test("measurements of norms stay few, and the newest is kept", () => {
@@ -150,15 +153,9 @@ test("answers fade, refusals later than approvals", () => {
 
 test("movement is fastened to the intervention it answers", () => {
   const view = play(snapshot([1, 1, 1], { notes: [note({ tick: 1 }), note({ tick: 3 })] }),
-    delta(1, [1], { moved: [{ since: 3, tick: 8, moved: { head: 0.02 } }] }));
+    delta(1, [1], { moved: [{ since: 3, tick: 8, moved: { head: 0.02 }, note: 1 }] }));
   assert.deepEqual(view.notes.map((n) => n.moved), [undefined, { head: 0.02 }]);
   assert.equal(view.movement.moved.head, 0.02);
-});
-
-test("movement is credited once, to the last command of its tick that can have caused it", () => {
-  const notes = ["pause", "unfreeze", "set_lr", "evaluate", "resume", "stop"].map((kind) => note({ kind }));
-  const view = play(snapshot([1, 1, 1], { notes }), delta(1, [1], { moved: [{ since: 3, tick: 8, moved: { head: 0.02 } }] }));
-  assert.deepEqual(view.notes.filter((n) => n.moved).map((n) => n.kind), ["set_lr"]);
 });
 
 test("typing takes the old refusal of this row away, and of no other", () => {
@@ -175,14 +172,14 @@ test("a refusal in the cockpit names no Python", () => {
 
 test("a loss that exploded is said, with what to do; one that merely jumps is not", () => {
   const lost = (status) => divergence(play(snapshot([2, 9, NaN], { now: now({ status, lost: 3 }) })));
-  assert.equal(lost("running"), "The loss has been no number since step 3. A learning rate was too high: stop, and start again from a fresh model.");
+  assert.equal(lost("running"), "The loss has not been a number since step 3. A learning rate was too high: stop, and start again from a fresh model.");
   assert.match(lost("finished"), /too high: start again from a fresh model/);
   assert.match(divergence(play(snapshot([2.3, 2, ...Array(9).fill(4e5)]))), /^The loss is 4e5; at the beginning it was 2\.3\./);
   assert.equal(divergence(play(snapshot([2.3, ...Array(9).fill(5)]))), "");
   assert.equal(divergence(play(snapshot([2.3, 1, 1, 1, 1, 1, 4e5, 1, 1, 1]))), "");
   assert.equal(divergence(play(snapshot([]))), "");
-  const wound = told(2, 10, { cuts: [{ index: 10, step: 2 }] });
-  assert.equal(divergence(play(snapshot([2, ...Array(9).fill(4e5)]), delta(1, [2], { streams: [wound] }))), "");
+  const back = { stretches: [told(2, 0, { id: 1, root: [0, 1] })], lines: [line("main", "now", [0, 0, 1], [1])] };
+  assert.equal(divergence(play(snapshot([2, ...Array(9).fill(4e5)]), delta(1, [2], back))), "");
   assert.match(divergence(play(snapshot([2, ...Array(9).fill(4e5)], { can: ["rewind"] }))), /too high: rewind to before it\.$/);
 });
 
@@ -239,7 +236,7 @@ const plain = (text) => text.replaceAll("\u00a0", " ");
 test("numbers are short", () => {
   assert.deepEqual([480, 3528, 2223872].map(showCount).map(plain), ["480", "3.53 k", "2.22 M"]);
   assert.deepEqual([0, 0.0123, 1e-7, 9.6, 96, null].map(showShare).map(plain), ["0 %", "1.2 %", "< 0.001 %", "960 %", "> 1000 %", "–"]);
-  assert.deepEqual([2e36, 0.5, 123456, NaN].map((v) => showValue(v)), ["2e36", "0.5", "1.2e5", "no number"]);
+  assert.deepEqual([2e36, 0.5, 123456, NaN].map((v) => showValue(v)), ["2e36", "0.5", "1.2e5", "not a number"]);
   assert.deepEqual([0.915, 1, null].map(showAccuracy).map(plain), ["91.5 %", "100 %", "–"]);
   assert.deepEqual([0.5, 59.4, 125, 3700, null].map(showTime), ["0.5 s", "59 s", "2 min 05 s", "1 h 01 min", "–"]);
   assert.equal(plain(showMoved({ head: 0.01, stem: 0, body: 0.2 })), "body 20 %, head 1 %");

@@ -59,13 +59,15 @@ def plan(
     """pytest's arguments: the whole selection, narrowed down by `arguments`. Changes nothing.
 
     All tests of a file run in one worker (`loadfile`), because a notebook's cells share a kernel. The
-    notebooks come first: at the end, one of them would keep one worker busy and the other idle.
+    notebooks come first: at the end, one of them would keep one worker busy and the other idle. (xdist
+    itself would begin with the files of the most tests.)
     """
-    parallel = ["-n", "2", "--dist", "loadfile"]
+    parallel = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     paths = [one.partition("::")[0] for one in arguments if not one.startswith("-")]
     narrowed = any((clone / path).exists() for path in paths)
     if quick:
         chosen = ["-m", " and ".join(f"not {marker}" for marker in NOT_QUICK)]
+        chosen += ["-p", "no:nbval"]  # whose import takes seconds
         return [
             *parallel,
             *chosen,

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 
-from tlcourse.data.core import Source
+from tlcourse.data.examples import Source
 
 PLACES = ("test", "valid", "train", "")  # in order of precedence
 SHARED, OF = 7, 10

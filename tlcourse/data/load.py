@@ -8,7 +8,8 @@ from functools import lru_cache
 from importlib import import_module
 
 from tlcourse.checks import whole_number
-from tlcourse.data.core import Data, Source, Split
+from tlcourse.data.core import Data
+from tlcourse.data.examples import Source, Split
 from tlcourse.data.splits import Members, divide, draw
 from tlcourse.errors import DataError
 from tlcourse.rng import checked_seed

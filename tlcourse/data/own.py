@@ -1,4 +1,4 @@
-"""The user's own tensors and torch Datasets as a `Data`, with all checks of them."""
+"""The user's own tensors and torch Datasets as the fields of a `Data`, with all checks of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from tlcourse.checks import number
-from tlcourse.data.core import SPLITS, Data, Split
+from tlcourse.data.examples import SPLITS, Split
 from tlcourse.errors import DataError
 from tlcourse.rng import checked_seed, fold_in, permutation
 
@@ -25,7 +25,7 @@ def from_tensors(
     valid_share: float,
     seed: int,
     name: str,
-) -> Data:
+) -> dict[str, Any]:
     """given: "train", "valid", "test" → a pair (x, y), or None. See `Data.from_tensors`."""
     pairs = {}
     for split, pair in given.items():
@@ -44,7 +44,7 @@ def from_dataset(
     seed: int,
     name: str,
     in_memory: bool | None,
-) -> Data:
+) -> dict[str, Any]:
     """given: "train", "valid", "test" → a map-style Dataset, or None. See `Data.from_dataset`."""
     pairs = {}
     for split, dataset in given.items():
@@ -90,7 +90,7 @@ def _made(
     valid_share: float,
     seed: int,
     name: str,
-) -> Data:
+) -> dict[str, Any]:
     number(valid_share, "valid_share", DataError, above=0, below=1)
     seed = checked_seed(seed, DataError)
     if isinstance(classes, str):
@@ -119,7 +119,7 @@ def _made(
         splits["train"], splits["valid"] = _split_off(whole, valid_share, seed)
     splits.setdefault("test", whole.rows([]))
     ordered = {split: splits[split] for split in SPLITS}
-    return Data(name=name, title=name, classes=names, recipe={"own": name}, **ordered)
+    return {"name": name, "title": name, "classes": names, "recipe": {"own": name}} | ordered
 
 
 def _checked_x(split: str, x: Any, first: int = 0) -> Tensor:

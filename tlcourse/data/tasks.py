@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tlcourse.checks import whole_number
-from tlcourse.data.core import SPLITS
+from tlcourse.data.examples import SPLITS
 from tlcourse.errors import DataError
 
 if TYPE_CHECKING:
-    from tlcourse.data.core import Data, Split
+    from tlcourse.data.core import Data
+from tlcourse.data.examples import Split
 
 
 def part(data: Data, classes: Sequence[str]) -> Data:

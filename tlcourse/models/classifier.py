@@ -75,29 +75,6 @@ def _lookup(root: nn.Module, path: str) -> nn.Module:
     return nn.ParameterList([value]) if isinstance(value, nn.Parameter) else value
 
 
-def groups_of(model: nn.Module) -> dict[str, nn.Module]:
-    """Anyone's module: its `.groups`, or else its children that have parameters, by their names.
-
-    Raises ModelError if those do not hold every parameter exactly once.
-    """
-    groups = getattr(model, "groups", None)
-    if not isinstance(groups, Mapping):
-        groups = {
-            n: child for n, child in model.named_children() if any(True for _ in child.parameters())
-        }
-    owners = [id(parameter) for group in groups.values() for parameter in group.parameters()]
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    lost = [name for key, name in names.items() if key not in owners]
-    twice = [name for key, name in names.items() if owners.count(key) > 1]
-    if lost or twice:
-        what = f"{lost[0]} is in none" if lost else f"{twice[0]} is in two"
-        raise ModelError(
-            f"The groups of {type(model).__name__} ({', '.join(groups) or 'none'}) must hold every"
-            f" parameter once, but {what}. Give the model a `groups` dictionary that does."
-        )
-    return dict(groups)
-
-
 def new_head(width: int, classes: int, seed: int) -> nn.Linear:
     """A linear layer with PyTorch's usual initial distribution, drawn by `seed` alone."""
     head = nn.utils.skip_init(nn.Linear, width, classes)

@@ -46,19 +46,19 @@ def build(
     from transformers import AutoConfig
     from transformers.utils import logging
 
-    asked = f"hf/{name}"
-    folder = folder_of(asked)
+    source = f"hf/{name}"
+    folder = folder_of(source)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (ValueError, KeyError) as error:
         raise ModelError(
-            f"transformers cannot make {asked!r} of {folder / 'config.json'}: {error}"
+            f"transformers cannot make {source!r} of {folder / 'config.json'}: {error}"
         ) from error
-    maker, config = _maker(asked, folder, config)
+    maker, config = _maker(source, folder, config)
     loud = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        body = _body(maker, config, folder, asked, pretrained, seed)
+        body = _body(maker, config, folder, source, pretrained, seed)
     finally:
         if loud:
             logging.enable_progress_bar()
@@ -67,7 +67,7 @@ def build(
     return _text(body, folder, labels, seed, recipe)
 
 
-def _maker(asked: str, folder: Path, config: Any) -> tuple[Any, Any]:
+def _maker(source: str, folder: Path, config: Any) -> tuple[Any, Any]:
     """The class that makes the encoder, and the configuration of that encoder alone."""
     import transformers as hf
 
@@ -83,7 +83,7 @@ def _maker(asked: str, folder: Path, config: Any) -> tuple[Any, Any]:
     if reads and not config.is_encoder_decoder:
         return hf.AutoModel, config
     raise ModelError(
-        f"{asked!r} ({config.model_type}) is neither an image model nor a text encoder, so it has no"
+        f"{source!r} ({config.model_type}) is neither an image model nor a text encoder, so it has no"
         f" features for a head. Its files are in {folder}: load them by transformers' own class."
     )
 
@@ -93,15 +93,15 @@ def _sees(config: Any) -> bool:
 
 
 def _body(
-    maker: Any, config: Any, folder: Path, asked: str, pretrained: bool, seed: int
+    maker: Any, config: Any, folder: Path, source: str, pretrained: bool, seed: int
 ) -> nn.Module:
     with seeded(initial_seed(seed, "body")):
         if not pretrained:
             body = maker.from_config(config, dtype=torch.float32)
             poolers = _untrained_poolers(body, folder)
         else:
-            weights_of(folder, asked)
-            body, told = maker.from_pretrained(
+            weights_of(folder, source)
+            body, report = maker.from_pretrained(
                 folder,
                 config=config,
                 local_files_only=True,
@@ -111,12 +111,14 @@ def _body(
                 output_loading_info=True,
             )
             poolers = (
-                {"pooler"} if any(k.startswith("pooler.") for k in told["missing_keys"]) else set()
+                {"pooler"}
+                if any(k.startswith("pooler.") for k in report["missing_keys"])
+                else set()
             )
-            lost = [key for key in told["missing_keys"] if not key.startswith("pooler.")]
-            if lost := sorted(lost) + sorted(map(str, told["mismatched_keys"])):
+            lost = [key for key in report["missing_keys"] if not key.startswith("pooler.")]
+            if lost := sorted(lost) + sorted(map(str, report["mismatched_keys"])):
                 raise ModelError(
-                    f"The weights in {folder} do not fit {asked!r}: {lost[0]} is missing or of another"
+                    f"The weights in {folder} do not fit {source!r}: {lost[0]} is missing or of another"
                     f" shape. Another version of transformers may be needed."
                 )
     if hasattr(body, "pooler") and (poolers or not _sees(config)):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tlcourse.errors import CommandError
-from tlcourse.models.classifier import groups_of
+from tlcourse.models.partition import groups_of
 
 
 @contextmanager
@@ -63,7 +63,9 @@ def _parts(model: nn.Module, group: str | None) -> list[tuple[str, nn.Module]]:
         return [("", model)]
     groups = groups_of(model)
     if group == "backbone":
-        return [(name, module) for name, module in groups.items() if name != "head"]
+        return list(groups.items())[:-1]
+    if group == "head":
+        return [("head", list(groups.values())[-1])]
     if group not in groups:
         raise CommandError(
             f"No parameter group {group!r}. This model has: {', '.join(groups)}; "

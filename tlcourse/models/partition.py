@@ -1,4 +1,4 @@
-"""Into which parameter groups anyone's model falls: what a hand freezes, unfreezes and gives a rate."""
+"""The parameter groups of anyone's model: what can be frozen, or get a rate of its own."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,15 +8,48 @@ from torch.nn import Parameter
 
 from tlcourse.errors import ModelError
 
-STAGES = 4  # a long row of layers becomes so many groups
+STAGES = 4  # a long row of layers becomes this many groups
 Named = list[tuple[str, list[nn.Module]]]
 Groups = Mapping[str, nn.Module | str | Iterable[nn.Module | str]]
 
 
+def groups_of(model: nn.Module, groups: Groups | None = None) -> dict[str, nn.Module]:
+    """Each group as a module, input first, the head last; every parameter is in exactly one.
+
+    groups: name → module, its path in the model, or several of them. None takes `model.groups` if it is
+    a mapping, and otherwise divides the model by depth: its children; where most parameters lie in one
+    child, that child's children in its place; a long row of layers in four stages. A child named "head"
+    stays whole. Parameters of no group come first, as "rest". A parameter of two groups (tied weights)
+    stays in the first. Raises ModelError for a path that does not exist, or a model without parameters.
+    """
+    return {name: _as_module(own, modules) for name, own, modules in _partition(model, groups)}
+
+
+def has_groups(model: nn.Module) -> bool:
+    """Whether the model itself says what its groups are."""
+    return isinstance(getattr(model, "groups", None), Mapping)
+
+
+def paths_of(model: nn.Module, groups: Mapping[str, nn.Module]) -> dict[str, list[str]]:
+    """Where each group of `groups_of` lies in the model: the paths of its modules and parameters. Given
+    as `groups`, they make the same groups again."""
+    paths = {id(module): path for path, module in model.named_modules() if path}
+    paths |= {id(parameter): path for path, parameter in model.named_parameters()}
+
+    def within(part: nn.Module | Parameter) -> Iterator[str]:
+        if id(part) in paths:
+            yield paths[id(part)]
+        elif isinstance(part, nn.Module):
+            for inner in (*part.parameters(recurse=False), *part.children()):
+                yield from within(inner)
+
+    return {name: list(within(module)) for name, module in groups.items()}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A group: its parameters, the modules in which they lie, and whether it is trained so far. Looks
-    like a module to `Levers`."""
+    """A group of a model that somebody trains already: its parameters, the modules that hold them, and
+    whether it trains. `Levers` reads it like a module."""
 
     own: tuple[Parameter, ...]
     inside: tuple[nn.Module, ...] = ()
@@ -32,34 +65,18 @@ class Part:
 def divide(
     model: nn.Module, groups: Groups | None = None, held: Collection[Parameter] | None = None
 ) -> dict[str, Part]:
-    """Groups from input to output, the head last; every parameter is in one, and each group is either
-    frozen or trains as a whole.
+    """The groups of `groups_of`, divided further so that each is frozen or trains as a whole.
 
-    groups: name → module, its path in the model, or several; None takes `model.groups`, or else
-    divides the model itself: its children, and where nearly all lies in one of them, that one's.
-    Parameters in none of them come first, as "rest". One in two (tied weights) stays in the first.
-    A group of which only some is frozen falls into two: "name" trains, "name, fixed" is frozen.
-    held: what the optimizer trains, None if nobody knows. What it does not hold is as good as frozen,
-    and what it holds besides the model is a group "besides".
-    Raises ModelError for a path that the model does not have, or a model without parameters.
+    A group of which only some is frozen becomes two: "name" trains, "name, fixed" is frozen.
+    held: the optimizer's parameters, None if not known. What it does not hold counts as frozen, and
+    what it holds besides the model is a group "besides".
     """
-    given = groups if groups is not None else getattr(model, "groups", None)
-    named = _given(model, given) if isinstance(given, Mapping) else _found(model)
-    taken: set[Parameter] = set()
-    training = {p for p in (model.parameters() if held is None else held) if p.requires_grad}
-    parts: dict[str, Part] = {}
-    for name, modules in named:
-        own = [p for module in modules for p in module.parameters()]
-        own = [p for p in dict.fromkeys(own) if p not in taken]
-        taken.update(own)
-        inside = tuple(m for module in modules for m in module.modules())
-        parts |= _uniform(name, own, training, inside)
-    rest = [p for p in model.parameters() if p not in taken]
+    held_or_all = list(model.parameters() if held is None else held)
+    training = {p for p in held_or_all if p.requires_grad}
     in_model = set(model.parameters())
-    besides = [p for p in held or () if p not in in_model]
-    parts = _uniform("besides", besides, training) | _uniform("rest", rest, training) | parts
-    if not any(part.own for part in parts.values()):
-        raise ModelError(f"{type(model).__name__} has no parameters: there is nothing to steer.")
+    parts = _uniform("besides", [p for p in held_or_all if p not in in_model], training)
+    for name, own, modules in _partition(model, groups):
+        parts |= _uniform(name, own, training, tuple(m for top in modules for m in top.modules()))
     return parts
 
 
@@ -73,46 +90,107 @@ def _uniform(
     return {name: Part(tuple(own), inside, bool(trained))} if own else {}
 
 
-def _given(model: nn.Module, groups: Groups) -> Named:
-    def modules(what: nn.Module | str | Iterable[nn.Module | str]) -> Iterator[nn.Module]:
-        if isinstance(what, str):
-            yield _at(model, what)
-        elif isinstance(what, nn.Module):
-            yield what
+def _partition(
+    model: nn.Module, groups: Groups | None
+) -> list[tuple[str, list[Parameter], list[nn.Module]]]:
+    """(name, parameters, modules) of each group, in order."""
+    if groups is None and has_groups(model):
+        groups = model.groups
+    named = _found(model) if groups is None else _listed(model, groups)
+    taken: set[Parameter] = set()
+    parts = []
+    for name, modules in named:
+        own = [p for module in modules for p in module.parameters()]
+        own = [p for p in dict.fromkeys(own) if p not in taken]
+        taken.update(own)
+        if own:
+            parts.append((name, own, modules))
+    if rest := [p for p in model.parameters() if p not in taken]:
+        name = _free("rest", [name for name, *_ in parts])
+        parts.insert(0, (name, rest, [nn.ParameterList(rest)]))
+    if not parts:
+        raise ModelError(f"{type(model).__name__} has no parameters: there is nothing to train.")
+    return parts
+
+
+def _as_module(own: list[Parameter], modules: list[nn.Module]) -> nn.Module:
+    if len(modules) == 1 and len(own) == sum(1 for _ in modules[0].parameters()):
+        return modules[0]
+    return _View(modules, own)
+
+
+class _View(nn.ModuleList):
+    """Several modules as one group, without the parameters that belong to an earlier group."""
+
+    def __init__(self, modules: list[nn.Module], own: list[Parameter]):
+        super().__init__(modules)
+        self._own = frozenset(own)
+
+    def named_parameters(self, *args: object, **options: object) -> Iterator[tuple[str, Parameter]]:
+        for name, parameter in super().named_parameters(*args, **options):
+            if parameter in self._own:
+                yield name, parameter
+
+
+def _listed(model: nn.Module, groups: Groups) -> Named:
+    def modules(listed: nn.Module | str | Iterable[nn.Module | str]) -> Iterator[nn.Module]:
+        if isinstance(listed, str):
+            yield _at(model, listed)
+        elif isinstance(listed, nn.Module):
+            yield listed
         else:
-            for one in what:
+            for one in listed:
                 yield from modules(one)
 
-    return [(name, list(modules(what))) for name, what in groups.items()]
+    return [(name, list(modules(listed))) for name, listed in groups.items()]
 
 
 def _at(model: nn.Module, path: str) -> nn.Module:
+    owner, _, leaf = path.rpartition(".")
     try:
-        return model.get_submodule(path)
+        found = getattr(model.get_submodule(owner), leaf)
     except AttributeError:
-        there = ", ".join(name for name, _ in model.named_children())
-        raise ModelError(
-            f"{type(model).__name__} has no part {path!r}. Its own are: {there}; a deeper one is "
-            "written with dots, such as 'encoder.layer.0'."
-        ) from None
+        found = None
+    if isinstance(found, Parameter):
+        return nn.ParameterList([found])
+    if isinstance(found, nn.Module):
+        return found
+    children = ", ".join(name for name, _ in model.named_children())
+    raise ModelError(
+        f"{type(model).__name__} has no part {path!r}. Its own are: {children}; a deeper one is "
+        "written with dots, such as 'encoder.layer.0'."
+    )
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    return _free(f"{name}_", taken) if name in taken else name
 
 
 def _found(model: nn.Module) -> Named:
     total = sum(p.numel() for p in model.parameters())
     named = _children(model, "")
-    for _ in range(8):  # levels: what is nested deeper is a matter of taste
-        much = (0.4 if len(named) <= STAGES else 0.85) * total
-        dominant = [at for at, (_, modules) in enumerate(named) if _size(modules) >= much]
-        opened = [(at, inner) for at in dominant if (inner := _opened(*named[at]))]
+    for _ in range(8):  # levels
+        most = (0.4 if len(named) <= STAGES else 0.85) * total
+        large = [
+            at
+            for at, (name, modules) in enumerate(named)
+            if name != "head" and _size(modules) >= most
+        ]
+        opened = [(at, inner) for at in large if (inner := _opened(*named[at]))]
         if not opened:
             break
         at, inner = opened[0]
-        named[at : at + 1] = inner
+        others = {name for name, _ in named[:at] + named[at + 1 :]}
+        parent = named[at][0]
+        named[at : at + 1] = [
+            (_free(f"{parent}.{name}", others) if name in others else name, modules)
+            for name, modules in inner
+        ]
     return named
 
 
 def _opened(name: str, modules: list[nn.Module]) -> Named:
-    """The groups within one; none if it is one layer, or one matrix is nearly all of it."""
+    """The groups within a group; none if it is one layer, or one matrix is nearly all of it."""
     inner = [child for module in modules for child in _children(module, name)]
     largest = max(p.numel() for module in modules for p in module.parameters())
     if len(modules) > 1 or not inner or largest > 0.8 * _size(modules):
@@ -121,7 +199,7 @@ def _opened(name: str, modules: list[nn.Module]) -> Named:
 
 
 def _children(module: nn.Module, parent: str) -> Named:
-    """Those with parameters; a long row of layers in stages of about equal length."""
+    """The children with parameters; a long row of layers in stages of about equal length."""
     found = [
         (n, child) for n, child in module.named_children() if any(True for _ in child.parameters())
     ]

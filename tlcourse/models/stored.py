@@ -1,6 +1,6 @@
 """A hub model's files in the store: pinned, verified, and small enough for this machine's memory.
 
-What stands here never asks a hub for anything: the libraries are given a folder.
+Nothing here contacts a hub: the libraries read from a folder.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ LOADING = 2  # times the weights while they are loaded: the new model's, and the
 TRAINING = 4  # times the weights when all of it trains with AdamW: gradient and two moments more
 
 
-def folder_of(asked: str) -> Path:
+def folder_of(model: str) -> Path:
     """The folder with the files of "timm/…" or "hf/…", fetched if need be, every byte verified.
 
     Raises CardError if the model is not pinned yet, ModelError if it has no card or too little
     memory is free, SupplyError if its files cannot be brought.
     """
-    name = cards.hub_card(asked)
+    name = cards.hub_card(model)
     if name is None:
         known = [card.hub.loads for card in map(cards.hub, cards.hub_names()) if card.hub.loads]
         raise ModelError(
-            f"{asked!r} has no card here, and nothing loads without one. There are: "
+            f"{model!r} has no card here, and nothing loads without one. There are: "
             f"{', '.join(known)}. For another, run "
-            f"`{spoken(f'cards pin {_in_full(asked)}')}` once, with a network."
+            f"`{spoken(f'cards pin {_in_full(model)}')}` once, with a network."
         )
     card = cards.get(name)
     require_memory(card)
@@ -43,12 +43,12 @@ def folder_of(asked: str) -> Path:
         raise FetchError(f"{error} {mirrored(name)}") from error
 
 
-def weights_of(folder: Path, asked: str) -> tuple[Path, ...]:
+def weights_of(folder: Path, model: str) -> tuple[Path, ...]:
     """The file of weights, or their shards. Raises ModelError if there are only pickles."""
     if paths := weight_files(folder):
         return paths
     raise ModelError(
-        f"{asked!r} has no model.safetensors, and load_model reads no pickle. Its files are in {folder}."
+        f"{model!r} has no model.safetensors, and load_model reads no pickle. Its files are in {folder}."
     )
 
 
@@ -87,12 +87,12 @@ def memory_needed(card: Card) -> int:
     return LOADING * FLOAT * card.hub.parameters
 
 
-def _in_full(asked: str) -> str:
+def _in_full(model: str) -> str:
     """timm/ARCH with the tag of its usual weights; timm knows it."""
-    family, _, rest = asked.partition("/")
+    family, _, rest = model.partition("/")
     if family != "timm" or "." in rest:
-        return asked
+        return model
     import timm
 
     tags = timm.list_pretrained(f"{rest}.*")
-    return f"timm/{tags[0]}" if tags else asked
+    return f"timm/{tags[0]}" if tags else model

@@ -62,11 +62,11 @@ class TextClassifier(nn.Module):
     def features(self, x: Texts) -> Tensor:
         """(B, D), what the head sees: the mean over the tokens of each text, padding left out."""
         if isinstance(x, Tensor):
-            given = {"input_ids": x, "attention_mask": (x != self.tokenizer.pad_token_id).long()}
+            inputs = {"input_ids": x, "attention_mask": (x != self.tokenizer.pad_token_id).long()}
         else:
-            given = dict(x) if isinstance(x, Mapping) else self.tokens(x)
-        states = self.body(**given).last_hidden_state
-        mask = given["attention_mask"][:, :, None].to(states.dtype)
+            inputs = dict(x) if isinstance(x, Mapping) else self.tokens(x)
+        states = self.body(**inputs).last_hidden_state
+        mask = inputs["attention_mask"][:, :, None].to(states.dtype)
         return (states * mask).sum(1) / mask.sum(1).clamp(min=1)
 
     def forward(self, x: Texts) -> Tensor:

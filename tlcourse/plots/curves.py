@@ -69,15 +69,7 @@ def curves(
     commands = {name: _interventions(course) for name, course in courses.items()}
     listed = [(name, *command) for name, some in commands.items() for command in some]
     losses = {name: course.lines[0].losses for name, course in courses.items()}
-    beside = [
-        line.losses
-        for course in courses.values()
-        for line in course.lines[1:]
-        if line.role != "gone"
-    ]
-    top = _ceiling([*losses.values(), *beside])
-    # Losses far beyond the scale are cut: a single 1e30 would otherwise hide the whole smoothed curve.
-    courses = {name: course_of(some, limit=2 * top) for name, some in events.items()}
+    top = max(course.top for course in courses.values())
     with styled():
         figure = sheet(3.3 + (0.36 if title else 0) + 0.2 * len(listed), title=title)
         loss, accuracy = figure.subplots(1, 2)
@@ -87,7 +79,7 @@ def curves(
             _draw_accuracy(accuracy, course, split, name, MARKERS[at % len(MARKERS)], look)
             draw_meters(accuracy, course, name, look["color"])
         loss.set_title("training loss", pad=14)
-        loss.set(xlabel="step", ylim=(0, 1.05 * top))
+        loss.set(xlabel="step", ylim=(0, top))
         if beyond := _beyond(losses, top):
             on_paper = {"facecolor": PAPER, "linewidth": 0}
             loss.annotate(beyond, (0.99, 0.97), xycoords="axes fraction", ha="right", va="top",
@@ -181,28 +173,12 @@ def _label(line: Line, run: str) -> str:
     return f"{run}: {word}" if run else word
 
 
-_GUESSING = 10.0  # above the cross-entropy of a guess among 1000 classes (6.9)
-
-
-def _ceiling(runs: list[np.ndarray]) -> float:
-    """The highest loss to show: explosions may leave the frame, the start may not."""
-    finite = [some for losses in runs if len(some := losses[np.isfinite(losses)])]
-    if not finite:
-        return 1.0
-    tops = []
-    for losses in finite:
-        start = np.median(losses[:5])
-        sane = losses[losses <= max(_GUESSING, 3 * start)]
-        tops.append(1.3 * max(start, np.quantile(sane, 0.98)))
-    return min(max(losses.max() for losses in finite), max(tops)) or 1.0
-
-
 def _beyond(runs: Mapping[str, np.ndarray], top: float) -> str:
     """What the loss's scale does not show, in words; empty if nothing."""
     lines = []
     for name, losses in runs.items():
         finite, of = losses[np.isfinite(losses)], f" ({name})" if name else ""
-        if len(finite) and finite.max() > 1.05 * top:
+        if len(finite) and finite.max() > top:
             lines.append(f"↑ off this scale: up to {finite.max():.3g}{of}")
         if gone := len(losses) - len(finite):
             lines.append(f"not a number at {gone} {'step' if gone == 1 else 'steps'}{of}")

@@ -1,21 +1,16 @@
 """Decides *when* something happens in training: a loop that takes commands and tells events.
 
-command, commands  what can be asked          events    what happened
-apply              what each command does     answers   how the engine says so
-engine             the loop, on one screen    inbox     where commands wait
-training           the state, and one step    levers    which groups train, how fast
-edits              adapters and new heads     batches   which samples come when
-timelines          branches, twins, rewind    snapshot  one moment, bit for bit
-session            the run as its user sees it          plan, recipe    what determines it
-record, replay     doing it again, and comparing        result          what came out
-recording          a recorded run that plays            retelling, retold  how
-script             a record as plain PyTorch            history, scripted  how
-autosave, resume   surviving a kill                     checkpoint, eventlog, disk  how
-steerable          what a cockpit may use of a run      runner, threads where the work is done
-steer, trainers    a loop of one's own, a trainer's     beside  anyone's training in a thread
-steering, loop     how that is steered, within limits   given, resumed, parts  its optimizer, its model
-keys               randomness as an argument            thrift, memory  what looking on may cost
-looking            a question to the model, between two steps     meters  what else is measured
+commands    what can be asked of a run        events      what happened
+state       what a run is, without weights    steerable   what a cockpit needs of a run
+recipe      what determines a run             result      what came out
+session     the run as its user sees it
+replay      doing it again, and comparing     resume      surviving a kill
+
+Rooms, each with a README, and each importing only what stands before it:
+threads     where work is done                model       groups, adapters, heads, optimizer
+timelines   branches, twins, rewind           engine      the loop, and what acts between its steps
+record      a run as a file                   autosave    a run's state on disk
+guests      loops of somebody else
 """
 
 from .commands import (
@@ -56,15 +51,14 @@ from .events import (
     Saved,
     StepDone,
     Warned,
-    event_from_json,
 )
 from .guests.background import beside
 from .guests.loop import steer
 from .guests.trainers import steer_trainer
 from .recipe import Recipe
 from .record.record import Record
-from .record.recording import Recording
 from .record.to_script import to_script
+from .recording import Recording
 from .replay import Replay, replay
 from .result import Result
 from .resume import resume
@@ -119,7 +113,6 @@ __all__ = [
     "Unfreeze",
     "Warned",
     "beside",
-    "event_from_json",
     "from_json",
     "kinds",
     "replay",

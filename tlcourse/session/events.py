@@ -5,12 +5,12 @@ a rewind; `branch` names the timeline. A command applied at tick t acts before s
 events carry the tick of the step that they accompany, and the twin's own step and branch.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from .commands import Command
-from .commands import from_json as command_from_json
-from .state import RunState, state_from_json, state_from_rates
+from .state import RunState
 
 
 class Event:
@@ -42,15 +42,24 @@ class StepDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class Evaluated(Event):
-    """accuracy: 0 … 1; loss: mean over the split; both in eval mode."""
+    """The run was measured on a split, in eval mode. metrics: name → value; of a classification
+    "accuracy", 0 … 1, and "loss", the mean over the split."""
 
     kind: ClassVar[str] = "evaluated"
     tick: int
     step: int
     branch: str
     split: str
-    accuracy: float
-    loss: float
+    metrics: dict[str, float]
+
+    @property
+    def accuracy(self) -> float:
+        """0 … 1; NaN for what has no accuracy."""
+        return self.metrics.get("accuracy", math.nan)
+
+    @property
+    def loss(self) -> float:
+        return self.metrics.get("loss", math.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,19 +201,10 @@ class Warned(Event):
     text: str
 
 
-_EVENTS = (
-    StepDone, Evaluated, Metered, Applied, Moved, Norms, Saved, Branched, Refused, Finished, Failed,
-    Warned,
-)  # fmt: skip
-
-
-def event_from_json(message: dict[str, Any]) -> Event:
-    """The event that `to_json` wrote. Raises KeyError, TypeError or CommandError for anything else."""
-    values = {key: value for key, value in message.items() if key != "kind"}
-    if "command" in values:
-        values["command"] = command_from_json(values["command"])
-    if "state" in values:
-        values["state"] = state_from_json(values["state"])
-    elif "frozen" in values:
-        values["state"] = state_from_rates(values.pop("lrs"), values.pop("frozen"))
-    return {cls.kind: cls for cls in _EVENTS}[message["kind"]](**values)
+EVENTS = {
+    event.kind: event
+    for event in (
+        StepDone, Evaluated, Metered, Applied, Moved, Norms, Saved, Branched, Refused, Finished,
+        Failed, Warned,
+    )
+}  # fmt: skip

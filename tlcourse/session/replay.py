@@ -4,25 +4,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tlcourse.cards import shelf
 from tlcourse.data import Data, load_data
-from tlcourse.errors import CommandError, RecordError, TLCourseError
+from tlcourse.errors import CommandError, ModelError, RecordError, TLCourseError
 from tlcourse.models import load_model
+from tlcourse.models.partition import has_groups
 
-from .commands import Command
+from .commands import Command, Stop
 from .engine.inbox import Envelope
 from .engine.meters import Meter
 from .engine.training import Term
-from .record.header import recipe_of
-from .record.record import Record, commands_of, outcome_of
+from .events import Applied
+from .model.user_optimizer import OptimizerFactory, SchedulerFactory
+from .recipe import factory_name
+from .record.record import Record
+from .record.schema import recipe_of
 from .session import Session
 
 TOLERANCE = 0.02  # other hardware: relative difference of losses that still counts as agreement
+AT_HAND_S = 60.0  # a record that is only to be shown is run again for at most so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +49,61 @@ def replay(
     data: Data | None = None,
     terms: Mapping[str, Term] | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    optimizer: OptimizerFactory | None = None,
+    scheduler: SchedulerFactory | None = None,
     meters: Mapping[str, Meter] | None = None,
 ) -> Replay:
     """Do again what a record says and compare the outcome.
 
     model, data: what the run started from, for records of models or data that `load_model` and
-    `load_data` cannot make again; terms, loss: those that the session was given; meters: any, since they
-    change nothing. Raises RecordError when the record cannot be run.
+    `load_data` cannot make again; terms, loss, optimizer, scheduler: the functions that the session was
+    given; meters: any, since they change nothing. Raises RecordError when the record cannot be run.
     """
     if not isinstance(record, Record):
         record = Record.load(record)
+    return _replay(
+        record, None, model=model, data=data, terms=terms, loss=loss, optimizer=optimizer,
+        scheduler=scheduler, meters=meters,
+    )  # fmt: skip
+
+
+def replay_at_hand(record: Record) -> Replay | None:
+    """Run a record again that is only to be shown: if its model and data come with this package and it
+    is small. None otherwise: opening a file must neither fetch anything nor keep the machine busy."""
+    header, recipe = record.header, recipe_of(record.header)
+    model, data = header.get("model") or {}, header.get("data") or {}
+    classes = model.get("classes")
+    small = classes <= 1000 if isinstance(classes, int) else len(classes or "") <= 1000
+    names = [str(call.get("name")) for call in (model, data)]
+    at_hand = all(name in shelf.names() and shelf.get(name).embedded for name in names)
+    if not (small and at_hand and data.get("size", 0) <= 64 and "of" not in data):
+        return None
+    if recipe.accumulate > 16 or recipe.workers or header.get("device", "cpu") != "cpu":
+        return None
+    try:
+        return _replay(record, AT_HAND_S)
+    except TLCourseError:
+        return None
+
+
+def _replay(record: Record, at_most_s: float | None, **given: Any) -> Replay:
     threads_before = torch.get_num_threads()
     torch.set_num_threads(record.header.get("threads") or threads_before)
     try:
-        keep_mb = record.header.get("keep_mb", 512)  # whether a bookmark was refused hangs on it
-        more = {"terms": terms, "loss": loss, "keep_mb": keep_mb, "meters": meters}
-        run = session_of(record.header, model=model, data=data, **more)
+        keep_mb = record.header.get("keep_mb", 512)  # whether a bookmark was refused depends on it
+        run = session_of(record.header, keep_mb=keep_mb, **given)
         for tick, command in record.commands:
             run._inbox.plan(tick, Envelope(command))
         run._inbox.alone = True
-        run.run()
+        timer = Timer(at_most_s, lambda: run.send(Stop())) if at_most_s else None
+        if timer:
+            timer.daemon = True
+            timer.start()
+        try:
+            run.run()
+        finally:
+            if timer:
+                timer.cancel()
     finally:
         torch.set_num_threads(threads_before)
     return _compare(record, run)
@@ -74,6 +116,8 @@ def session_of(
     data: Data | None = None,
     terms: Mapping[str, Term] | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    optimizer: OptimizerFactory | None = None,
+    scheduler: SchedulerFactory | None = None,
     **more: Any,
 ) -> Session:
     """The session of a record's header as it was before its first step. more: what no record holds.
@@ -86,9 +130,21 @@ def session_of(
             f"The run's loss had a further term {strange[0]!r}, and no record can hold a function; "
             f"give it again: terms={{{strange[0]!r}: …}}."
         )
+    known["optimizer"] = _factory("optimizer", known["optimizer"], optimizer)
+    known["scheduler"] = _factory("scheduler", known["scheduler"], scheduler)
+    parts = parts_of(header, model)
     try:
-        run = Session(model, data, device=_device(header), terms=terms, loss=loss, **more, **known)
-    except CommandError as error:
+        run = Session(
+            model,
+            data,
+            device=_device(header),
+            groups=parts,
+            terms=terms,
+            loss=loss,
+            **more,
+            **known,
+        )
+    except (CommandError, ModelError) as error:
         raise RecordError(f"The recorded session cannot be made again: {error}") from error
     made = run.record.header
     if made["weights_sha256"] != header.get("weights_sha256"):
@@ -108,12 +164,59 @@ def session_of(
     return run
 
 
+def _factory(what: str, recorded: str | None, function: Any) -> Any:
+    """The function that makes a run's optimizer or scheduler, or the name of an optimizer."""
+    own = recorded is not None and "." in recorded
+    if not own and function is None:
+        return recorded
+    if not own:
+        raise RecordError(f"The run had the {what} {recorded!r}, and no function made it.")
+    if function is None:
+        raise RecordError(
+            f"The run's {what} was made by {recorded}, and no record can hold a function; give it "
+            f"again: {what}=…."
+        )
+    name = factory_name(function)
+    if (
+        name.rpartition(".")[2] != recorded.rpartition(".")[2]
+    ):  # its module may have another name here
+        raise RecordError(f"The run's {what} was made by {recorded}, not by {name}.")
+    return function
+
+
+def parts_of(header: Mapping[str, Any], model: nn.Module) -> Mapping[str, Any] | None:
+    """The groups of a recorded run, as `Session` takes them. A record that does not say where they lie
+    in the model is from before models were divided by depth: then each child was a group."""
+    if parts := header.get("parts"):
+        return parts
+    names, children = list(recipe_of(header).lr), dict(model.named_children())
+    old = "parts" not in header and not has_groups(model) and set(names) <= set(children)
+    return {name: children[name] for name in names} if old else None
+
+
 def _first_other(then: list[tuple[int, Command]], now: list[tuple[int, Command]]) -> str:
     """then and now differ."""
     pairs = zip_longest(then, now)
     was, done = next((a, b) for a, b in pairs if a != b)
     told = ["nothing" if one is None else f"{one[1]!r} at tick {one[0]}" for one in (was, done)]
     return f"Differs: {told[0]} was recorded, {told[1]} was applied; the losses are the same."
+
+
+def _other_state(record: Record, repeated: Record) -> str | None:
+    """The commands are the same."""
+    if record.began != repeated.began:
+        return "Differs: the groups are recorded to have begun otherwise; the losses are the same."
+    both = (
+        [event for _, event in one.events.others if isinstance(event, Applied)]
+        for one in (record, repeated)
+    )
+    for was, now in zip(*both, strict=True):
+        if was.state != now.state:
+            return (
+                f"Differs: after {was.command!r} at tick {was.tick} the groups are recorded otherwise "
+                "than they were; the losses are the same."
+            )
+    return None
 
 
 def _again(load: Any, header: Mapping[str, Any], what: str) -> Any:
@@ -134,15 +237,17 @@ def _device(header: Mapping[str, Any]) -> str:
 
 
 def _compare(record: Record, run: Session) -> Replay:
-    was, now = record.outcome, outcome_of(run.events, run.result.reason)
-    if was is None:
+    repeated = run.record
+    was, now, done = record.outcome, repeated.outcome, repeated.commands
+    if was is None or now is None or record.losses_sha256 is None:
         return Replay(run, False, False, "The record has no outcome to compare with.")
-    done = commands_of(run.events)
     if was == now and done != record.commands:
         return Replay(run, False, False, _first_other(record.commands, done))
+    if was == now and record.complete and (text := _other_state(record, repeated)):
+        return Replay(run, False, False, text)
     if was == now:
         return Replay(run, True, True, f"Agrees, bit for bit, over {now['steps']} steps.")
-    here, there = run.record.header, record.header
+    here, there = repeated.header, record.header
     same_place = all(here.get(k) == there.get(k) for k in ("versions", "machine", "device"))
     if was["steps"] != now["steps"] or was["losses_every"] != now["losses_every"]:
         text = f"Differs: {was['steps']} steps were recorded, {now['steps']} were taken."

@@ -1,6 +1,6 @@
 """What came out of a run, gathered from its events."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,9 +73,9 @@ class Result:
         return f"<Result {self.reason} after {self.steps} steps: {shown}>"
 
 
-def courses(events: list[Event], first: str = "main") -> dict[str, Course]:
+def courses(events: Sequence[Event]) -> dict[str, Course]:
     """Every timeline by name, without what was given up by rewinds."""
-    paths = Paths(events, first)
+    paths = Paths(events)
     made = {}
     for name, tip in paths.tips.items():
         line = list(paths.events(name))
@@ -95,7 +95,7 @@ def _series(read: Iterable[Metered]) -> dict[str, Series]:
     return made
 
 
-def result_of(events: list[Event], meters: Iterable[str] = ()) -> Result:
+def result_of(events: Sequence[Event], meters: Iterable[str] = ()) -> Result:
     """events: of a run that has finished. meters: names that have a series, even if it is empty."""
     finished = next(e for e in reversed(events) if isinstance(e, Finished))
     timelines = courses(events)

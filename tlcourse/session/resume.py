@@ -14,12 +14,14 @@ from tlcourse.errors import CommandError, RecordError
 
 from .autosave import folder as disk
 from .autosave.checkpoint import Checkpoint, put_back
-from .autosave.saver import FORMAT, data_sha256, save_to
+from .autosave.saver import FORMAT, data_sha256, put_losses, save_to
 from .engine.meters import Meter
 from .engine.training import Term
-from .events import Event, Warned
-from .record.eventlog import read_events
+from .events import Warned
+from .model.user_optimizer import OptimizerFactory, SchedulerFactory
+from .record import format1
 from .record.record import Record
+from .record.schema import LARGEST
 from .replay import session_of
 from .session import Session
 
@@ -33,6 +35,8 @@ def resume(
     data: Data | None = None,
     terms: Mapping[str, Term] | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    optimizer: OptimizerFactory | None = None,
+    scheduler: SchedulerFactory | None = None,
     meters: Mapping[str, Meter] | None = None,
 ) -> Session:
     """The run that was saved to `folder` by `Session(…, autosave=folder)`, as it was then.
@@ -43,7 +47,8 @@ def resume(
     run's `autosave_s`.
 
     model, data: as they were before the run, for those that `load_model` and `load_data` cannot make
-    again; terms, loss: those that the session was given; meters: any, since they change nothing. A
+    again; terms, loss, optimizer, scheduler: the functions that the session was given; meters: any,
+    since they change nothing. A
     damaged save is not used but the one before it, with a warning that says which file is wrong;
     `run.resumed_from` is the save that was taken.
     Raises RecordError if there is none, or if model or data are others.
@@ -59,7 +64,7 @@ def resume(
     for save in found:
         try:
             texts, tensors = disk.read(save)
-            record, state, events = _parse(save, texts, tensors)
+            record, state = _parse(save, texts, tensors)
             break
         except RecordError as error:
             wrong.append(str(error))
@@ -68,7 +73,8 @@ def resume(
 
     run = session_of(
         record.header, model=model, data=data, terms=terms, loss=loss,
-        keep_mb=state["keep_mb"], pace=state["pace"], meters=meters,
+        optimizer=optimizer, scheduler=scheduler, meters=meters,
+        keep_mb=state["keep_mb"], pace=state["pace"],
     )  # fmt: skip
     if data_sha256(run.data) != state["data_sha256"]:
         raise RecordError(
@@ -86,9 +92,9 @@ def resume(
         )
     for text in told:
         warnings.warn(text, stacklevel=2)
-        events.append(Warned(run._training.tick, run.step, run.branch, text))
+        record.events.append(Warned(run._training.tick, run.step, run.branch, text))
     run._header.update(record.header)
-    run.events += events
+    run.events = record.events
     run.resumed_from = save
     if state["ending"] is not None:
         run._inbox.shut_down()
@@ -99,15 +105,20 @@ def resume(
 
 def _parse(
     save: Path, texts: Mapping[str, str], tensors: dict[str, Tensor]
-) -> tuple[Record, dict[str, Any], list[Event]]:
+) -> tuple[Record, dict[str, Any]]:
     try:
         state = json.loads(texts["state.json"])
-        if state.get("tlcourse_autosave") != FORMAT:
+        if state.get("tlcourse_autosave") not in (1, FORMAT):
             raise RecordError(
                 f"{save} was written by another version (format {state.get('tlcourse_autosave')!r}); "
-                f"this one reads {FORMAT}."
+                f"this one reads 1 and {FORMAT}."
             )
-        record = Record.read(texts["record.jsonl"], str(save / "record.jsonl"))
-        return record, state, read_events(tensors, texts["events.jsonl"].rstrip("\n").split("\n"))
+        record = Record.read(texts["record.jsonl"], str(save / "record.jsonl"), LARGEST)
+        if state["tlcourse_autosave"] == FORMAT:
+            put_losses(record.events, tensors)
+        else:
+            lines = texts["events.jsonl"].rstrip("\n").split("\n")
+            record = Record(record.header, format1.autosaved(tensors, lines))
+        return record, state
     except (KeyError, TypeError, ValueError, IndexError, CommandError) as error:
         raise RecordError(f"{save} cannot be read: {error!r}.") from None

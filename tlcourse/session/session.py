@@ -10,26 +10,28 @@ from torch import Tensor, nn
 
 from tlcourse.data import Data
 from tlcourse.errors import CommandError, SessionError, TrainingFailed
-from tlcourse.models import groups_of
+from tlcourse.models.partition import Groups, groups_of, has_groups, paths_of
 
 from .autosave.saver import check_folder, save_to
 from .commands import Branch, Command, Rewind, kinds
-from .engine.boundary import refused, warn_of_refusals
+from .engine.boundary import check_command, refused, warn_of_refusals
 from .engine.inbox import Envelope, Inbox
+from .engine.loader import holds_pictures
 from .engine.loop import events_of
 from .engine.memory import memory_of
 from .engine.meters import Meter, Meters, plan_meters
 from .engine.processes import ranks_here
 from .engine.questions import Looking
 from .engine.training import Term, Training
-from .events import Event, Failed, Finished
-from .guests.limits import check_itself
-from .plan import check_kinds, check_step, device_of, plan
+from .eventlog import EventLog
+from .events import Failed, Finished
+from .model.user_optimizer import OptimizerFactory, SchedulerFactory
+from .recipe import check_kinds, check_step, device_of, plan
 from .record.record import Record, header_of, record_of
 from .result import Result, result_of
 from .steerable import Bookmark, GroupState, TimelineState
 from .threads.runner import Runner
-from .threads.yielding import give_way
+from .threads.yielding import yielder
 
 T = TypeVar("T")
 
@@ -37,24 +39,35 @@ T = TypeVar("T")
 class Session:
     """A run of `steps` training steps of `model` on `data`, open to commands between any two.
 
-    lr: one rate, or a mapping from group (or "backbone", "all") to rate.
+    lr: one rate, or a mapping from group (or "head", "backbone", "all") to rate.
     freeze: groups that start frozen; None leaves the model as it is.
     freeze_stats: whether frozen BatchNorm keeps its running statistics too (see `Freeze`).
+    groups: name → module, its path in the model, or several of them; None takes `model.groups`, or
+    divides the model by depth: its children, and where most parameters lie in one of them, that one's.
+    optimizer: "adamw", "sgd", or a function of one's own. It is called with parameter groups as
+    torch.optim takes them, a {"params", "lr", "name"} for each group of the model, and returns a
+    torch.optim.Optimizer: optimizer=lambda groups: torch.optim.SGD(groups, momentum=0.9, nesterov=True).
+    weight_decay counts for the named two.
+    scheduler: a function that is called with the optimizer and returns a scheduler of
+    torch.optim.lr_scheduler, which is stepped after each optimizer step. SetLR sets a factor on what
+    the schedule says, and the group goes on following the schedule. A twin and a replay call both
+    functions again.
     accumulate: batches whose gradients are averaged for one step.
     precision: "float32", "bf16" (autocast), or "auto": bf16 where this machine computes it natively.
     layout: "channels_last", "contiguous", or "auto": the first for pictures and convolutions.
-    terms, weights: further terms of the loss, (model, Batch) → scalar, and what each counts (1 unless
-    told; `SetWeight` turns them).
+    terms, weights: further terms of the loss, (model, Batch) → scalar, and the weight of each (1 by
+    default; `SetWeight` changes it).
     keep_mb: 10⁶ bytes that the snapshots for going back may hold together.
     workers: processes that read the training data ahead; 0 for data held in memory. `Split.x` may be any
     sequence of (3, H, W) uint8 pictures with len() and [i], which then are read batch by batch.
-    pace: steps a second at most, so that a hand can follow a small model; None is as fast as it goes.
-    It changes nothing but the time that the run takes, and is no part of its record.
-    autosave: a folder for the run's state, written beside the training every autosave_s seconds and at
-    the end, so that `tl.resume` can go on with a run that was killed. It changes nothing in the run.
-    meters: what else to watch: name → (model) → a number, or a split of other data, to be right on. Read
-    in eval mode at the start, with every evaluation and at the end, as `Metered` events, a line in the
-    cockpit and `result.meters`. They change nothing in the run, and are no part of its record.
+    pace: steps a second at most, so that one can follow a small model; None is as fast as it goes. It
+    changes only the time that the run takes, and is no part of its record.
+    autosave: a folder for the run's state, written by another thread every autosave_s seconds and at the
+    end, so that `tl.resume` can go on with a run that was killed. It changes nothing in the run.
+    meters: what else to measure: name → (model) → a number, or a split of other data for the accuracy
+    on it. Read in eval mode at the start, with every evaluation and at the end: as `Metered` events, a
+    line in the cockpit and `result.meters`. They change nothing in the run; the record says what they
+    read, and needs none to be replayed.
     loss: (logits, targets) → scalar; device: "auto" is the first GPU, else the CPU.
 
     `start()` trains in a thread of its own, `run()` in this one; `await run.wait()` waits for the
@@ -62,8 +75,8 @@ class Session:
     the same CPU build with the same number of threads.
 
     Under `torchrun` or `accelerate launch` every process makes the same Session and calls the same
-    methods. batch_size is then each process's own, so that n of them train on n times as many samples a
-    step. Commands are heard on rank 0 and applied on all at the same step.
+    methods. batch_size is then that of each process: n of them train on n times as many samples a step.
+    Rank 0 receives commands, and all ranks apply them at the same step.
     """
 
     def __init__(
@@ -75,9 +88,11 @@ class Session:
         lr: float | Mapping[str, float] = 1e-3,
         freeze: str | list[str] | tuple[str, ...] | None = None,
         freeze_stats: bool = True,
+        groups: Groups | None = None,
         batch_size: int = 32,
         accumulate: int = 1,
-        optimizer: str = "adamw",
+        optimizer: str | OptimizerFactory = "adamw",
+        scheduler: SchedulerFactory | None = None,
         weight_decay: float = 0.01,
         augment: float = 0.0,
         terms: Mapping[str, Term] | None = None,
@@ -96,12 +111,13 @@ class Session:
         seed: int = 0,
     ):
         check_kinds(model, data)
-        groups, meters = groups_of(model), plan_meters(meters)
+        divided = groups is not None or not has_groups(model)
+        groups, meters = groups_of(model, groups), plan_meters(meters)
         device, ranks = device_of(device), ranks_here()
         if ranks:
             device = ranks.device(device)
         recipe = plan(
-            model, groups, data, device,
+            model, groups, data, device, pictures=holds_pictures(data.train.x), scheduler=scheduler,
             steps=steps, lr=lr, freeze=freeze, freeze_stats=freeze_stats, batch_size=batch_size,
             accumulate=accumulate, optimizer=optimizer, weight_decay=weight_decay, augment=augment,
             terms=terms, weights=weights, eval_every=eval_every, precision=precision, layout=layout,
@@ -112,16 +128,19 @@ class Session:
         if ranks:
             ranks.agree({"groups": list(groups)} | recipe.to_json(), len(data.train.y))
             ranks.copy_from_first(model)
-        for module in groups.values():  # from here on, `freeze` alone says what is frozen
-            module.requires_grad_(True)
         self.recipe = recipe
-        self.events: list[Event] = []
-        self._told = 0
+        self.events = EventLog()
+        self._warned = 0
         several = ranks.size if ranks else 1
-        self._header = header_of(model, data, recipe, loss, device, keep_mb, several)
-        self._training = Training(model, groups, data, recipe, loss, device, terms, keep_mb, ranks)
+        parts = paths_of(model, groups) if divided else None
+        self._header = header_of(model, parts, data, recipe, loss, device, keep_mb, several)
+        self._training = Training(
+            model, groups, data, recipe, loss, device, terms, keep_mb, ranks,
+            optimizer=optimizer, scheduler=scheduler, saved=autosave is not None,
+        )  # fmt: skip
         self._training.meters = Meters(meters)
         self.began = self._training.state()
+        self._header |= {"metric": "accuracy", "began": self.began.to_json()}
         self.pace = pace
         self._inbox = Inbox()
         self._looking = Looking(self._inbox)
@@ -134,12 +153,12 @@ class Session:
     # -- to steer ------------------------------------------------------------------------------
 
     def send(self, command: Command, id: str | None = None) -> None:
-        """Apply `command` before the next step. What can be seen to be wrong raises CommandError now;
-        what only the run can tell comes back as a `Refused` event. Any thread may call this.
+        """Apply `command` before the next step. What is wrong in itself raises CommandError now; what
+        only the run can tell comes back as a `Refused` event. Any thread may call this.
 
         A run that is over takes Rewind and Branch, and goes on from there in a thread of its own.
         """
-        check_itself(command, self._training.levers, self._inbox.all())
+        check_command(command, self._training.levers, self._inbox.all())
         if self._inbox.put(Envelope(command, id)):
             return
         if not isinstance(command, Rewind | Branch) or not self._open_again():
@@ -150,7 +169,7 @@ class Session:
     def at(self, step: int, command: Command) -> None:
         """Apply `command` when `step` steps are done (0 … steps - 1). It is applied once, also if a
         rewind leads past that step again."""
-        check_itself(command, self._training.levers, self._inbox.all())
+        check_command(command, self._training.levers, self._inbox.all())
         check_step(step, self.recipe.steps)
         if self.events and step < self._training.step:
             raise CommandError(f"Step {step} is past: the run is at {self._training.step}.")
@@ -171,7 +190,7 @@ class Session:
 
         def begun(threads: int) -> None:
             self._header.update(threads=threads)
-            self._looking.expected = True  # what was sent before a look shall be in force
+            self._looking.expected = True  # a look must come after what was sent before it
 
         self._runner.start(begun)
         return self
@@ -189,17 +208,17 @@ class Session:
         return self._outcome()
 
     def _outcome(self) -> Result:
-        self._told = warn_of_refusals(self.events, self._told)
+        self._warned = warn_of_refusals(self.events, self._warned)
         return self.result
 
     def _train(self) -> None:
-        tell, t, pause = self.events.append, self._training, give_way()
+        emit, t, rest = self.events.append, self._training, yielder()
         try:
             with self._looking.training():
                 while True:
                     for event in events_of(t, self._inbox):
-                        tell(event)
-                        pause()
+                        emit(event)
+                        rest()
                     planned = self._inbox.planned if self._inbox.alone else ()
                     if not planned or planned[0][0] > t.tick:  # none is due, nor ever will be
                         break
@@ -208,11 +227,11 @@ class Session:
         except BaseException as error:
             line = traceback.format_exception_only(error)[-1].strip()
             for left in self._inbox.shut_down():
-                tell(refused(t, left, "Training has failed; start a new Session."))
+                emit(refused(t, left, "Training has failed; start a new Session."))
             self._error = error
             if t.ranks:
                 t.ranks.leave()
-            tell(Failed(t.tick, t.step, t.branch, line, traceback.format_exc()))
+            emit(Failed(t.tick, t.step, t.branch, line, traceback.format_exc()))
             if not isinstance(error, Exception):  # Ctrl-C in run(): say so to whoever called
                 raise
         finally:
@@ -232,8 +251,8 @@ class Session:
 
     def look(self, ask: Callable[[nn.Module], T]) -> T:
         """ask(model), between two steps and in the thread that trains, also while the run is paused; at
-        once if it is not under way. The model is in eval mode, without gradients; modes and global
-        random states are put back. What `ask` raises is raised here, and the run goes on."""
+        once if it is not running. The model is in eval mode, without gradients; modes and global random
+        states are restored. What `ask` raises is raised here, and the run goes on."""
         return self._looking.look(lambda: self.model, ask)
 
     @property
@@ -291,7 +310,7 @@ class Session:
     @property
     def augment(self) -> float | None:
         """Strength of augmentation now, 0 … 1; None where nothing can be augmented."""
-        return self._training.batches.strength if self._training.batches.pictures else None
+        return self._training.augment
 
     @property
     def weights(self) -> dict[str, float]:
@@ -314,7 +333,7 @@ class Session:
 
     @property
     def twin(self) -> str | None:
-        """The twin that trains beside; "armed" if the next intervention gets one; else None."""
+        """The twin that trains now; "armed" if the next intervention gets one; else None."""
         twin = self._training.time.twin
         return twin.branch if twin else "armed" if self._training.time.armed else None
 
@@ -339,9 +358,8 @@ class Session:
 
     @property
     def record(self) -> Record:
-        """What to replay: recipe, commands as applied, and the outcome once the run is over."""
-        header = self._header | {"groups": self._training.levers.sizes()}
-        return record_of(header, list(self.events))
+        """What the run was made of and all that happened so far: to save, to replay, to play again."""
+        return record_of(self._header, self.events)
 
     def __repr__(self) -> str:
         return f"<Session {self.status}: step {self.step} of {self.recipe.steps}>"

@@ -1,6 +1,6 @@
 """What a run is at a moment, apart from its weights: its groups, its loss terms, its augmentation."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 
@@ -22,12 +22,19 @@ class GroupState:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """groups: input first; weights: of each further term of the loss; augment: strength of augmentation,
-    0 … 1, None where nothing can be augmented."""
+    """groups: input first, none if nobody knows (in a record of format 1); weights: of each further term
+    of the loss; augment: strength of augmentation, 0 … 1, None where nothing can be augmented."""
 
     groups: tuple[GroupState, ...]
     weights: dict[str, float] = field(default_factory=dict)
     augment: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "groups": [asdict(group) for group in self.groups],
+            "weights": dict(self.weights),
+            "augment": self.augment,
+        }
 
     @property
     def lrs(self) -> dict[str, float]:
@@ -40,12 +47,9 @@ class RunState:
 
 
 def state_from_json(values: dict[str, Any]) -> RunState:
-    """The state that `dataclasses.asdict` took apart. Raises KeyError or TypeError for anything else."""
-    groups = tuple(GroupState(**group) for group in values["groups"])
+    """The state that `to_json` took apart; what it does not know is left out."""
+    names = [field.name for field in fields(GroupState)]
+    groups = tuple(
+        GroupState(**{name: group[name] for name in names}) for group in values["groups"]
+    )
     return RunState(groups, dict(values["weights"]), values["augment"])
-
-
-def state_from_rates(lrs: dict[str, float], frozen: list[str]) -> RunState:
-    """Of an autosave from before `Applied` carried the state: rates and names, and no more is known."""
-    groups = [GroupState(name, 0, True, lr, depth) for depth, (name, lr) in enumerate(lrs.items())]
-    return RunState((*(GroupState(name, 0, False, 0.0, 0) for name in frozen), *groups))

@@ -1,17 +1,17 @@
-"""What a run shows of itself, whoever owns its loop: what a cockpit needs to draw and to steer it."""
+"""What a cockpit needs of a run, to draw and to steer it, whoever owns the run's loop."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from .command import Command
-from .events import Event
+from .commands import Command
+from .eventlog import EventLog
 from .state import GroupState, RunState
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineState:
     """One timeline. parent, start: where it began (None, 0 for the first); step: how far it has come;
-    control: an untouched twin, trained beside."""
+    control: an untouched twin."""
 
     name: str
     parent: str | None
@@ -31,12 +31,10 @@ class Bookmark:
 
 
 class Steerable(Protocol):
-    """A `Session`, a loop of one's own under `steer`, or a recording that plays.
+    """A `Session`, a loop of one's own under `steer`, or a recording that plays. Everything may be read
+    from any thread during the run."""
 
-    All may be read from any thread while the run goes on.
-    """
-
-    events: list[Event]  # append only
+    events: EventLog  # append only
     began: RunState  # before the first step
 
     @property
@@ -78,7 +76,7 @@ class Steerable(Protocol):
 
     @property
     def twin(self) -> str | None:
-        """The twin that trains beside; "armed" if the next intervention gets one; else None."""
+        """The twin that trains now; "armed" if the next intervention gets one; else None."""
 
     @property
     def memory(self) -> dict[str, float]:
@@ -87,4 +85,4 @@ class Steerable(Protocol):
     def send(self, command: Command, id: str | None = None) -> None: ...
 
     def start(self) -> object:
-        """Begin, if it is the run that begins by itself. A second call does nothing."""
+        """Begin, where the run does not wait for a loop to begin it. A second call does nothing."""

@@ -1,8 +1,8 @@
-"""Is drawn in a browser: the cockpit, and what JupyterLab must be told to keep it.
+"""Widgets that run in the browser, and the settings JupyterLab needs to save them.
 
-cockpit     a run and its controls: widget, messenger, story, words, still picture
+cockpit     a run and its controls: widget, messenger, story, stream, words, still
 lens        a picture of the model, drawn as it trains: widget, watcher, images
-predict     a prediction with sliders      describe  descriptions as a classifier
+predict     a prediction with sliders     describe  descriptions as a classifier
 bundle      the JavaScript, as one module  static    the view itself: plain ESM and CSS
 lab         settings for JupyterLab
 """

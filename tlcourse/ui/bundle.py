@@ -1,4 +1,4 @@
-"""The view's JavaScript as the one module that anywidget takes: no build step, no network."""
+"""The browser's JavaScript as the single module that anywidget takes: no build step, no network."""
 
 import re
 from pathlib import Path
@@ -6,44 +6,42 @@ from pathlib import Path
 STATIC = Path(__file__).parent / "static"
 MODULES = (
     "format.js",
-    "streams.js",
-    "reduce.js",
     "dom.js",
-    "curve.js",
-    "lines.js",
-    "scale.js",
-    "meters.js",
-    "panels.js",
-    "measures.js",
-    "paint.js",
-    "marks.js",
-    "zoom.js",
-    "spoken.js",
-    "chart.js",
-    "header.js",
-    "lanes.js",
-    "timeline.js",
-    "levers.js",
-    "row.js",
-    "groups.js",
-    "log.js",
+    "model/stretches.js",
+    "model/reduce.js",
+    "model/curve.js",
+    "model/lines.js",
+    "model/lanes.js",
+    "chart/scale.js",
+    "chart/meters.js",
+    "chart/panels.js",
+    "chart/measures.js",
+    "chart/paint.js",
+    "chart/marks.js",
+    "chart/zoom.js",
+    "chart/spoken.js",
+    "chart/chart.js",
+    "controls/header.js",
+    "controls/timeline.js",
+    "controls/levers.js",
+    "controls/row.js",
+    "controls/groups.js",
+    "controls/log.js",
     "cockpit.js",
 )
-SHEETS = tuple(
-    name for name in ("cockpit.css", "chart.css", "controls.css") if (STATIC / name).exists()
-)
+SHEETS = ("cockpit.css", "chart/chart.css", "controls/controls.css")
 
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./[\w]+\.js";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\.{1,2}/[\w/.]+\.js";\n', re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*(//.*|/\*(?:(?!\*/)[\s\S])*\*/[ \t]*)\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(async )?(function|const|class) )", re.MULTILINE)
 
 
 def bundle(modules: tuple[str, ...] = MODULES) -> str:
-    """The modules one after another, each before those that import it.
+    """The modules in one text, each before those that import it.
 
-    Imports of each other and `export` before a declaration are dropped; so a name must be unique
-    over all modules (a test checks that). The last one's `export default` stays. Comments that have
-    lines of their own are left out: every saved notebook carries all of this.
+    Their imports of each other and `export` before declarations are dropped, so names must be unique
+    over all modules (a test checks that). The last one's `export default` stays. Comments on lines of
+    their own are left out, since every saved notebook holds this text.
     """
     texts = [_COMMENT.sub("", (STATIC / name).read_text(encoding="utf-8")) for name in modules]
     return "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)

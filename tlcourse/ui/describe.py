@@ -1,12 +1,11 @@
-"""`Descriptions`: classes in words, a text field for each, and what zero-shot makes of them.
+"""`Descriptions`: edit the text that describes each class, and see what zero-shot predicts.
 
     board = Descriptions(minilm, cached, {"cancel": "Call it off.", "broken": "It does not work."})
     board                                        # the fields, the accuracy, examples
-    board.edit("broken", "It fell apart.")       # what a hand types, as a plain call
+    board.edit("broken", "It fell apart.")       # the same as typing it
 
-The examples are embedded once. An edit embeds the one description that changed, so that its answer comes
-while one is still thinking. As in the cockpit, what is typed comes as custom messages, and the one trait
-goes from the kernel to the views.
+The examples are embedded once; an edit embeds only the description that changed, so the answer is quick.
+As in the cockpit, views send custom messages, and the one trait goes from the kernel to the views.
 """
 
 from __future__ import annotations
@@ -52,13 +51,12 @@ class Edit:
 
 
 class Descriptions(anywidget.AnyWidget):
-    """Edit what is said of each class, and see accuracy, confusions and predictions change.
+    """Edit the descriptions of classes, and see accuracy, confusions and predictions change.
 
     model: a text encoder. data: texts, or `features(model, data)` of them, which saves a second. said:
-    class → its description; several are a sequence, in the field one a line, and are averaged. Only the
-    classes that are named take part, and of the examples only theirs. split: "valid", "train" or
-    "test"; who edits by the test set has no test set any more. Raises DataError for a class that the
-    data do not have, or texts that are missing.
+    class → its description, or a sequence of them (one per line in the field), which are averaged. Only
+    the classes named here take part, with their examples. split: "valid", "train" or "test"; a test set
+    that you edit by is no longer a test set. Raises DataError if the data lack a class or have no texts.
     """
 
     _esm = bundle(MODULES)
@@ -97,7 +95,7 @@ class Descriptions(anywidget.AnyWidget):
         super().__init__(state=self._shown())
         self.on_msg(self._hear)
 
-    # -- to ask ----------------------------------------------------------------------------------
+    # -- to read ----------------------------------------------------------------------------------
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -105,17 +103,17 @@ class Descriptions(anywidget.AnyWidget):
 
     @property
     def said(self) -> dict[str, str | tuple[str, ...]]:
-        """The descriptions as they are now: a text, or several."""
+        """The current descriptions: a text, or several."""
         return {name: t if len(t) > 1 else t[0] for name, t in self.described.texts.items()}
 
     @property
     def accuracy(self) -> float:
-        """On the examples that are shown, as it is now, 0 to 1."""
+        """On the examples shown, with the current descriptions, 0 to 1."""
         return self._share(self._now)
 
     @property
     def first(self) -> float:
-        """The accuracy with which it began."""
+        """The accuracy of the first descriptions."""
         return self._share(self._first_now)
 
     @property
@@ -123,11 +121,11 @@ class Descriptions(anywidget.AnyWidget):
         return self._temperature
 
     def measure(self, split: Split) -> float:
-        """Accuracy of the descriptions, as they are now, on other examples of these classes."""
+        """Accuracy of the current descriptions on other examples of these classes."""
         return self._probe().accuracy(self._among(split))
 
     def history(self) -> Table:
-        """What was edited, one row each, and what it did to the accuracy."""
+        """One row for each edit, with the accuracy before and after."""
         columns = {
             "class": "text",
             "description": "text",
@@ -140,9 +138,9 @@ class Descriptions(anywidget.AnyWidget):
     # -- to change -------------------------------------------------------------------------------
 
     def edit(self, name: str, text: str) -> float:
-        """Describe a class anew, and return the accuracy. A line is a description; several are averaged.
+        """Change a class's description and return the accuracy. Several lines are averaged.
 
-        Raises DataError for a class that takes no part, or a description without a word.
+        Raises DataError for a class that is not here, or an empty description.
         """
         if name not in self.classes:
             raise DataError(f"No class {name!r} here. There are: {', '.join(self.classes)}.")
@@ -157,12 +155,13 @@ class Descriptions(anywidget.AnyWidget):
         return self.accuracy
 
     def warm(self, temperature: float) -> None:
-        """Divide the cosines by this before the softmax: how sure it looks, never what is first."""
+        """Set the temperature that divides the cosines before the softmax: it changes how confident the
+        predictions are, not their order."""
         self._temperature = _checked(temperature)
         self._tell()
 
     def reset(self) -> float:
-        """Every description as it was at the beginning, and nothing edited; returns the accuracy."""
+        """Go back to the first descriptions and forget the edits; returns the accuracy."""
         self._redescribe(self._first)
         self.edits, self._before = [], self._now
         self._tell()
@@ -175,7 +174,7 @@ class Descriptions(anywidget.AnyWidget):
     # -- from and to views -----------------------------------------------------------------------
 
     def _hear(self, _: Any, content: dict[str, Any], buffers: list[memoryview]) -> None:
-        """What a hand typed. Answered also where nothing changed, so that no view waits in vain."""
+        """Messages from a view. Always answered, so that no view waits in vain."""
         kind, id, note = content.get("type"), content.get("id"), None
         try:
             if kind == "edit":
@@ -194,7 +193,7 @@ class Descriptions(anywidget.AnyWidget):
         self.state = self._shown()
 
     def _shown(self) -> dict[str, Any]:
-        """What a view has to know, as JSON."""
+        """What a view needs, as JSON."""
         y, classes = self._examples.y, self.classes
         matrix = confusion(self._now, y, classes=len(classes))
         began = confusion(self._first_now, y, classes=len(classes))
@@ -224,7 +223,8 @@ class Descriptions(anywidget.AnyWidget):
         }
 
     def _told(self) -> list[dict[str, Any]]:
-        """Which examples to show: those that the last edit moved, then the surest mistakes."""
+        """The examples to show: those whose prediction the last edit changed, then the most confident
+        mistakes."""
         p = self._probe().predict_proba(self._examples)
         y = self._examples.y
         changed = (self._now != self._before).nonzero().squeeze(1).tolist()
@@ -248,7 +248,7 @@ class Descriptions(anywidget.AnyWidget):
         return f"Descriptions of {len(self.classes)} classes, on {len(self._examples.y)} texts"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> Any:
-        """The widget, and for where none runs a table of what it shows now."""
+        """The widget, and a table for where no widget runs."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         return {"text/plain": repr(self), "text/html": self._table(), VIEW: view}, {}
 

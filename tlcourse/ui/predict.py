@@ -1,7 +1,7 @@
-"""`predict`: a prediction with sliders, where there is a browser to move them in.
+"""`predict`: a prediction with sliders, if there is a browser.
 
-The prediction itself is `tlcourse.course.predictions`, which also keeps it; the widget is its face.
-As in the cockpit, clicks are custom messages, and the one trait goes from the kernel to the views.
+`tlcourse.course.predictions` makes and keeps the prediction; the widget only shows it. As in the
+cockpit, clicks are custom messages, and the one trait goes from the kernel to the views.
 """
 
 from functools import wraps
@@ -48,7 +48,7 @@ class Sliders(anywidget.AnyWidget):
             return
         note = ""
         try:
-            # A view that knows of no guess does not replace one that another notebook committed.
+            # A view that has seen no guess must not replace one committed in another notebook.
             self._prediction.commit(content.get("values"), over=content.get("over") is True)
             if self._prediction.committed != content.get("values"):
                 note = (
@@ -61,7 +61,7 @@ class Sliders(anywidget.AnyWidget):
 
 
 def shown(prediction: Prediction, note: str = "") -> dict[str, Any]:
-    """What a view has to know, as JSON."""
+    """What a view needs, as JSON."""
     asked = prediction.question
     factor, suffix = UNITS[asked.unit]
     return {

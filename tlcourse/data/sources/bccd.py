@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from tlcourse.data.core import Source
+from tlcourse.data.examples import Source
 from tlcourse.errors import DataError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@
 one person's digits may be in both training and test sets.
 """
 
-from tlcourse.data.core import Source
+from tlcourse.data.examples import Source
 
 
 def read(size: int, domain: str | None = None) -> Source:

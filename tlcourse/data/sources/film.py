@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tlcourse.data.core import Source
 from tlcourse.data.corpus import Row, clean, source
+from tlcourse.data.examples import Source
 
 MOODS = {"neg": "negative", "pos": "positive"}
 

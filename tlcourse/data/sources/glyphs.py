@@ -21,7 +21,7 @@ from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from tlcourse.data.core import Source
+from tlcourse.data.examples import Source
 from tlcourse.errors import DataError
 from tlcourse.rng import checked_seed
 

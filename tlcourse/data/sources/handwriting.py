@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlcourse.data.core import Source
+from tlcourse.data.examples import Source
 
 if TYPE_CHECKING:
     import numpy as np

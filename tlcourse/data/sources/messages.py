@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import html
 
-from tlcourse.data.core import Source
 from tlcourse.data.corpus import Row, clean, source
+from tlcourse.data.examples import Source
 
 
 def read_banking77(size: int, domain: str | None = None) -> Source:

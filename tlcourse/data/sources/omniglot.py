@@ -12,7 +12,7 @@ by prefix.
 
 from __future__ import annotations
 
-from tlcourse.data.core import Source
+from tlcourse.data.examples import Source
 
 ALPHABETS = {
     "balinese": "Balinese",

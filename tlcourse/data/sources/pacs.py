@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tlcourse.data.core import Source
+from tlcourse.data.examples import Source
 
 # domain/class: numbers in the files' names.
 COPIES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlcourse.data.core import Source
+from tlcourse.data.examples import Source
 from tlcourse.errors import DataError
 
 if TYPE_CHECKING:

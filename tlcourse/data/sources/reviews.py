@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import re
 
-from tlcourse.data.core import Source
 from tlcourse.data.corpus import Row, clean, source
+from tlcourse.data.examples import Source
 
 FOLDERS = {
     "books": "books",

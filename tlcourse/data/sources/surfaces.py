@@ -10,7 +10,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from tlcourse.data.core import Source
+from tlcourse.data.examples import Source
 from tlcourse.data.render.surface.lines import CLASSES, LINES
 from tlcourse.errors import DataError
 

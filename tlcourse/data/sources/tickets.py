@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-from tlcourse.data.core import Source
+from tlcourse.data.examples import Source
 from tlcourse.errors import DataError
 
 DOMAINS = ("shop", "clinic")

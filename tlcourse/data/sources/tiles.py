@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlcourse.data.core import Source
+from tlcourse.data.examples import Source
 
 if TYPE_CHECKING:
     import numpy as np

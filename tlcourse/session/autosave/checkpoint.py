@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from ..commands import AddLoRA, SwapHead, from_json
-from ..engine.apply import apply
 from ..engine.inbox import Envelope, Inbox
 from ..engine.training import Training
 from ..model.groups import Levers
+from ..model.user_optimizer import pack_schedule, unpack_schedule
 from ..timelines.snapshot import History, Moment, take
 from ..timelines.timelines import START, Timeline
 
@@ -120,6 +120,8 @@ def _pack(t: Training, prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any
         for key, value in state.items():
             if isinstance(value, Tensor):
                 tensors[f"{prefix}/optimizer/{names[p]}/{key}"] = value
+    if moment.schedule is not None:
+        tensors[f"{prefix}/schedule"] = pack_schedule(moment.schedule)
     return {
         "step": moment.step,
         "frozen": moment.frozen,
@@ -150,15 +152,17 @@ def _unpack(
     for name, buffer in levers.model.named_buffers():
         buffer.copy_(tensors[f"{prefix}/buffer/{name}"])
     levers.restore(state["frozen"], state["rates"], state["scales"])
+    if (schedule := tensors.get(f"{prefix}/schedule")) is not None:
+        levers.optimizer.go_to(unpack_schedule(schedule))
     t.weights, t.step = dict(state["weights"]), state["step"]
-    t.batches.strength = state["augment"]
+    t.augment = state["augment"]
 
 
 def _restructure(t: Training, history: History) -> None:
     """Make the adapters and heads of a history again; what else they did is put back afterwards."""
     for _, command in history:
         if isinstance(command, AddLoRA | SwapHead):
-            apply(command, t)
+            t.apply(command)
 
 
 def _names(levers: Levers) -> dict[Parameter, str]:

@@ -1,6 +1,6 @@
 """A folder of saved states: each written whole or not at all, hashed, the last two kept.
 
-    FOLDER/save-000012/   state.safetensors  state.json  events.jsonl  record.jsonl  SHA256SUMS
+    FOLDER/save-000012/   state.safetensors  state.json  record.jsonl  SHA256SUMS
     FOLDER/.save-000013.part/   one that was being written when its process was killed
 
 `sha256sum -c SHA256SUMS` in such a folder says the same as `read` here.

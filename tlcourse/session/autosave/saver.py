@@ -3,32 +3,34 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
 from tlcourse.data import Data
 from tlcourse.errors import CommandError, SessionError
 
-from ..command import Command
+from ..commands import Command
 from ..engine.inbox import Inbox
 from ..engine.training import Training
+from ..eventlog import EventLog
 from ..events import Event, Finished, Warned
-from ..record.eventlog import EventLog
-from ..record.record import Record, commands_of, outcome_of
+from ..record.lines import Writer
+from ..record.record import Record
 from . import folder as disk
 from .checkpoint import Checkpoint, gather
 
 if TYPE_CHECKING:
     from ..session import Session
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +52,7 @@ class Autosave:
     folder: Path
     every_s: float
     header: dict[str, Any]
-    events: list[Event]
+    events: EventLog
     data: Data
     inbox: Inbox
     good: list[Path] = field(default_factory=list)
@@ -59,7 +61,7 @@ class Autosave:
     _job: _Job | None = None
     _writing: bool = False
     _change: threading.Condition = field(default_factory=threading.Condition)
-    _log: EventLog = field(default_factory=EventLog)
+    _writer: Writer = field(default_factory=Writer)
     _data_sha256: str = ""
     _trouble: str | None = None
     _told: bool = False
@@ -137,20 +139,31 @@ class Autosave:
 
     def _write(self, job: _Job) -> None:
         self._data_sha256 = self._data_sha256 or data_sha256(self.data)
-        events = self.events[: job.events]
-        self._log.add(events[self._log.seen :])
-        record = Record(job.header, commands_of(events))
+        events = self.events.head(job.events)
         if job.last:
-            record.outcome = outcome_of([*events, job.last], job.last.reason)
+            events.append(job.last)
         state = {"tlcourse_autosave": FORMAT, "every_s": self.every_s} | job.checkpoint.state
         texts = {
             "state.json": [json.dumps(state | {"data_sha256": self._data_sha256}, default=_plain)],
-            "events.jsonl": self._log.lines([job.last] if job.last else []),
-            "record.jsonl": record.lines(),
+            "record.jsonl": Record(job.header, events).lines(self._writer),
         }
-        tensors = job.checkpoint.tensors | self._log.tensors()
+        tensors = job.checkpoint.tensors | _losses(events)
         self.good = [*self.good[-1:], disk.write(self.folder, texts, tensors)]
         disk.clean(self.folder, keep=self.good)
+
+
+def _losses(events: EventLog) -> dict[str, Tensor]:
+    """Of every step, whole: a record may thin them, an autosave may not."""
+    columns = {"loss": events.columns()["loss"]}
+    columns |= {f"term {n}": events.term(name) for n, name in enumerate(events.terms)}
+    return {f"steps/{name}": torch.from_numpy(values.copy()) for name, values in columns.items()}
+
+
+def put_losses(events: EventLog, tensors: Mapping[str, Tensor]) -> None:
+    """What `_losses` took out. Raises KeyError for tensors of another run."""
+    events.fill(tensors["steps/loss"].numpy())
+    for number, name in enumerate(events.terms):
+        events.fill(tensors[f"steps/term {number}"].numpy(), name)
 
 
 def save_to(run: "Session", folder: Path, every_s: float, *good: Path) -> None:

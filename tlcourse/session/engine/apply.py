@@ -1,6 +1,10 @@
-"""What each command does to a run: checked in full first, then done; refused means nothing changed."""
+"""What each command does to a run: it is checked in full first, then done. Refused means unchanged.
+
+What is typed `State` acts on any run; what is typed `Training` only on a Session's.
+"""
 
 from functools import singledispatch
+from typing import TYPE_CHECKING
 
 from tlcourse.errors import CommandError
 
@@ -26,11 +30,14 @@ from ..commands import (
 )
 from ..model.edits import plan_head, plan_lora
 from ..model.groups import Levers
-from .training import Training
+from .boundary import State
+
+if TYPE_CHECKING:
+    from .training import Training
 
 
 @singledispatch
-def apply(command: Command, t: Training) -> None:
+def apply(command: Command, t: State) -> None:
     """Do it, or raise CommandError with the reason before anything has changed."""
     raise CommandError(f"This engine does not know {type(command).__name__}.")
 
@@ -39,7 +46,7 @@ def apply(command: Command, t: Training) -> None:
 
 
 @apply.register
-def _(command: SetLR, t: Training) -> None:
+def _(command: SetLR, t: State) -> None:
     levers = t.levers
     training = [name for name in _members(command.group, levers) if name not in levers.frozen]
     if not training:
@@ -52,13 +59,13 @@ def _(command: SetLR, t: Training) -> None:
 
 
 @apply.register
-def _(command: Freeze, t: Training) -> None:
+def _(command: Freeze, t: State) -> None:
     levers = t.levers
-    asked = _members(command.group, levers)
-    changing = [name for name in asked if levers.frozen.get(name) != command.stats]
+    named = _members(command.group, levers)
+    changing = [name for name in named if levers.frozen.get(name) != command.stats]
     if not changing:
         raise CommandError(f"{command.group} is frozen already.")
-    if set(levers.frozen) | set(asked) == set(levers.names):
+    if set(levers.frozen) | set(named) == set(levers.names):
         last = [name for name in levers.names if name not in levers.frozen]
         raise CommandError(
             f"Everything would be frozen and nothing could learn: of {', '.join(levers.names)} only "
@@ -70,12 +77,12 @@ def _(command: Freeze, t: Training) -> None:
 
 
 @apply.register
-def _(command: Unfreeze, t: Training) -> None:
+def _(command: Unfreeze, t: State) -> None:
     levers = t.levers
-    asked = _members(command.group, levers)
-    frozen = [name for name in asked if name in levers.frozen]
+    named = _members(command.group, levers)
+    frozen = [name for name in named if name in levers.frozen]
     if not frozen:
-        rate = command.lr or levers.optimizer.rates[asked[0]]
+        rate = command.lr or levers.optimizer.rates[named[0]]
         raise CommandError(
             f"{command.group} is training already. "
             f"To change its rate: SetLR({command.group!r}, {rate:g})."
@@ -88,84 +95,84 @@ def _(command: Unfreeze, t: Training) -> None:
 
 
 @apply.register
-def _(command: AddLoRA, t: Training) -> None:
+def _(command: AddLoRA, t: State) -> None:
     levers = t.levers
-    asked = _members(command.group, levers)
+    named = _members(command.group, levers)
     edit = plan_lora(
         levers.model,
         levers.groups,
-        asked,
+        named,
         rank=command.rank,
         alpha=command.alpha,
         layers=command.layers,
         name=command.name,
-        seed=t.recipe.seed,
+        seed=t.seed,
     )
     rate = max(levers.lrs().values()) if command.lr is None else command.lr
     levers.edit(edit, {command.name: rate})
-    for name in asked:
+    for name in named:
         if name not in levers.frozen:
             levers.freeze(name, stats=True)
 
 
 @apply.register
-def _(command: SetScale, t: Training) -> None:
+def _(command: SetScale, t: State) -> None:
     scales = t.levers.scales
     if command.adapter not in scales:
-        there = f"There are: {', '.join(scales)}." if scales else "AddLoRA makes one."
-        raise CommandError(f"No adapter {command.adapter!r}. {there}")
+        choices = f"There are: {', '.join(scales)}." if scales else "AddLoRA makes one."
+        raise CommandError(f"No adapter {command.adapter!r}. {choices}")
     t.levers.set_scale(command.adapter, float(command.value))
 
 
 @apply.register
-def _(command: SwapHead, t: Training) -> None:
+def _(command: SwapHead, t: State) -> None:
     levers = t.levers
     turn = sum(edit.adapter is None for edit in levers.edits)
-    edit = plan_head(levers.model, levers.groups, kind=command.head, seed=t.recipe.seed, turn=turn)
+    edit = plan_head(levers.model, levers.groups, kind=command.head, seed=t.seed, turn=turn)
     levers.edit(edit, {} if command.lr is None else {levers.names[-1]: command.lr})
 
 
 # -- the loss, the data ------------------------------------------------------------------------
 
 
-@apply.register
-def _(command: SetWeight, t: Training) -> None:
+@apply.register(SetWeight)
+def _(command: SetWeight, t: "Training") -> None:
     if command.term not in t.terms:
-        there = f"There are: {', '.join(t.terms)}." if t.terms else "Give Session terms={…}."
-        raise CommandError(f"This loss has no further term {command.term!r}. {there}")
+        choices = f"There are: {', '.join(t.terms)}." if t.terms else "Give Session terms={…}."
+        raise CommandError(f"This loss has no further term {command.term!r}. {choices}")
     t.weights[command.term] = float(command.value)
 
 
 @apply.register
-def _(command: Augment, t: Training) -> None:
-    if not t.batches.pictures:
+def _(command: Augment, t: State) -> None:
+    if t.augment is None:
         raise CommandError("These are numbers, not pictures: there is nothing to augment.")
-    t.batches.strength = float(command.strength)
+    t.augment = float(command.strength)
 
 
 # -- time --------------------------------------------------------------------------------------
 
 
 @apply.register
-def _(command: Save, t: Training) -> None:
+def _(command: Save, t: State) -> None:
     t.time.save(t, command.name)
 
 
 @apply.register
-def _(command: Rewind, t: Training) -> None:
+def _(command: Rewind, t: State) -> None:
     t.time.rewind(t, command.to, command.branch)
 
 
-@apply.register
-def _(command: Branch, t: Training) -> None:
+@apply.register(Branch)
+def _(command: Branch, t: "Training") -> None:
     t.time.fork(t, command.name, command.at)
 
 
-@apply.register
-def _(command: Twin, t: Training) -> None:
+@apply.register(Twin)
+def _(command: Twin, t: "Training") -> None:
     if command.on:
         if t.time.twin:
-            raise CommandError(f"{t.time.twin.branch} trains beside already; Twin(False) ends it.")
+            raise CommandError(f"{t.time.twin.branch} trains already; Twin(False) ends it.")
         if t.time.armed:
             raise CommandError("The next intervention gets a twin already.")
         t.time.armed = True
@@ -179,30 +186,29 @@ def _(command: Twin, t: Training) -> None:
 # -- the run itself ----------------------------------------------------------------------------
 
 
-@apply.register
-def _(command: Evaluate, t: Training) -> None:
-    """Only checked here: the engine measures, and says so with `Evaluated`."""
-    split = getattr(t.data, command.split)
-    if split is None or len(split.y) == 0:
+@apply.register(Evaluate)
+def _(command: Evaluate, t: "Training") -> None:
+    """Only checked here; the boundary measures, and says so with `Evaluated`."""
+    if not t.has(command.split):
         raise CommandError(f"This data has no {command.split} split to evaluate on.")
 
 
 @apply.register
-def _(command: Pause, t: Training) -> None:
+def _(command: Pause, t: State) -> None:
     if t.paused:
         raise CommandError("The run is paused already; Resume goes on.")
     t.paused = True
 
 
 @apply.register
-def _(command: Resume, t: Training) -> None:
+def _(command: Resume, t: State) -> None:
     if not t.paused:
         raise CommandError("The run is not paused.")
     t.paused = False
 
 
 @apply.register
-def _(command: Stop, t: Training) -> None:
+def _(command: Stop, t: State) -> None:
     t.paused = False
     t.ending = "stopped"
 

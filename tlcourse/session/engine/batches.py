@@ -1,7 +1,6 @@
 """Which samples come when, and how augmentation varies them: pure functions of (seed, step).
 
-A batch can be asked for at any step and in any order, which is what makes rewinding and a twin on the
-same batches possible.
+Any batch can be had at any time, so a rewind repeats its batches and a twin trains on the same ones.
 """
 
 import math
@@ -19,9 +18,8 @@ from .loader import Loader, Passes, Samples, holds_pictures
 
 
 class Order:
-    """Which samples make which batch. The samples of all ranks together are one global batch; each
-    takes its slice of it. What does not fill a global batch at the end of an epoch is left out; each
-    epoch leaves out others."""
+    """Which samples make which batch. All ranks share one global batch, and each takes its slice. What
+    does not fill a batch at the end of an epoch is left out; each epoch leaves out others."""
 
     def __init__(
         self,
@@ -57,8 +55,8 @@ class Batches:
     """Batches of one split. `batches.at(place)` → (x, y).
 
     x: (B, 3, H, W) float32 in [0, 1] for pictures, else the split's rows as they are; y: (B,) int64.
-    A tensor is held on the device; what is a sequence, or has workers, is read batch by batch.
-    batch_size: of each rank; kept: how many of the last batches a twin asks for again.
+    A tensor is held on the device; a sequence, or a tensor with workers, is read batch by batch.
+    batch_size: of each rank; kept: how many of the last batches are kept for a twin.
     """
 
     def __init__(
@@ -109,7 +107,7 @@ class Batches:
         return self.laid_out(x), self.y.index_select(0, index)
 
     def all_of(self, split: Split, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The whole of a split in its order, unvaried, in batches of `size`."""
+        """A whole split in its order, without augmentation, in batches of `size`."""
         for x, y in self._passes.over(split, size):
             yield self.laid_out(to_float(x.to(self._device))), y.to(self._device)
 
@@ -117,7 +115,7 @@ class Batches:
         return x.contiguous(memory_format=torch.channels_last) if self._channels_last else x
 
     def close(self) -> None:
-        """End the worker processes, if there are any; they come again when they are needed."""
+        """End the worker processes, if there are any; they start again when needed."""
         self._passes.close()
         if self._loader:
             self._loader.close()

@@ -1,5 +1,4 @@
-"""Where commands wait: those sent by a hand (as soon as possible) and those planned for a step. And
-questions to the model, which change nothing."""
+"""Where commands wait, sent to act at once or planned for a step; and questions to the model."""
 
 import heapq
 from collections import deque
@@ -22,13 +21,13 @@ class Envelope:
 
 @dataclass(slots=True)
 class Inbox:
-    """Any thread puts, the training thread takes. Once shut it takes nothing more, so that no command
-    is ever left without an answer."""
+    """Any thread puts, the training thread takes. Once shut it accepts nothing more, so that no command
+    is left without an answer."""
 
     sent: deque[Envelope] = field(default_factory=deque)
     planned: list[tuple[int, int, Envelope]] = field(default_factory=list)
-    asked: deque["Question"] = field(default_factory=deque)
-    alone: bool = False  # nobody will send anything: a replay, whose plans are for ticks
+    waiting: deque["Question"] = field(default_factory=deque)
+    alone: bool = False  # nobody will send anything: it is a replay, with plans for ticks
     shut: bool = False
     _change: Condition = field(default_factory=Condition)
     _order: int = 0
@@ -36,7 +35,7 @@ class Inbox:
     _taken: int = 0
 
     def put(self, envelope: Envelope) -> bool:
-        """As soon as possible. A Stop goes before all that wait. False if the inbox is shut."""
+        """Apply it as soon as possible. Stop goes before all others. False if the inbox is shut."""
         with self._change:
             if not self.shut:
                 add = (
@@ -48,7 +47,7 @@ class Inbox:
             return not self.shut
 
     def plan(self, step: int, envelope: Envelope) -> bool:
-        """For `step`; those of one step keep their order. False if the inbox is shut."""
+        """Apply it at `step`; plans for one step keep their order. False if the inbox is shut."""
         with self._change:
             if not self.shut:
                 self._order += 1
@@ -57,8 +56,8 @@ class Inbox:
             return not self.shut
 
     def due(self, step: int, tick: int) -> Iterator[Envelope]:
-        """What waits for this step boundary: plans first, and no more than waits now, so that a flood
-        of commands cannot keep training from its next step. Free while nothing waits."""
+        """What waits for this step boundary, plans first. No more than waits now, so that a flood of
+        commands cannot hold up training. Costs nothing while nothing waits."""
         if not self.sent and not self.planned:
             return
         now = tick if self.alone else step
@@ -73,10 +72,10 @@ class Inbox:
                     return
             yield envelope
             if isinstance(envelope.command, Stop):
-                return  # what still waits is answered when the inbox is shut
+                return  # what still waits is refused when the inbox is shut
 
     def wait(self, step: int, tick: int, timeout_s: float | None = None) -> bool:
-        """Sleep until something is due, or for so long. False if nothing can come any more."""
+        """Sleep until something is due, or for `timeout_s`. False if nothing can come any more."""
         now = tick if self.alone else step
         with self._change:
             while not self._news and not (self.planned and self.planned[0][0] <= now):
@@ -87,7 +86,7 @@ class Inbox:
         return True
 
     def linger(self, seconds: float) -> None:
-        """Let time pass, but not while somebody waits for an answer."""
+        """Sleep for so long, or until somebody waits for an answer."""
         with self._change:
             if not self._news:
                 self._change.wait(timeout=seconds)
@@ -95,37 +94,37 @@ class Inbox:
     # -- questions -----------------------------------------------------------------------------
 
     def ask(self, question: "Question") -> None:
-        """It is answered when what was sent before it is in force."""
+        """It is answered once the commands sent before it have been applied."""
         with self._change:
             question.after = self._put
-            self.asked.append(question)
+            self.waiting.append(question)
             self._change.notify()
 
     def withdraw(self, question: "Question") -> bool:
-        """False if it is not waiting, or not any more."""
+        """Take it back. False if it does not wait any more."""
         with self._change:
-            waits = question in self.asked
+            waits = question in self.waiting
             if waits:
-                self.asked.remove(question)
+                self.waiting.remove(question)
             return waits
 
     def questions(self) -> Iterator["Question"]:
-        """What waits now, each taken out as it is come to."""
-        for _ in range(len(self.asked)):
+        """The questions that wait now; each is taken out when its turn comes."""
+        for _ in range(len(self.waiting)):
             with self._change:
-                if not self.asked or self.asked[0].after > self._taken:
+                if not self.waiting or self.waiting[0].after > self._taken:
                     return
-                question = self.asked.popleft()
+                question = self.waiting.popleft()
             yield question
 
     @property
     def _news(self) -> bool:
-        return bool(self.sent or self.asked)
+        return bool(self.sent or self.waiting)
 
     # -- the end -------------------------------------------------------------------------------
 
     def shut_down(self) -> list[Envelope]:
-        """Take nothing more; what was sent and not taken is returned, plans are dropped."""
+        """Accept nothing more. Returns what was sent and not taken; plans are dropped."""
         with self._change:
             self.shut = True
             left = list(self.sent)

@@ -1,7 +1,7 @@
-"""Reading samples that are not held in memory: one after another, or ahead of time by worker processes.
+"""Reading samples that are not held in memory, by this process or ahead of time by workers.
 
-Batches are asked for by their place. Going on to the next place is quick, since the workers have read
-ahead; a jump (a rewind) sends the same workers to the new place. Who reads changes no bit.
+A batch is named by its place. The next place is quick, since the workers have read ahead; after a jump
+(a rewind) the same workers go to the new place. Who reads changes no bit.
 """
 
 import multiprocessing
@@ -30,7 +30,7 @@ class Unreadable:
 
 
 class Samples(Dataset):
-    """The rows of `x` by their numbers; `ids` to name the one that cannot be read."""
+    """The rows of `x` by their numbers; `ids` name one that cannot be read."""
 
     def __init__(self, x: Tensor | Sequence[Tensor], ids: Sequence[str]):
         self.x, self.ids = x, ids
@@ -72,7 +72,7 @@ class Loader:
     """`loader.at(place)` → the rows of that batch.
 
     numbers: from a place to the numbers of its samples; places: how many there are, or None for no end;
-    kept: so many of the last batches can be asked for again, which is what a twin does.
+    kept: how many of the last batches are kept, since a twin asks for them again.
     """
 
     def __init__(
@@ -136,14 +136,14 @@ class Loader:
         self._recent.clear()
 
     def _trouble(self, error: BaseException) -> SessionError:
-        told = (
+        reason = (
             f"{type(error).__name__}: {str(error).strip().splitlines()[-1] if str(error) else ''}"
         )
         if not self._workers:
-            return SessionError(f"The data could not be read: {told}")
+            return SessionError(f"The data could not be read: {reason}")
         return SessionError(
-            f"The {self._workers} loader workers broke down ({told}). They are processes of their own: "
-            "the class of your data must stand in a file that can be imported, not in a notebook or in "
+            f"The {self._workers} loader workers broke down ({reason}). They are other processes: the "
+            "class of your data must stand in a file that can be imported, not in a notebook or in "
             "__main__, and a script must start its work under `if __name__ == '__main__':`. "
             "workers=0 reads without them."
         )
@@ -167,8 +167,8 @@ def as_it_is(read: Tensor | Unreadable) -> Tensor | Unreadable:
 
 
 def leave_with_parent(worker: int) -> None:
-    """End this worker when the process that reads from it is killed. It would not notice by itself: it
-    watches whose child it is, and that stays the fork server, which lives as long as its workers."""
+    """End this worker when the process that reads from it is killed. It would not notice by itself: its
+    parent is the fork server, which lives as long as its workers."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -179,9 +179,8 @@ def leave_with_parent(worker: int) -> None:
 
 
 def start_method() -> Any:
-    """Not fork: a run trains in a thread, beside OpenMP's, Jupyter's and CUDA's, and a fork copies
-    their locks without the threads that would open them. A fork server has none of these, and has
-    torch imported already when it is asked for a worker."""
+    """Not fork: OpenMP, Jupyter and CUDA have threads too, and a fork copies their locks without the
+    threads that would open them. A fork server has none of these, and has imported torch already."""
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -190,8 +189,8 @@ def start_method() -> Any:
 
 
 class Passes:
-    """Whole splits from beginning to end. The workers of the split that was read last stay for the
-    next time: starting them costs a quarter of a second."""
+    """Whole splits from beginning to end. The workers of the last split stay for the next time: starting
+    them costs a quarter of a second."""
 
     def __init__(self, workers: int):
         self._workers = workers

@@ -1,7 +1,7 @@
 """The loop: commands in, events out. Nothing else writes to a run while it trains.
 
-Between two steps: apply what is due. Then one step, and whatever that makes due. The caller pulls
-events; a generator makes the order of things the order of the lines.
+Between two steps it applies what is due; then it takes a step, and does what that makes due. The caller
+pulls the events out of this generator, so things happen in the order of its lines.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,10 +9,10 @@ from time import perf_counter
 
 from ..commands import STEERING, Branch, Rewind
 from ..events import Applied, Event, Finished, StepDone
-from ..threads.time_budget import Thrift
-from .boundary import has, measured, moved, norms, obey, refused
+from ..threads.time_budget import TimeBudget
+from .boundary import moved, norms, obey, refused
 from .inbox import Inbox
-from .processes import SharedInbox, SharedThrift
+from .processes import SharedBudget, SharedInbox
 from .questions import answer
 from .training import Training
 
@@ -20,23 +20,23 @@ BITE_STEPS = 5  # after so many steps, say how far the weights moved since an in
 
 
 def events_of(t: Training, inbox: Inbox) -> Iterator[Event]:
-    """The engine's events, in one process or in several, with what is saved beside them."""
+    """The engine's events, in one process or several, with those of the autosave."""
     if t.ranks is None:
         events = engine(t, inbox)
     else:
         shared = SharedInbox(t.ranks, inbox)
-        events = engine(t, shared, shared.thrift)
+        events = engine(t, shared, shared.budget)
     return t.autosave.around(t, events) if t.autosave else events
 
 
 def engine(
     t: Training,
     inbox: Inbox | SharedInbox,
-    thrift: Callable[[], Thrift | SharedThrift] = Thrift,
+    budget: Callable[[], TimeBudget | SharedBudget] = TimeBudget,
 ) -> Iterator[Event]:
     t.began = perf_counter()
     steps, eval_every = t.recipe.steps, t.recipe.eval_every
-    keeping, looking = thrift(), thrift()
+    keeping, looking = budget(), budget()
     watch = None  # (tick, weights) of an intervention
     yield from t.meters.begin(t)
 
@@ -70,16 +70,14 @@ def engine(
                 yield moved(t, *watch)
                 watch = None
             if t.step % eval_every == 0 and t.step < steps:
-                if has(t, "valid"):
-                    yield from measured(t, "valid")
-                yield from t.meters.read(t)
+                yield from t.measured("valid")
             if keeping.due():
                 with keeping.spending():
                     t.time.keep(t)
             if looking.due():
                 with looking.spending():
-                    told = norms(t)
-                yield told
+                    measured = norms(t)
+                yield measured
             while due and not inbox.sent and (left := due - perf_counter()) > 0:
                 inbox.linger(left)
                 answer(inbox, t.model)
@@ -88,10 +86,8 @@ def engine(
 
     if watch and t.tick > watch[0]:
         yield moved(t, *watch)
-    for split in ("valid", "test"):
-        if has(t, split):
-            yield from measured(t, split)
-    yield from t.meters.read(t)
+    yield from t.evaluated("valid")
+    yield from t.measured("test")
     t.time.end_twin()
     t.seconds += perf_counter() - t.began
     for envelope in inbox.shut_down():

@@ -1,4 +1,4 @@
-"""Meters: what is watched besides loss and accuracy, measured between two steps."""
+"""Meters: what else is measured between two steps, besides loss and accuracy."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +23,7 @@ LONGEST = 40  # letters: a name stands in a legend
 
 
 def plan_meters(meters: Any) -> dict[str, Meter]:
-    """Raises CommandError for what is no name, or cannot measure."""
+    """Raises CommandError for a wrong name, or for what cannot measure."""
     if not isinstance(meters or {}, Mapping):
         raise CommandError(
             f"meters is a mapping from a name to a function of the model, such as "
@@ -49,7 +49,7 @@ def plan_meters(meters: Any) -> dict[str, Meter]:
 
 
 class Meters:
-    """One that raises, or gives no finite number, is told of once and rests from then on."""
+    """A meter that raises, or returns no finite number, is reported once and then rests."""
 
     def __init__(self, meters: Mapping[str, Meter]):
         self._meters, self.names = dict(meters), tuple(meters)
@@ -71,7 +71,7 @@ class Meters:
                     value = _measured(self._meters[name], one)
                 except Exception as error:
                     del self._meters[name]
-                    text = f"The meter {name!r} rests from here on: {_told(error)}"
+                    text = f"The meter {name!r} rests from here on: {_described(error)}"
                     yield Warned(t.tick, one.step, one.branch, text)
                 else:
                     yield Metered(t.tick, one.step, one.branch, name, value)
@@ -79,7 +79,7 @@ class Meters:
 
 def _measured(meter: Meter, t: "Training") -> float:
     with quiet(t.model):
-        value = t.evaluate(meter)[0] if isinstance(meter, Split) else meter(t.model)
+        value = t.evaluate(meter)["accuracy"] if isinstance(meter, Split) else meter(t.model)
         if isinstance(value, str | bytes) or value is None:
             raise TypeError(f"it returned {value!r}, which is no number.")
         number = float(value.detach() if isinstance(value, Tensor) else value)
@@ -88,6 +88,6 @@ def _measured(meter: Meter, t: "Training") -> float:
     return number
 
 
-def _told(error: Exception) -> str:
-    said = " ".join(str(error).split()) or "no reason given"
-    return f"{type(error).__name__}: {said[:300]}{'' if said[-1] in '.!?' else '.'}"
+def _described(error: Exception) -> str:
+    text = " ".join(str(error).split()) or "no reason given"
+    return f"{type(error).__name__}: {text[:300]}{'' if text[-1] in '.!?' else '.'}"

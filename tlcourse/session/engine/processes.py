@@ -1,12 +1,11 @@
 """One run in several processes: every rank takes the same steps and applies the same commands.
 
-Rank 0 hears. At each step boundary it tells the others what is due; what a step pulls is averaged over
-the ranks' shares of the batch, and BatchNorm's statistics are rank 0's. So at every boundary all ranks
-hold the same weights, buffers and optimizer state, bit for bit, and going back, branches and twins need
-no more than that: every rank keeps the same moments and takes the same steps again.
+Rank 0 receives commands, and broadcasts at each step boundary what is due. Gradients are averaged over
+the ranks' shares of the batch; BatchNorm's statistics are rank 0's. So at every boundary all ranks hold
+the same weights, buffers and optimizer state, bit for bit. Rewinds, branches and twins need no more:
+every rank keeps the same moments and takes the same steps again.
 
-The gradients are averaged here, and not by wrapping the model, so that what trains can change between
-any two steps.
+Gradients are averaged here, not by wrapping the model, so that what trains can change between steps.
 """
 
 import json
@@ -25,11 +24,11 @@ from torch.nn import Parameter
 from tlcourse.errors import CommandError, SessionError
 
 from ..commands import from_json
-from ..threads.time_budget import Thrift
+from ..threads.time_budget import TimeBudget
 from .inbox import Envelope, Inbox
 
-TIMEOUT_S = 300.0  # a rank that is silent for so long is given up
-BEAT_S = 5.0  # while paused, rank 0 says so often that it is still there
+TIMEOUT_S = 300.0  # a rank that is silent for so long counts as lost
+BEAT_S = 5.0  # while paused, rank 0 sends a sign of life this often
 
 
 def ranks_here() -> "Ranks | None":
@@ -98,36 +97,36 @@ class Ranks:
 
     @torch.no_grad()
     def average(
-        self, parameters: list[Parameter], buffers: Iterable[Tensor], told: list[float]
+        self, parameters: list[Parameter], buffers: Iterable[Tensor], numbers: list[float]
     ) -> list[float]:
-        """Afterwards every rank has the mean gradient and rank 0's buffers. Returns the mean of `told`.
+        """Give every rank the mean gradient and rank 0's buffers. Returns the means of `numbers`.
 
         One sum for each dtype. A parameter without a gradient on every rank stays without.
         """
         buffers = list(buffers)
         device = parameters[0].device
-        pulled = [float(p.grad is not None) for p in parameters]
-        numbers = torch.tensor([*told, *pulled], device=device)
+        present = [float(p.grad is not None) for p in parameters]
+        packed = torch.tensor([*numbers, *present], device=device)
         for p in parameters:
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
         grads = [p.grad for p in parameters if p.grad is not None]
-        for dtype in dict.fromkeys(x.dtype for x in (numbers, *grads, *buffers)):
-            means = [x for x in (numbers, *grads) if x.dtype == dtype]
+        for dtype in dict.fromkeys(x.dtype for x in (packed, *grads, *buffers)):
+            averaged = [x for x in (packed, *grads) if x.dtype == dtype]
             firsts = [x for x in buffers if x.dtype == dtype]
             sent = firsts if self.leads else [torch.zeros_like(x) for x in firsts]
-            flat = torch.cat([x.reshape(-1) for x in (*means, *sent)])
+            flat = torch.cat([x.reshape(-1) for x in (*averaged, *sent)])
             with self._together("for their gradients"):
                 dist.all_reduce(flat, group=self._sums)
-            flat[: sum(x.numel() for x in means)] /= self.size
-            into = [*means, *firsts]
+            flat[: sum(x.numel() for x in averaged)] /= self.size
+            into = [*averaged, *firsts]
             parts = flat.split([x.numel() for x in into])
             torch._foreach_copy_(into, [s.view(x.shape) for s, x in zip(parts, into, strict=True)])
-        said = numbers.tolist()
-        for p, anybody in zip(parameters, said[len(told) :], strict=True):
+        means = packed.tolist()
+        for p, anybody in zip(parameters, means[len(numbers) :], strict=True):
             if not anybody:
                 p.grad = None
-        return said[: len(told)]
+        return means[: len(numbers)]
 
     # -- between two steps ---------------------------------------------------------------------
 
@@ -148,7 +147,7 @@ class Ranks:
         return said.numpy().tobytes()
 
     def leave(self) -> None:
-        """Training has failed here: hang up, so that the others do not wait for nothing."""
+        """Training has failed here: disconnect, so that the others do not wait in vain."""
         for group in {self._words, self._sums}:
             try:
                 dist.destroy_process_group(group)
@@ -167,10 +166,10 @@ class Ranks:
 
 
 @dataclass(slots=True)
-class SharedThrift:
-    """Rank 0's watch decides, for all; what it says travels with the commands."""
+class SharedBudget:
+    """Rank 0's clock decides for all; its decision travels with the commands."""
 
-    watch: Thrift
+    watch: TimeBudget
     said: bool = False
 
     def due(self) -> bool:
@@ -181,34 +180,34 @@ class SharedThrift:
 
 
 class SharedInbox:
-    """What is due for all ranks. Commands are heard on rank 0; a script that sends them on every rank
-    sends them once. Everything else is the inbox's of this rank."""
+    """What is due for all ranks: rank 0's commands. So a script that sends one on every rank sends it
+    once. Everything else is this rank's inbox."""
 
     def __init__(self, ranks: Ranks, inbox: Inbox):
         self._ranks, self._inbox = ranks, inbox
-        self._thrifts: list[SharedThrift] = []
+        self._budgets: list[SharedBudget] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inbox, name)
 
-    def thrift(self) -> SharedThrift:
-        self._thrifts.append(SharedThrift(Thrift()))
-        return self._thrifts[-1]
+    def budget(self) -> SharedBudget:
+        self._budgets.append(SharedBudget(TimeBudget()))
+        return self._budgets[-1]
 
     def due(self, step: int, tick: int) -> Iterator[Envelope]:
-        """One broadcast of a few numbers while nothing is."""
+        """One broadcast of a few numbers while nothing is due."""
         mine, words = list(self._inbox.due(step, tick)), b""
         if self._ranks.leads and mine:
             words = json.dumps([[e.command.to_json(), e.id] for e in mine]).encode()
-        watches = [int(thrift.watch.due()) for thrift in self._thrifts]
+        watches = [int(budget.watch.due()) for budget in self._budgets]
         now, length, *watches = self._ranks.hear([tick, len(words), *watches])
         if now != tick:
             raise SessionError(
                 f"Rank {self._ranks.rank} is at tick {tick} and rank 0 at {now}: they lost step. "
                 "Every rank must call the same methods of its Session in the same order."
             )
-        for thrift, said in zip(self._thrifts, watches, strict=True):
-            thrift.said = bool(said)
+        for budget, said in zip(self._budgets, watches, strict=True):
+            budget.said = bool(said)
         if length:
             for command, id in json.loads(self._ranks.hear_words(words, length)):
                 yield Envelope(from_json(command), id)

@@ -1,7 +1,7 @@
-"""To look at a model that trains: questions wait until a step is done, and change nothing.
+"""Looking at a model that trains: a question waits until a step is done, and changes nothing.
 
-While a run is on, its training thread has the model, and answers between two steps. Before and after,
-whoever asks has it, one at a time.
+During a run its training thread holds the model and answers between two steps. Before and after the
+run, whoever asks holds it, one at a time.
 """
 
 import threading
@@ -18,7 +18,7 @@ from tlcourse.rng import unmoved
 
 from .inbox import Inbox
 
-WAKE_S = 0.05  # how often whoever waits sees whether the run has ended, or an interrupt has come
+WAKE_S = 0.05  # how often a waiting thread looks for the run's end and for an interrupt
 T = TypeVar("T")
 
 
@@ -38,8 +38,8 @@ def quiet(model: nn.Module) -> Iterator[None]:
 
 @dataclass(slots=True, eq=False)
 class Question:
-    """What is to be asked of the model. after: so many commands were sent before it; over: it was
-    answered, or raised."""
+    """A function to call with the model. after: how many commands were sent before it; over: it has
+    returned, or raised."""
 
     ask: Callable[[nn.Module], Any]
     after: int = 0
@@ -53,7 +53,7 @@ class Question:
                 self.value = self.ask(model)
         except BaseException as error:
             self.error = error
-            if not isinstance(error, Exception):  # Ctrl-C in run(): it is for the run, too
+            if not isinstance(error, Exception):  # Ctrl-C in run(): it is meant for the run too
                 raise
         finally:
             self.over.set()
@@ -65,19 +65,19 @@ class Question:
 
 
 def answer(inbox: Inbox, model: nn.Module) -> None:
-    """In the training thread: what waits now is answered. Free while nothing waits."""
+    """In the training thread: answer what waits now. Costs nothing while nothing waits."""
     for question in inbox.questions():
         question.answer(model)
 
 
 class Looking:
-    """Who has the model: the training thread during a run, else whoever asks."""
+    """Who holds the model: the training thread during a run, else whoever asks."""
 
     def __init__(self, inbox: Inbox):
         self._inbox = inbox
         self._floor = threading.Lock()
         self._holder: int | None = None
-        self.expected = False  # a training thread was started, and has not got here yet
+        self.expected = False  # a training thread was started and has not taken the model yet
 
     @contextmanager
     def training(self) -> Iterator[None]:
@@ -88,7 +88,7 @@ class Looking:
             self.leave()
 
     def take(self) -> None:
-        """The run begins in this thread; a look that is under way is waited for."""
+        """The run begins in this thread, once a look that is under way has ended."""
         if self._holder == threading.get_ident():
             raise SessionError("A run cannot be trained by what only looks at its model.")
         self._floor.acquire()
@@ -96,12 +96,12 @@ class Looking:
         self.expected = False
 
     def leave(self) -> None:
-        """Whoever took it has done. Any thread may say so, once."""
+        """The run has ended. Any thread may call this, once."""
         self._holder = None
         self._floor.release()
 
     def look(self, model: Callable[[], nn.Module], ask: Callable[[nn.Module], T]) -> T:
-        """ask(model), as soon as nobody trains it; raises what `ask` raises. model: gives the run's."""
+        """ask(model()), as soon as nobody trains the model; raises what `ask` raises."""
         if not callable(ask):
             raise CommandError(
                 f"look takes a function of the model, such as run.look(lambda model: …), not {ask!r}."
@@ -110,18 +110,18 @@ class Looking:
         if self._holder == threading.get_ident():  # a term, a meter, or a look within a look
             question.answer(model())
             return question.outcome()
-        asked = False
+        waiting = False
         try:
             while not question.over.is_set():
                 if not self.expected and self._floor.acquire(blocking=False):
                     self._holder = threading.get_ident()
                     try:
-                        if not asked or self._inbox.withdraw(question):
+                        if not waiting or self._inbox.withdraw(question):
                             question.answer(model())
                     finally:
                         self.leave()
-                elif not asked:
-                    asked = True
+                elif not waiting:
+                    waiting = True
                     self._inbox.ask(question)
                 else:
                     question.over.wait(WAKE_S)

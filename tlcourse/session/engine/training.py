@@ -1,9 +1,9 @@
-"""The state that a run changes, and the two things that change it: one training step, one evaluation.
+"""The state of a Session's run, with its two acts: a training step and an evaluation.
 
-Commands change it too, through its levers and its timelines; nothing else does.
+Commands change it too, between steps, through its levers and its timelines. Nothing else does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
@@ -17,11 +17,20 @@ from torch import Tensor, nn
 from tlcourse.data import Data, Split
 from tlcourse.rng import fold_in
 
+from ..commands import Command
+from ..events import Evaluated, Event
 from ..model.groups import Levers
-from ..model.optimizer import OwnOptimizer
+from ..model.optimizer import NamedOptimizer
+from ..model.user_optimizer import (
+    OptimizerFactory,
+    SchedulerFactory,
+    UserOptimizer,
+    user_optimizer,
+)
 from ..recipe import Recipe
 from ..state import RunState
 from ..timelines.timelines import Timelines
+from .apply import apply
 from .batches import Batches
 from .meters import Meters
 from .processes import Ranks
@@ -61,6 +70,10 @@ class Training:
         terms: Mapping[str, Term] | None = None,
         keep_mb: float = 512,
         ranks: Ranks | None = None,
+        *,
+        optimizer: str | OptimizerFactory = "adamw",
+        scheduler: SchedulerFactory | None = None,
+        saved: bool = False,
     ):
         self.device, self.ranks = torch.device(device), ranks
         self.data, self.recipe, self.loss = data, recipe, loss
@@ -98,9 +111,17 @@ class Training:
         model = model.to(self.device)
         if recipe.layout == "channels_last":
             model = model.to(memory_format=torch.channels_last)
-        everything = chain.from_iterable(module.parameters() for module in groups.values())
-        optimizer = OwnOptimizer(recipe.optimizer, recipe.weight_decay, everything, recipe.lr)
-        self.levers = Levers(model, groups, optimizer)
+        held = {name: list(module.parameters()) for name, module in groups.items()}
+        everything = list(chain.from_iterable(held.values()))
+        made: NamedOptimizer | UserOptimizer
+        if isinstance(optimizer, str) and scheduler is None:
+            made = NamedOptimizer(optimizer, recipe.weight_decay, everything, recipe.lr)
+        else:
+            rest = (held, recipe.lr, recipe.weight_decay, recipe.steps, saved)
+            made = user_optimizer(optimizer, scheduler, *rest)
+        for parameter in everything:  # from here on, `freeze` alone says what is frozen
+            parameter.requires_grad_(True)
+        self.levers = Levers(model, groups, made)
         self.levers.hold_what_trains()
         self.levers.set_modes()
         for name in recipe.freeze:
@@ -112,6 +133,21 @@ class Training:
     @property
     def model(self) -> nn.Module:
         return self.levers.model
+
+    @property
+    def seed(self) -> int:
+        return self.recipe.seed
+
+    @property
+    def augment(self) -> float | None:
+        return self.batches.strength if self.batches.pictures else None
+
+    @augment.setter
+    def augment(self, strength: float | None) -> None:
+        self.batches.strength = strength or 0.0
+
+    def apply(self, command: Command) -> None:
+        apply(command, self)
 
     # -- the two acts --------------------------------------------------------------------------
 
@@ -148,8 +184,8 @@ class Training:
                 if weight:
                     value = self.terms[name](self.model, Batch(x, y, logits, self.step))
                     total = total + weight * value
-                    told = value.detach() if isinstance(value, Tensor) else value
-                    terms = (terms or {}) | {name: float(told)}
+                    number = value.detach() if isinstance(value, Tensor) else value
+                    terms = (terms or {}) | {name: float(number)}
         (total if share == 1.0 else total * share).backward()
         return loss.detach(), terms
 
@@ -174,8 +210,8 @@ class Training:
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 
-    def evaluate(self, split: Split, batch_size: int = 64) -> tuple[float, float]:
-        """(accuracy, mean loss) on a split in eval mode; leaves the modes as they were."""
+    def evaluate(self, split: Split, batch_size: int = 64) -> dict[str, float]:
+        """Accuracy and mean loss on a split in eval mode; leaves the modes as they were."""
         correct, total = 0, 0.0
         self.model.eval()
         try:
@@ -186,11 +222,26 @@ class Training:
                     total += float(self.loss(logits, y)) * len(y)
         finally:
             self.levers.set_modes()
-        return correct / len(split.y), total / len(split.y)
+        return {"accuracy": correct / len(split.y), "loss": total / len(split.y)}
+
+    def has(self, split: str) -> bool:
+        part = getattr(self.data, split, None)
+        return part is not None and len(part.y) > 0
+
+    def evaluated(self, split: str) -> Iterator[Evaluated]:
+        """The run and its twin on a split, if the data have it."""
+        for one in (self, self.time.twin):
+            if one is not None and self.has(split):
+                metrics = one.evaluate(getattr(self.data, split))
+                yield Evaluated(self.tick, one.step, one.branch, split, metrics)
+
+    def measured(self, split: str) -> Iterator[Event]:
+        """The same, and the meters."""
+        yield from self.evaluated(split)
+        yield from self.meters.read(self)
 
     def state(self) -> RunState:
-        strength = self.batches.strength if self.batches.pictures else None
-        return RunState(self.levers.states(), dict(self.weights), strength)
+        return RunState(self.levers.states(), dict(self.weights), self.augment)
 
     def fork(self, branch: str) -> "Training":
         """A copy that goes on by itself, on the same batches and with the same noise."""

@@ -1,17 +1,17 @@
-"""`await tl.beside(trainer.train)`: anyone's blocking training in a thread; the kernel stays free."""
+"""`await tl.beside(trainer.train)`: blocking training in a thread, while the kernel stays free."""
 
 import asyncio
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
 from ..threads.runner import Runner
-from .underway import fail_here
+from .run import fail_here
 
 T = TypeVar("T")
 
 
-class Beside(Generic[T]):
-    """Something that runs beside the cells. May be awaited any number of times."""
+class Background(Generic[T]):
+    """Work that goes on while cells run. May be awaited any number of times."""
 
     def __init__(self, work: Callable[[], T]):
         self._work = work
@@ -48,14 +48,14 @@ class Beside(Generic[T]):
         return self._value
 
     def __repr__(self) -> str:
-        return f"<Beside {'over' if self.over else 'running; await it'}>"
+        return f"<Background {'over' if self.over else 'running; await it'}>"
 
 
-def beside(function: Callable[..., T], /, *args: Any, **options: Any) -> Beside[T]:
-    """Run `function(*args, **options)` in a thread of its own, with the cores; `await` gives its value,
-    or raises what it raised.
+def beside(function: Callable[..., T], /, *args: Any, **options: Any) -> Background[T]:
+    """Begin `function(*args, **options)` in a thread of its own, which gets the cores. `await` returns
+    its value, or raises what it raised.
 
-    While a cell awaits, the kernel hears the clicks of a cockpit. It begins at once. An interrupt ends
-    the wait, not the training.
+    While a cell awaits, the kernel receives the clicks of a cockpit. An interrupt ends the wait, not the
+    training.
     """
-    return Beside(lambda: function(*args, **options))
+    return Background(lambda: function(*args, **options))

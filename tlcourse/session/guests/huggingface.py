@@ -27,7 +27,7 @@ def steer_huggingface(trainer: Trainer, **options: Any) -> Steering:
 
 
 class _Between(TrainerCallback):
-    """The trainer's losses are read where the model computes them, since callbacks are not told them."""
+    """Reads the losses where the model computes them, since a callback does not get them."""
 
     def __init__(self, trainer: Trainer, steering: Steering):
         self._steering = steering
@@ -40,13 +40,13 @@ class _Between(TrainerCallback):
         if loss is not None and model.training:
             self._losses.append(loss.detach())
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> Any:
-        self._steering.attach(given["optimizer"])
+    def on_train_begin(self, args: Any, state: Any, control: Any, **options: Any) -> Any:
+        self._steering.attach(options["optimizer"])
         self._steering.steps = state.max_steps
         self._steering.begin()
         return self._between(control)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> Any:
+    def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> Any:
         if self._losses:
             parts, self._losses = self._losses, []
             self._steering.log(sum(parts) if self._summed else sum(parts) / len(parts))

@@ -7,7 +7,7 @@
         optimizer.zero_grad(); loss.backward(); optimizer.step()
         steering.log(loss)
 
-Only the commands go between the batches; forward, loss, schedule, clipping stay the loop's own.
+Commands act between batches; forward pass, loss, schedule and clipping stay the loop's own.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from typing import Any
 
 from torch import nn
 
+from tlcourse.checks import whole_number
 from tlcourse.errors import SessionError
 from tlcourse.models.partition import Groups
 
@@ -26,11 +27,11 @@ PAUSE_S = 0.02
 
 
 class Steer(Steering):
-    """A loop under steering: iterate it, once for each pass over the loader that is still due.
+    """A loop under steering: iterate it instead of the loader, for all passes together.
 
-    In a notebook write `async for`: between two batches the cell lets clicks come in. With a plain `for`
-    in a cell they wait until the cell ends (ipykernel 7.4; with 7.3 they come through); in a thread
-    (`await tl.beside(train)`) and in scripts a plain `for` is right.
+    In a notebook write `async for`: then clicks arrive between two batches. With a plain `for` in a
+    cell they wait until the cell ends (ipykernel 7.4; with 7.3 they arrive). In scripts, and in a
+    thread (`await tl.beside(train)`), a plain `for` is right.
     """
 
     def __init__(
@@ -46,10 +47,8 @@ class Steer(Steering):
         keep_mb: float,
     ):
         for name, count in (("epochs", epochs), ("steps", steps)):
-            if count is not None and (
-                isinstance(count, bool) or not isinstance(count, int) or count < 1
-            ):
-                raise SessionError(f"{name} is a whole number from 1 on, not {count!r}.")
+            if count is not None:
+                whole_number(count, name, SessionError, 1)
         super().__init__(model, optimizer, groups, seed=seed, keep_mb=keep_mb)
         self.loader = loader
         self.epoch = 0  # passes that are complete
@@ -60,8 +59,8 @@ class Steer(Steering):
 
     @property
     def steps(self) -> int | None:
-        """Optimizer steps planned in all. Without a number from `steer`: as many as the batches to come
-        will make; None if the loader has no length."""
+        """Optimizer steps planned in all. Where `steer` got no number, as many as the coming batches
+        make; None if the loader has no length."""
         if self._limit is not None:
             return self._limit
         try:
@@ -113,7 +112,7 @@ class Steer(Steering):
         return None
 
     def _stream(self) -> Iterator[Any]:
-        """The passes; a loop over the same steering again goes on with the same loader."""
+        """The passes over the loader. A second loop over the same steering goes on with it."""
         done = 0
         while self._epochs is None or done < self._epochs:
             before = self._batches
@@ -137,22 +136,22 @@ def steer(
 ) -> Steer:
     """Open a loop of your own to commands: iterate what this returns instead of the loader.
 
-    groups: name → module, its path in the model, or several; None divides the model by itself.
-    epochs: passes over the loader, 1 unless told; steps: end after so many optimizer steps, with as
-    many passes as that takes. seed: for new heads and adapters. keep_mb: 10⁶ bytes that the moments to
-    go back to may hold.
+    groups: name → module, its path in the model, or several; None takes `model.groups`, or divides the
+    model by depth. epochs: passes over the loader, 1 by default; steps: end after so many optimizer
+    steps, with as many passes as that takes. seed: for new heads and adapters. keep_mb: 10⁶ bytes that
+    the moments to go back to may hold.
 
-    Steps are optimizer steps, not batches: with gradients accumulated over k batches, one step is
-    counted every k, and commands act only after a whole one. `steering.log(loss)` feeds the curve.
+    Steps are optimizer steps, not batches: if gradients are accumulated over k batches, every k batches
+    are one step, and commands act only after a whole step. `steering.log(loss)` feeds the curve.
 
-    Rates: the optimizer's groups and its schedule stay yours. A group of the model trains at what your
-    schedule says times a factor; SetLR sets the factor so that the rate is lr now, and it goes on
-    following the schedule. What the optimizer never held is taken in when it is unfrozen.
+    Rates: the optimizer's groups and its schedule stay yours. A group of the model trains at the rate
+    of your schedule times a factor. SetLR sets the factor so that the rate is lr now; the group goes on
+    following the schedule. A parameter that the optimizer never held joins it when it is unfrozen.
 
-    Rewind brings back weights, buffers, optimizer, freeze state and torch's random numbers, exactly, to
-    a bookmark or a step at which something was done. It cannot bring back what is yours: the loader goes
-    on, so the batches after it are others; so does the schedule. Branches, twins, evaluation and
-    augmentation need a loop that can repeat itself: a `Session`.
+    Rewind goes to a bookmark, or to a step at which a command acted. It restores weights, buffers,
+    optimizer, freeze state and torch's random numbers exactly. Your loader and your schedule go on, so
+    the batches that follow are others. Branches, twins, evaluation and augmentation need a loop that can
+    repeat itself: a `Session`.
 
     Raises SessionError for an optimizer that cannot be steered, and under several processes.
     """

@@ -1,7 +1,7 @@
-"""`Steering`: what a cockpit holds of a loop that is not ours.
+"""`Steering`: a training loop of somebody else, as a cockpit steers it; and what it refuses.
 
-Whoever owns the loop says when a batch is done (`turned`) and when commands may act (`between`); see
-`steer.py`, `huggingface.py` and `lightning.py`.
+Whoever owns the loop says when a batch is done (`turned`) and when commands may act (`between`): see
+`loop.py`, `huggingface.py` and `lightning.py`.
 """
 
 import threading
@@ -11,39 +11,53 @@ from contextlib import contextmanager
 from math import nan
 from time import perf_counter
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary, WeakSet, ref
 
+import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from tlcourse.checks import whole_number
 from tlcourse.errors import CommandError, SessionError
 from tlcourse.models.partition import Groups, divide, inner_model
 
 from ..commands import STEERING, Command, Rewind
-from ..engine.boundary import Weights, moved, obey, refused
+from ..engine.boundary import Weights, check_command, moved, norms, now, obey, refused
 from ..engine.inbox import Envelope, Inbox
 from ..engine.loop import BITE_STEPS
 from ..engine.memory import memory_of
 from ..engine.questions import Looking, answer
-from ..events import Applied, Evaluated, Event, Failed, Finished, Norms, StepDone
+from ..eventlog import EventLog
+from ..events import Applied, Evaluated, Event, Failed, Finished, StepDone
+from ..model.user_optimizer import UserOptimizer
 from ..steerable import Bookmark, GroupState, TimelineState
-from ..threads.time_budget import Thrift
-from .limits import CAN, check, never_came, refuse_several, too_late, why_not
-from .optimizer import Awaited, GivenOptimizer, unwrapped
-from .optimizer_checkpoint import wanted
-from .state import GivenLevers, Loop
-from .underway import UNDER_WAY, take_over
+from ..threads.time_budget import TimeBudget
+from .optimizer import AwaitedOptimizer, Checkpoints, commands_of, torch_optimizer_of
+from .state import GuestLevers, Loop
 
 PATIENCE = 64  # batches without a step after which commands act all the same
+CAN = frozenset(
+    "set_lr freeze unfreeze add_lora set_scale swap_head save rewind pause resume stop".split()
+)
+CANNOT = {
+    "branch": "Branch would train another past again, and your loop cannot be made to repeat itself.",
+    "twin": "Twin would take every step twice, and the steps are yours.",
+    "augment": "Augment would change the batches, and they come from your loader.",
+    "set_weight": "SetWeight would change the loss, and that is computed by your own code.",
+    "evaluate": "Evaluate needs data to measure on; measure in your loop and report it with "
+    "steering.log(accuracy=…).",
+}
+OVER = "The loop has taken all its steps, so nothing would train with this."
 T = TypeVar("T")
 
 
 class Steering:
-    """A `Steerable` whose loop belongs to somebody else. optimizer: None if it comes with `attach`."""
+    """A `Steerable` whose loop belongs to somebody else. optimizer: None if `attach` brings it later."""
 
     can = CAN
     steps: int | None = None  # planned, in optimizer steps
     augment = twin = None
-    tells_loss = True  # until a step comes without: then a loss that is no number means nothing
+    tells_loss = True  # until a step comes without one: then a loss that is no number means nothing
 
     def __init__(
         self,
@@ -54,66 +68,77 @@ class Steering:
         seed: int = 0,
         keep_mb: float = 512,
     ):
-        refuse_several()
-        self.events: list[Event] = []
+        _refuse_several_processes()
+        self.events = EventLog()
         self.weights: dict[str, float] = {}
         self._inbox = Inbox()
         self._looking = Looking(self._inbox)
         self._status = "ready"
         self._seconds = 0.0
         self._began: float | None = None
-        self._losses: list[Any] = []  # told since the last step
-        self._stepped = False  # a step was taken that has not been told yet
+        self._losses: list[Any] = []  # logged since the last step
+        self._stepped = False  # a step was taken that no event reports yet
         self._since = 0  # batches since the last step
-        self._after_step: list[Event] = []  # to be told after it
+        self._after_step: list[Event] = []  # events that follow it
         self._watch: tuple[int, Weights] | None = None
-        self._weighing = Thrift()
+        self._weighing = TimeBudget()
         self._divided, self._options = (inner_model(model), groups), (seed, keep_mb)
-        self._begin_with(Awaited(), None)
+        self._checkpoints: Checkpoints | None = None
+        self._begin_with(AwaitedOptimizer(), None)
         if optimizer is not None:
             self.attach(optimizer)
 
     def attach(self, optimizer: Any) -> None:
         """Steer this optimizer from here on. Once more with the same one does nothing."""
-        given, levers = unwrapped(optimizer), self._loop.levers
-        if given is levers.optimizer.torch:
+        found, levers = torch_optimizer_of(optimizer), self._loop.levers
+        if found is levers.optimizer.torch:
             return
-        take_over(given, self)
-        holder = GivenOptimizer(given, self._divided[0], self._step, self._loaded)
+        _take_over(found, self)
+        holder = UserOptimizer(found, stepped=self._step)
+        self._checkpoints = Checkpoints(holder, self._divided[0], self._loaded)
         if levers.optimizer.torch is None:
-            held = [p for group in given.param_groups for p in group["params"]]
-            self._begin_with(holder, held)
+            self._begin_with(holder, [p for group in found.param_groups for p in group["params"]])
         else:  # a trainer has made another; what was edited and frozen stays
             levers.optimizer = holder
             holder.register(levers.groups)
         self._loop.levers.hold_what_trains()
-        self.events = list(self.events)  # another list: a cockpit looks at everything anew
+        self.events = self.events.head()  # another list: a cockpit looks at everything anew
 
     def _begin_with(self, holder: Any, held: list[Parameter] | None) -> None:
         parts = divide(*self._divided, held)
         holder.register({name: list(part.own) for name, part in parts.items()})
-        self._loop = Loop(GivenLevers(self._divided[0], parts, holder), *self._options)
+        self._loop = Loop(GuestLevers(self._divided[0], parts, holder), *self._options)
         self._loop.time.begin(self._loop)
         self.began = self._loop.state()
 
     # -- to steer ------------------------------------------------------------------------------
 
     def send(self, command: Command, id: str | None = None) -> None:
-        """Apply `command` after the present step. What can be seen to be wrong raises CommandError now;
-        what only the loop can tell comes back as a `Refused` event. Any thread may call this."""
-        check(command, self._loop.levers, self._inbox.all())
+        """Apply `command` after the present step. What is wrong in itself raises CommandError now; what
+        only the loop can tell comes back as a `Refused` event. Any thread may call this."""
+        self._check(command)
         if not self._inbox.put(Envelope(command, id)):
-            raise too_late(command, self.status)
+            raise self._too_late(command)
 
     def at(self, step: int, command: Command) -> None:
         """Apply `command` when `step` optimizer steps are done."""
-        check(command, self._loop.levers, self._inbox.all())
-        if isinstance(step, bool) or not isinstance(step, int) or step < self.step:
-            raise CommandError(
-                f"A step to come is a whole number from {self.step} on, not {step!r}."
-            )
+        self._check(command)
+        whole_number(step, "A step to come", CommandError, self.step)
         if not self._inbox.plan(step, Envelope(command)):
-            raise too_late(command, self.status)
+            raise self._too_late(command)
+
+    def _check(self, command: object) -> None:
+        """CommandError for what is wrong in itself, or what no such loop can do."""
+        if isinstance(command, Command) and command.kind not in CAN:
+            reason = CANNOT.get(command.kind, f"Your loop cannot {type(command).__name__}.")
+            raise CommandError(f"{reason} A Session can do it.")
+        check_command(command, self._loop.levers, self._inbox.all(), "steering")
+
+    def _too_late(self, command: Command) -> CommandError:
+        return CommandError(
+            f"The loop is {self.status}, so {type(command).__name__} comes too late; run it again and "
+            "it takes commands."
+        )
 
     def log(
         self,
@@ -123,21 +148,25 @@ class Steering:
         valid_loss: Tensor | float | None = None,
         split: str = "valid",
     ) -> None:
-        """Tell what the loop measured. loss: of this batch, for the training curve; of several batches
-        for one step the mean is drawn. accuracy (0 … 1), valid_loss: measured on `split`."""
+        """Report what the loop measured. loss: of this batch, for the training curve, which shows the
+        mean over the batches of a step. accuracy (0 … 1), valid_loss: measured on `split`."""
         if loss is not None:
             self._losses.append(loss.detach() if isinstance(loss, Tensor) else loss)
         if accuracy is not None or valid_loss is not None:
             if split not in ("train", "valid", "test"):
                 raise CommandError(f"No split {split!r}. Splits are: train, valid, test.")
-            told = Evaluated(*self._now(), split, _number(accuracy), _number(valid_loss))
-            (self._after_step if self._stepped else self.events).append(told)
+            given = {"accuracy": accuracy, "loss": valid_loss}
+            metrics = {name: _number(value) for name, value in given.items() if value is not None}
+            event = Evaluated(*now(self._loop), split, metrics)
+            (self._after_step if self._stepped else self.events).append(event)
 
     def start(self) -> "Steering":
         return self  # the loop begins where it is written
 
     def release(self) -> None:
         """Let go of model and optimizer: rates are the schedule's again."""
+        if self._checkpoints:
+            self._checkpoints.release()
         self._loop.levers.optimizer.release()
         self._loop.levers.release()
 
@@ -171,17 +200,17 @@ class Steering:
         self._since = 0
         self._began = perf_counter()
         self._thread = threading.get_ident()
-        UNDER_WAY.add(self)
+        _UNDER_WAY.add(self)
         self._inbox.reopen()
         self._status = "running"
 
     def turned(self) -> None:
-        """A batch is done: say what it brought."""
+        """A batch is done: report its step, if it made one."""
         self._since += 1
         self._flush()
 
     def between(self) -> None:
-        """Let commands act that are due. In the midst of an accumulated step they wait."""
+        """Let commands act that are due. Within an accumulated step they wait."""
         if self._status == "running":
             answer(self._inbox, self.model)
         if self._status != "running" or 0 < self._since < PATIENCE:
@@ -191,10 +220,10 @@ class Steering:
             steering = isinstance(envelope.command, STEERING)
             if steering and self._watch and t.tick > self._watch[0]:
                 self._answer()
-            if reason := why_not(envelope.command, t.levers, t.step == self.steps):
-                self.events.append(refused(t, envelope, reason))  # type: ignore[arg-type]
+            if steering and t.step == self.steps:
+                self.events.append(refused(t, envelope, OVER))
                 continue
-            for event in obey(t, envelope):  # type: ignore[arg-type]
+            for event in obey(t, envelope):
                 self.events.append(event)
                 if isinstance(event, Applied) and steering:
                     self._watch = (t.tick, t.levers.weights())
@@ -216,9 +245,11 @@ class Steering:
         if self._watch and t.tick > self._watch[0]:
             self._answer()
         self._watch, t.paused = None, False
-        self.events += never_came(t, self._inbox)
+        for step, _, envelope in sorted(self._inbox.planned, key=lambda plan: plan[:2]):
+            reason = f"The loop ended at step {t.step}, before step {step} came."
+            self.events.append(refused(t, envelope, reason))
         self._close("The loop is over; run it again and it takes commands.")
-        self.events.append(Finished(*self._now(), reason, self._seconds))
+        self.events.append(Finished(*now(self._loop), reason, self._seconds))
         self._status = "finished" if reason == "done" else "stopped"
 
     def fail(self, error: BaseException) -> None:
@@ -227,15 +258,15 @@ class Steering:
             return
         line = traceback.format_exception_only(error)[-1].strip()
         self._close("Training has failed; run the loop again.")
-        told = "".join(traceback.format_exception(error))
-        self.events.append(Failed(*self._now(), line, told))
+        text = "".join(traceback.format_exception(error))
+        self.events.append(Failed(*now(self._loop), line, text))
         self._status = "failed"
 
     def _close(self, reason: str) -> None:
-        UNDER_WAY.discard(self)
+        _UNDER_WAY.discard(self)
         self._looking.leave()
         for left in self._inbox.shut_down():
-            self.events.append(refused(self._loop, left, reason))  # type: ignore[arg-type]
+            self.events.append(refused(self._loop, left, reason))
         self._seconds += perf_counter() - (self._began or perf_counter())
 
     # -- what happens --------------------------------------------------------------------------
@@ -250,20 +281,17 @@ class Steering:
         self._stepped, self._since = True, -1  # this batch will be counted when it is done
         if self._weighing.due():
             with self._weighing.spending():
-                levers = self._loop.levers
-                pulled, moved = levers.gradients(), levers.moved_in_all()
-                told = Norms(*self._now(), pulled, moved, levers.lrs())
-            self._after_step.append(told)
+                self._after_step.append(norms(self._loop))
 
     def _flush(self) -> None:
-        """Tell the step that was taken last."""
+        """Report the step that was taken last."""
         if not self._stepped or self._status != "running":
             return
         self._stepped = False
         losses, self._losses = [_number(loss) for loss in self._losses], []
         self.tells_loss &= bool(losses)
         loss = sum(losses) / len(losses) if losses else nan
-        self.events.append(StepDone(*self._now(), loss))
+        self.events.append(StepDone(*now(self._loop), loss))
         t = self._loop
         if self._watch and t.tick - self._watch[0] == BITE_STEPS:
             self._answer()
@@ -273,19 +301,19 @@ class Steering:
     def _answer(self) -> None:
         """Did it bite?"""
         assert self._watch
-        self.events.append(moved(self._loop, *self._watch))  # type: ignore[arg-type]
+        self.events.append(moved(self._loop, *self._watch))
         self._watch = None
 
     def _loaded(self, training: list[str], factors: dict[str, float]) -> None:
         """A checkpoint of the optimizer was loaded."""
-        for command in wanted(self._loop.levers, training, factors):
+        for command in commands_of(self._loop.levers, training, factors):
             self._inbox.put(Envelope(command))
 
     # -- to look -------------------------------------------------------------------------------
 
     def look(self, ask: Callable[[nn.Module], T]) -> T:
-        """ask(model), between two batches and in the loop's thread, paused or not; at once if it is not
-        under way. In eval mode, without gradients; modes and random states are put back."""
+        """ask(model), between two batches and in the loop's thread, paused or not; at once if the loop
+        is not running. In eval mode, without gradients; modes and random states are restored."""
         return self._looking.look(lambda: self.model, ask)
 
     @property
@@ -342,9 +370,33 @@ class Steering:
     def __repr__(self) -> str:
         return f"<Steering {self.status}: step {self.step} of {self.steps or 'an open end'}>"
 
-    def _now(self) -> tuple[int, int, str]:
-        return self._loop.tick, self._loop.step, self._loop.branch
-
 
 def _number(value: Any) -> float:
     return nan if value is None else float(value.detach() if isinstance(value, Tensor) else value)
+
+
+_UNDER_WAY: WeakSet[Steering] = WeakSet()
+_BY_OPTIMIZER: WeakKeyDictionary[torch.optim.Optimizer, "ref[Steering]"] = WeakKeyDictionary()
+
+
+def _take_over(optimizer: torch.optim.Optimizer, steering: Steering) -> None:
+    """Whoever steered it before lets go of it: a cell was run again."""
+    if (before := _BY_OPTIMIZER.get(optimizer)) and (old := before()):
+        old.release()
+    _BY_OPTIMIZER[optimizer] = ref(steering)
+
+
+def fail_here(error: BaseException) -> None:
+    """The loops of this thread have ended by an exception, and nobody has told them."""
+    for steering in list(_UNDER_WAY):
+        if steering._thread == threading.get_ident():
+            steering.fail(error)
+
+
+def _refuse_several_processes() -> None:
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if several and torch.distributed.get_world_size() > 1:
+        raise SessionError(
+            "A loop of your own is steered in one process: in several, a layer that is unfrozen live "
+            "would not be averaged between them. A Session can be steered under accelerate launch."
+        )

@@ -1,12 +1,11 @@
-"""A loop that is somebody else's, as the commands see it: what they move, and which moments are kept.
+"""A loop of somebody else, as commands see it: what they change, and which moments are kept.
 
-It stands where a Session has its `Training`. It cannot take steps by itself, so it goes back only to
-moments that were kept, and it cannot train a branch or a twin.
+It is a `State`, as the `Training` of a Session is. It cannot take steps by itself, so it goes back only
+to moments that were kept, and it cannot train a branch or a twin.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -17,21 +16,24 @@ from tlcourse.errors import CommandError
 from tlcourse.models.partition import Part
 from tlcourse.rng import checked_seed, set_torch_states, torch_states
 
-from ..command import Command
+from ..commands import Command
+from ..engine.apply import apply
+from ..events import Event
 from ..model.groups import Levers
+from ..model.optimizer import SteeredOptimizer
 from ..state import RunState
 from ..steerable import Bookmark
 from ..timelines.snapshot import Snapshot, own_bytes, restore, take
 from ..timelines.timelines import START
 
 
-class GivenLevers(Levers):
-    """The levers of a model whose modes are switched by its owner: `model.train()` may come at any
-    moment, so a frozen BatchNorm is held still where it computes, by a hook, and nothing else is
-    switched. What was frozen from the beginning goes on as its owner wrote it."""
+class GuestLevers(Levers):
+    """The levers of a model whose owner switches its modes. `model.train()` may come at any moment, so a
+    hook holds a frozen BatchNorm still where it computes, and no other mode is switched. What was
+    frozen from the beginning stays as its owner wrote it."""
 
-    def __init__(self, model: nn.Module, parts: Mapping[str, Part], optimizer: Any):
-        super().__init__(model, parts, optimizer)  # type: ignore[arg-type]
+    def __init__(self, model: nn.Module, parts: Mapping[str, Part], optimizer: SteeredOptimizer):
+        super().__init__(model, parts, optimizer)
         self._still: dict[nn.Module, Any] = {}
         for name, part in parts.items():
             if not part.trains:
@@ -69,28 +71,25 @@ def _stand_still(norm: nn.Module, _: Any) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """A snapshot, and what else of a foreign loop goes back: factors and options of the optimizer's
-    groups, torch's random numbers. versions: of the frozen parameters, which it shares."""
+    """A snapshot, and torch's random numbers, which a foreign loop draws as it likes. versions: of the
+    frozen parameters, which it shares."""
 
     snapshot: Snapshot
-    factors: dict[str, float]
-    options: list[dict[str, Any]]
     random: list[Tensor]
     versions: dict[Parameter, int]
 
 
 @dataclass(slots=True)
 class Marks:
-    """The moments that are kept: bookmarks, and the arrivals at interventions as long as there is room.
-    Has what the commands use of a session's `Timelines`. budget_mb: 10⁶ bytes."""
+    """The moments that are kept: bookmarks, and the arrivals at interventions while there is room.
+    budget_mb: 10⁶ bytes."""
 
     budget_mb: float
     named: dict[str, Kept] = field(default_factory=dict)
     kept: list[Kept] = field(default_factory=list)
     sizes: dict[str, float] = field(default_factory=dict)  # bookmark → MB
     held_mb: float = 0.0
-    armed: bool = False
-    twin: None = None
+    armed: bool = False  # always: there is no twin
 
     def begin(self, t: "Loop") -> None:
         """The bookmark "start" is now: nothing has been trained yet."""
@@ -139,18 +138,17 @@ class Marks:
                 "Frozen weights were written to by your own code since that moment (load_state_dict?), "
                 "so it is not there any more. Save a bookmark after such a change."
             )
-        restore(t, moment.snapshot)  # type: ignore[arg-type]
-        optimizer = t.levers.optimizer
-        optimizer.set_factors(moment.factors)
-        optimizer.set_options(moment.options)
+        restore(t, moment.snapshot)
         set_torch_states(moment.random)
         self.kept = [m for m in self.kept if m.snapshot.step <= t.step]
 
-    def fork(self, t: "Loop", name: str, at: int | str | None) -> None:
-        raise CommandError("A loop of your own has one timeline.")
+    def parent(self, branch: str) -> None:
+        return None
 
-    def end_twin(self) -> None:
-        """There is none."""
+    def make_twin(self, t: "Loop") -> Any:
+        raise CommandError("A loop of your own cannot be trained twice; a Session can.")
+
+    def add_twin(self, t: "Loop", twin: Any) -> None: ...
 
     # -- what is so now ------------------------------------------------------------------------
 
@@ -180,9 +178,7 @@ class Marks:
     def _take(self, t: "Loop", first: bool = False) -> Kept:
         levers = t.levers
         return Kept(
-            take(t, (), first=first),  # type: ignore[arg-type]
-            dict(levers.optimizer.factors),
-            levers.optimizer.options(),
+            take(t, (), first=first),
             torch_states(),
             {p: p._version for name in levers.frozen for p in levers.groups[name]},
         )
@@ -198,20 +194,25 @@ class Marks:
 
 
 class Loop:
-    """The state of a foreign loop. tick, step: optimizer steps, not batches."""
+    """The state of a foreign loop. tick, step: optimizer steps, not batches; seed: of new heads and
+    adapters."""
 
-    def __init__(self, levers: GivenLevers, seed: int, keep_mb: float):
+    def __init__(self, levers: GuestLevers, seed: int, keep_mb: float):
         self.levers = levers
         self.tick = self.step = 0
         self.branch = "main"
         self.paused = False
         self.ending: str | None = None
         self.time = Marks(keep_mb)
-        self.recipe = SimpleNamespace(seed=checked_seed(seed, CommandError))
-        self.terms: dict[str, Any] = {}
+        self.seed = checked_seed(seed, CommandError)
         self.weights: dict[str, float] = {}
-        self.batches = SimpleNamespace(pictures=False, strength=0.0)
-        self.data = None
+        self.augment: float | None = None
+
+    def apply(self, command: Command) -> None:
+        apply(command, self)
+
+    def measured(self, split: str) -> Iterator[Event]:
+        yield from ()  # the data are its owner's
 
     def state(self) -> RunState:
         return RunState(self.levers.states())

@@ -1,4 +1,4 @@
-"""`steer_trainer`: the loop of a trainer, open to commands by the trainer's own callbacks."""
+"""`steer_trainer`: a trainer's loop, steered by means of the trainer's own callbacks."""
 
 from typing import Any
 
@@ -18,15 +18,15 @@ def steer_trainer(
     seed: int = 0,
     keep_mb: float = 512,
 ) -> Steering:
-    """Steer a Hugging Face `Trainer`, or a Lightning `Trainer` and the module that it is going to fit.
+    """Steer a Hugging Face `Trainer`, or a Lightning `Trainer` and the module that it will fit.
 
         steering = tl.steer_trainer(trainer)              # Hugging Face
         steering = tl.steer_trainer(trainer, module)      # Lightning
         tl.Cockpit(steering)
         await tl.beside(trainer.train)                    # or tl.beside(trainer.fit, module, loader)
 
-    Its schedule, clipping, precision and checkpoints stay its own; commands act after whole optimizer
-    steps, as `steer` says. Stop ends training as the trainer itself would. Call it before training.
+    Schedule, clipping, precision and checkpoints stay the trainer's; commands act after whole optimizer
+    steps, as under `steer`. Stop ends training as the trainer itself would. Call this before training.
     Raises SessionError for another trainer, or one that cannot be steered.
     """
     home = {cls.__module__.partition(".")[0] for cls in type(trainer).__mro__}

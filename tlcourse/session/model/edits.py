@@ -1,7 +1,7 @@
-"""Edits of a model's structure that can be undone: adapters beside layers, and a new head.
+"""Edits of a model's structure that can be undone: adapters on layers, and a new head.
 
-An edit exchanges modules for others and keeps both, so undoing and doing again cost nothing and
-bring back the very same parameters. Planning one changes nothing.
+An edit exchanges modules and keeps both, so that undoing and doing it again cost nothing and bring back
+the same parameters. Planning an edit changes nothing.
 """
 
 import re
@@ -43,7 +43,7 @@ class Edit:
 def plan_lora(
     model: nn.Module,
     groups: Groups,
-    asked: list[str],
+    names: list[str],
     *,
     rank: int,
     alpha: float | None,
@@ -51,13 +51,13 @@ def plan_lora(
     name: str,
     seed: int,
 ) -> Edit:
-    """Adapters of peft beside the layers of the asked groups, drawn by `seed` and the adapter's name.
+    """Adapters of peft on the layers of the named groups, drawn by `seed` and the adapter's name.
 
     The new group stands before the last one, the head. Raises CommandError if no layer can take one.
     """
     if name in groups:
         raise CommandError(f"There is a group {name!r} already; give the adapter another name.")
-    wanted = {id(p) for group in asked for p in groups[group]}
+    wanted = {id(p) for group in names for p in groups[group]}
     endings = tuple(part.strip() for part in (layers or "").split(",") if part.strip())
     found = {
         path: module
@@ -71,11 +71,13 @@ def plan_lora(
             "SetScale, or Rewind to before it."
         )
     if not found:
-        there = sorted({p.rpartition(".")[2] for p, m in model.named_modules() if _takes_lora(m)})
+        found_endings = sorted(
+            {p.rpartition(".")[2] for p, m in model.named_modules() if _takes_lora(m)}
+        )
         raise CommandError(
-            f"No layer of {', '.join(asked)} can take a LoRA"
+            f"No layer of {', '.join(names)} can take a LoRA"
             + (
-                f" and ends in {layers}; layers here end in: {', '.join(there)}."
+                f" and ends in {layers}; layers here end in: {', '.join(found_endings)}."
                 if endings
                 else "."
             )
@@ -92,7 +94,7 @@ def plan_lora(
 
 
 def plan_head(model: nn.Module, groups: Groups, *, kind: str, seed: int, turn: int) -> Edit:
-    """A fresh layer in place of the head's last linear one. turn: the how-manieth new head it is, so
+    """A fresh layer in place of the head's last linear one. turn: how many heads were swapped before, so
     that each is another draw."""
     head = list(groups)[-1]
     mine = {id(p) for p in groups[head]}
@@ -132,15 +134,15 @@ def _ends(path: str, endings: tuple[str, ...]) -> bool:
 def _lora_layers(
     found: Mapping[str, nn.Module], rank: int, alpha: float | None, name: str, key: int
 ) -> dict[str, nn.Module]:
-    """Each layer wrapped by peft, beside the model: the model itself is not touched."""
+    """Each layer wrapped by peft, outside the model, which is not touched."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its imports
         from peft import LoraConfig, inject_adapter_in_model
 
-    beside = nn.ModuleDict({str(n): layer for n, layer in enumerate(found.values())})
-    fits = {n: min(rank, *layer.weight.shape[:2]) for n, layer in beside.items()}
+    wrapped = nn.ModuleDict({str(n): layer for n, layer in enumerate(found.values())})
+    fits = {n: min(rank, *layer.weight.shape[:2]) for n, layer in wrapped.items()}
     scale = (rank if alpha is None else alpha) / rank
-    trained = {p: p.requires_grad for p in beside.parameters()}
+    trained = {p: p.requires_grad for p in wrapped.parameters()}
     config = LoraConfig(
         r=rank,
         lora_alpha=scale * rank,
@@ -149,10 +151,10 @@ def _lora_layers(
         alpha_pattern={f"^{n}$": scale * r for n, r in fits.items()},
     )
     with seeded(key):
-        inject_adapter_in_model(config, beside, adapter_name=name)
+        inject_adapter_in_model(config, wrapped, adapter_name=name)
     for (
         parameter,
         was,
     ) in trained.items():  # peft freezes all but the adapter; that is ours to decide
         parameter.requires_grad_(was)
-    return dict(zip(found, beside.values(), strict=True))
+    return dict(zip(found, wrapped.values(), strict=True))

@@ -1,43 +1,34 @@
-"""What commands move: which groups train, how fast, with which adapters and head.
+"""What commands change in a model: which groups train, how fast, with which adapters and head.
 
-The same for a session and for anyone's loop; they differ in the optimizer that holds what trains.
+A Session and a loop of somebody else have the same levers; they may differ in the optimizer.
 """
 
 from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from tlcourse.models.partition import Part
+
 from ..state import GroupState
 from .edits import Edit, Groups
-from .optimizer import clone_state
+from .optimizer import SteeredOptimizer, clone_state
 
 _NORMS = (nn.modules.batchnorm._NormBase,)  # everything that keeps running statistics
 
 
-class Holder(Protocol):
-    """An optimizer that can be told what to train."""
-
-    rates: dict[str, float]
-
-    @property
-    def state(self) -> dict[Parameter, dict[str, Any]]: ...
-
-    def hold(self, training: Mapping[str, list[Parameter]]) -> None: ...
-
-    def fork(self, other: Mapping[Parameter, Parameter]) -> "Holder": ...
-
-
 class Levers:
     """groups: each group's parameters, input to output, adapters before the head, which is last.
-    given: layers whose scale can be set, of adapters that the model brought with it (`model.scalable`).
+    scalable: layers whose scale can be set, of adapters that came with the model (`model.scalable`).
     frozen: name → whether its BatchNorm statistics stand still. A frozen parameter is never written to
     in place: snapshots and twins share it, and unfreezing gives it memory of its own."""
 
-    def __init__(self, model: nn.Module, modules: Mapping[str, nn.Module], optimizer: Holder):
+    def __init__(
+        self, model: nn.Module, modules: Mapping[str, nn.Module | Part], optimizer: SteeredOptimizer
+    ):
         self.model, self.optimizer = model, optimizer
         self.groups: Groups = {name: list(m.parameters()) for name, m in modules.items()}
         self.norms = {
@@ -46,10 +37,10 @@ class Levers:
         }
         self.frozen: dict[str, bool] = {}
         self.edits: list[Edit] = []
-        scalable: Mapping[str, Sequence[nn.Module]] = getattr(model, "scalable", {})
-        self.given = {name: tuple(at) for name, at in scalable.items() if name in self.groups}
+        brought: Mapping[str, Sequence[nn.Module]] = getattr(model, "scalable", {})
+        self.scalable = {name: tuple(at) for name, at in brought.items() if name in self.groups}
         now: Mapping[str, float] = getattr(model, "scales", {})
-        self.scales: dict[str, float] = {name: now.get(name, 1.0) for name in self.given}
+        self.scales: dict[str, float] = {name: now.get(name, 1.0) for name in self.scalable}
         self.origin: dict[Parameter, Tensor] = {}  # what each weight was when it came
 
     @property
@@ -59,7 +50,7 @@ class Levers:
     @property
     def added(self) -> set[str]:
         """The adapters that came by a command. One that the model brought is a group like the others."""
-        return set(self.scales) - set(self.given)
+        return set(self.scales) - set(self.scalable)
 
     # -- to move -------------------------------------------------------------------------------
 
@@ -76,7 +67,9 @@ class Levers:
             self._own(parameter)
             parameter.requires_grad_(True)
         self.frozen.pop(name, None)
-        self.set_lr(name, self.optimizer.rates[name] if lr is None else lr)
+        if lr is not None:
+            self.optimizer.rates[name] = lr
+        self.hold_what_trains()
         self.set_modes()
 
     def set_lr(self, name: str, lr: float) -> None:
@@ -102,7 +95,7 @@ class Levers:
 
     def set_scale(self, adapter: str, value: float) -> None:
         self.scales[adapter] = value
-        for layer in self.given.get(adapter, ()):
+        for layer in self.scalable.get(adapter, ()):
             layer.set_scale(adapter, value)
         for edit in self.edits:
             if edit.adapter == adapter:
@@ -118,7 +111,7 @@ class Levers:
                     module.eval()
 
     def hold_what_trains(self) -> None:
-        self.optimizer.hold({n: p for n, p in self.groups.items() if n not in self.frozen})
+        self.optimizer.hold(self.groups, self.frozen)
 
     # -- to go back ----------------------------------------------------------------------------
 
@@ -153,7 +146,7 @@ class Levers:
         made.groups = {name: [memo[id(p)] for p in ps] for name, ps in self.groups.items()}
         made.norms = {name: [memo[id(m)] for m in ms] for name, ms in self.norms.items()}
         made.frozen, made.scales, made.edits = dict(self.frozen), dict(self.scales), []
-        made.given = {name: tuple(memo[id(m)] for m in ms) for name, ms in self.given.items()}
+        made.scalable = {name: tuple(memo[id(m)] for m in ms) for name, ms in self.scalable.items()}
         everything = [p for ps in self.groups.values() for p in ps]
         made.origin = {memo[id(p)]: self.origin[p] for p in everything}
         made.optimizer = self.optimizer.fork({p: memo[id(p)] for p in everything})

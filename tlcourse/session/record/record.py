@@ -1,16 +1,15 @@
-"""The record of a run: what it was made of, what was done to it and when, and what came out.
+"""The record of a run: what it was made of, and everything that happened in it.
 
-JSONL, so that it can be read, mailed and diffed: a header line, one line for each applied command
-(`tick` and the command), and an outcome line once the run is over. A record and the recipe in its
-header determine the run; `replay.py` runs it again and compares.
+JSONL, so that it can be read, mailed and diffed: a header line, then the run's events in their order,
+with the losses of a long run thinned out (`lines.py`). The recipe in the header and the commands
+determine the run; `replay.py` runs it again and compares.
 """
 
 import hashlib
 import json
 import math
-import os
 import platform
-import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,54 +19,105 @@ import torch
 
 from tlcourse import __version__
 from tlcourse.errors import CommandError, RecordError
+from tlcourse.files import write_atomically
+from tlcourse.models.inspection import weights_sha256
 
-from ..commands import Command, from_json
-from ..events import Applied, Evaluated, Event, Finished, Metered, Moved, Refused, StepDone, Warned
+from ..commands import Command
+from ..eventlog import EventLog
+from ..events import (
+    Applied,
+    Evaluated,
+    Event,
+    Finished,
+    Metered,
+    Moved,
+    Refused,
+    Warned,
+)  # fmt: skip
 from ..recipe import Recipe
-from .header import (
-    LARGEST,
+from ..state import RunState, state_from_json
+from . import format1
+from .lines import STEPS_READ, Reader, Writer
+from .schema import (
     call_of,
     check_header,
-    check_outcome,
     check_plain,
     loss_name,
+    need,
     printable,
     shown,
-    whole,
-)
+)  # fmt: skip
 
-FORMAT = 1
+FORMAT = 2
+AT_THE_END = (Evaluated, Metered, Refused, Moved, Warned)  # what comes just before Finished
 LOSSES_KEPT = 1000  # a longer curve is thinned to about so many points
 
 
 @dataclass(slots=True)
 class Record:
-    """header: JSON-able; commands: (tick, command) in order; outcome: None while the run goes on."""
+    """header: JSON-able; events: what happened, in order. Of a long run that was read from a file the
+    losses between those kept are interpolated. losses_every: how many steps to a loss that is kept;
+    losses_sha256: of all the run's losses, None if the record holds none; complete: whether each
+    `Applied` knows the state after it, as it does but in format 1."""
 
     header: dict[str, Any]
-    commands: list[tuple[int, Command]] = field(default_factory=list)
-    outcome: dict[str, Any] | None = None
+    events: EventLog = field(default_factory=EventLog)
+    losses_every: int = 1
+    losses_sha256: str | None = None
+    complete: bool = True
 
-    def lines(self) -> list[str]:
-        rows: list[dict[str, Any]] = [{"tlcourse_record": FORMAT} | self.header]
-        rows += [{"tick": tick, "command": done.to_json()} for tick, done in self.commands]
-        if self.outcome is not None:
-            rows.append({"outcome": self.outcome})
-        return [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows]
+    @property
+    def commands(self) -> list[tuple[int, Command]]:
+        """(tick, command) as applied, in order."""
+        return commands_of(event for _, event in self.events.others)
+
+    @property
+    def began(self) -> RunState:
+        """The state before the first step. Raises RecordError if the header does not say."""
+        if not self.complete:
+            return format1.began_of(self.header)
+        need(self.header, "began")
+        return state_from_json(self.header["began"])
+
+    @property
+    def outcome(self) -> dict[str, Any] | None:
+        """What a replay is compared with, or None while the run goes on: reason, steps (taken in all),
+        losses (every losses_every-th), losses_sha256, evaluations [tick, split, metrics]."""
+        if not len(self.events) or not isinstance(end := self.events[-1], Finished):
+            return None
+        losses = self.events.columns()["loss"]
+        return {
+            "reason": end.reason,
+            "steps": len(losses),
+            "losses_sha256": self.losses_sha256,
+            "losses_every": self.losses_every,
+            "losses": [_finite(loss) for loss in losses[:: self.losses_every].tolist()],
+            "evaluations": [
+                [event.tick, event.split, {k: _finite(v) for k, v in event.metrics.items()}]
+                for event in _compared(self.events)
+            ],
+        }
+
+    def lines(self, writer: Writer | None = None) -> list[str]:
+        """Of the file. writer: of a run that is written again and again."""
+        header = {"tlcourse_record": FORMAT} | self.header
+        if self.losses_sha256:
+            header["losses"] = {"every": self.losses_every, "sha256": self.losses_sha256}
+        first = json.dumps(header, ensure_ascii=False, allow_nan=False)
+        every = self.losses_every if self.losses_sha256 else None
+        return [first, *(writer or Writer()).lines(self.events, every)]
 
     def save(self, path: str | Path) -> Path:
         """Write it whole or not at all. Makes the folder. Returns the path."""
         path = Path(path)
+        if not self.complete:
+            raise RecordError(
+                "A record of format 1 cannot be saved in format 2 as it is; run it again first: "
+                "tl.replay(record).run.record.save(…)."
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write("\n".join(self.lines()) + "\n")
-                os.replace(partial, path)
-            except BaseException:
-                Path(partial).unlink(missing_ok=True)
-                raise
+            write_atomically(path, ("\n".join(self.lines()) + "\n").encode())
         except OSError as error:
             raise RecordError(
                 f"The record could not be written to {path}: {error.strerror or error}. "
@@ -85,98 +135,83 @@ class Record:
         return cls.read(text, str(path))
 
     @classmethod
-    def read(cls, text: str, path: str) -> "Record":
-        """Of a record's text. path: where it stood, to name it."""
-        record: Record | None = None
-        for number, line in enumerate(text.split("\n"), start=1):  # names may hold other separators
-            if not line.strip():
-                continue
-            try:
+    def read(cls, text: str, path: str, at_most: int = STEPS_READ) -> "Record":
+        """Of a record's text. path: where it stood, to name it; at_most: steps."""
+        reader: Reader | format1.Reader | None = None
+        header: dict[str, Any] = {}
+        number = 0
+        try:
+            for line in text.split("\n"):  # names may hold other separators
+                number += 1
+                if not line.strip():
+                    continue
                 row = json.loads(line)
                 if not isinstance(row, dict):
                     raise RecordError(f"a line is a JSON object, not {shown(row)}.")
                 check_plain(row)
-                if record is None:
-                    record = cls(_header(row))
-                elif "outcome" in row:
-                    record.outcome = check_outcome(row["outcome"])
+                if reader is None:
+                    header, reader = _header(row, at_most)
                 else:
-                    before = record.commands[-1][0] if record.commands else 0
-                    record.commands.append((_tick(row, before), from_json(row.get("command"))))
-            except (ValueError, RecursionError, RecordError, CommandError) as error:
-                says = printable(f"{path}, line {number} is not a record's: {error}")
-                raise RecordError(says) from None
-        if record is None:
-            raise RecordError(f"{path} is empty; a record begins with a header line.")
-        return record
+                    reader.take(row)
+            if reader is None:
+                raise RecordError(f"{path} is empty; a record begins with a header line.")
+            events = reader.finish()
+        except (ValueError, RecursionError, RecordError, CommandError) as error:
+            if reader is None and number == 0:
+                raise
+            raise RecordError(
+                printable(f"{path}, line {number} is not a record's: {error}")
+            ) from None
+        losses = header.pop("losses", {})
+        if isinstance(reader, format1.Reader):
+            return cls(header, events, reader.losses_every, reader.losses_sha256, complete=False)
+        return cls(header, events, losses.get("every", 1), losses.get("sha256"))
 
 
-def _header(row: dict[str, Any]) -> dict[str, Any]:
+def _header(row: dict[str, Any], at_most: int) -> tuple[dict[str, Any], "Reader | format1.Reader"]:
+    """The header, and who reads what comes after it."""
     if "tlcourse_hand" in row:
         raise RecordError(
             "this is a lesson's recorded hand, a plan at shares of a run, and no run's record."
         )
     if "tlcourse_record" not in row:
         raise RecordError("the first line must be a header with tlcourse_record.")
-    if row["tlcourse_record"] != FORMAT:
+    number = row["tlcourse_record"]
+    if number not in (1, FORMAT) or isinstance(number, bool):
         raise RecordError(
-            f"format {shown(row['tlcourse_record'])} was written by another version; this one reads "
-            f"{FORMAT}."
+            f"format {shown(number)} was written by another version; this one reads 1 and {FORMAT}."
         )
-    return check_header({key: value for key, value in row.items() if key != "tlcourse_record"})
+    header = check_header({key: value for key, value in row.items() if key != "tlcourse_record"})
+    if number == 1:
+        header.pop("losses", None)
+        return header, format1.Reader(header, at_most)
+    return header, Reader(header.get("losses", {}).get("every"), at_most)
 
 
-def _tick(row: dict[str, Any], before: int) -> int:
-    tick = row.get("tick")
-    if not whole(before).fits(tick):
-        raise RecordError(f"tick is a step count from {before} to {LARGEST}, not {shown(tick)}.")
-    return tick
+def record_of(header: dict[str, Any], events: EventLog) -> Record:
+    """events: of the run so far."""
+    log = events.head()
+    losses = log.columns()["loss"]
+    every = max(1, math.ceil(len(losses) / LOSSES_KEPT))
+    sha256 = hashlib.sha256(np.asarray(losses, dtype="<f8").tobytes()).hexdigest()
+    return Record(dict(header), log, every, sha256)
 
 
-def record_of(header: dict[str, Any], events: list[Event]) -> Record:
-    """events: of the run so far; those of a finished run give the outcome."""
-    outcome = None
-    if events and isinstance(finished := events[-1], Finished):
-        header = header | {"seconds": finished.seconds}
-        outcome = outcome_of(events, finished.reason)
-    return Record(dict(header), commands_of(events), outcome)
-
-
-def commands_of(events: list[Event]) -> list[tuple[int, Command]]:
+def commands_of(events: Iterable[Event]) -> list[tuple[int, Command]]:
     return [(event.tick, event.command) for event in events if isinstance(event, Applied)]
 
 
-def outcome_of(events: list[Event], reason: str) -> dict[str, Any]:
-    """What a replay is compared with: the loss curve's exact hash and (thinned) values, and every
-    evaluation. Losses that are not finite are written as null."""
-    events = _without_endings_gone_on_from(events)
-    losses = [event.loss for event in events if isinstance(event, StepDone)]
-    every = max(1, math.ceil(len(losses) / LOSSES_KEPT))
-    return {
-        "reason": reason,
-        "steps": len(losses),
-        "losses_sha256": hashlib.sha256(np.asarray(losses, dtype="<f8").tobytes()).hexdigest(),
-        "losses_every": every,
-        "losses": [_finite(loss) for loss in losses[::every]],
-        "evaluations": [
-            [event.tick, event.split, _finite(event.accuracy), _finite(event.loss)]
-            for event in events
-            if isinstance(event, Evaluated)
-        ],
-    }
-
-
-def _without_endings_gone_on_from(events: list[Event]) -> list[Event]:
-    """A run that was rewound after its end was measured at that end; its replay knows what comes and
-    is not. So those measurements are left out."""
-    kept: list[Event] = []
-    for event in events[:-1]:
+def _compared(events: EventLog) -> list[Evaluated]:
+    """The evaluations. A run that was rewound after its end was measured at that end; its replay knows
+    what comes and is not. So those measurements are left out."""
+    kept: list[tuple[int, Event]] = []
+    for steps, event in events.others[:-1]:
         if isinstance(event, Finished):
-            while kept and isinstance(kept[-1], Evaluated | Metered | Refused | Moved | Warned):
+            while kept and kept[-1][0] == steps and isinstance(kept[-1][1], AT_THE_END):
                 kept.pop()
         else:
-            kept.append(event)
-    return [*kept, *events[-1:]]
+            kept.append((steps, event))
+    return [event for _, event in kept if isinstance(event, Evaluated)]
 
 
 def _finite(value: float) -> float | None:
@@ -199,11 +234,19 @@ def environment(device: str, threads: int) -> dict[str, Any]:
 
 
 def header_of(
-    model: Any, data: Any, recipe: Recipe, loss: Any, device: str, keep_mb: float, ranks: int
+    model: Any,
+    parts: dict[str, list[str]] | None,
+    data: Any,
+    recipe: Recipe,
+    loss: Any,
+    device: str,
+    keep_mb: float,
+    ranks: int,
 ) -> dict[str, Any]:
     """What a run is made of, before its first step."""
     return environment(device, torch.get_num_threads()) | {
         "model": call_of(model),
+        "parts": parts,
         "data": call_of(data),
         "recipe": recipe.to_json(),
         "loss": loss_name(loss),
@@ -211,12 +254,3 @@ def header_of(
         "ranks": ranks,
         "weights_sha256": weights_sha256(model),
     }
-
-
-def weights_sha256(model: torch.nn.Module) -> str:
-    """One hash over every parameter and buffer, by name, so that a replay knows it starts alike."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()

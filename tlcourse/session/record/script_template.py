@@ -19,8 +19,7 @@ torch.set_num_threads({threads})  # other numbers sum in another order, to other
 data = {data}
 model = {model}
 {moved}{channels_last}lr = {rates}
-parts = getattr(model, "groups", None) or dict(model.named_children())
-groups = {{name: list(parts[name].parameters()) for name in lr}}
+{parts}
 norms = {{
     name: [m for m in parts[name].modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
     for name in lr
@@ -31,10 +30,7 @@ still = {still}  # frozen groups whose BatchNorm statistics stand still
 for name in groups:
     for p in groups[name]:
         p.requires_grad_(name not in frozen)
-optimizer = {optimizer}(
-    [{{"params": groups[name], "lr": lr[name]}} for name in lr], {settings}, fused=True
-)
-held = dict(zip(lr, optimizer.param_groups))
+{optimizer}held = dict(zip(lr, optimizer.param_groups))
 
 # The training. `if step == …` is what was done by hand.
 
@@ -66,7 +62,7 @@ for step in range({steps}):
     optimizer.zero_grad()
 {body}
     optimizer.step()
-
+{scheduled}
 # How good is it?
 
 model.eval()

@@ -8,29 +8,23 @@ import inspect
 import string
 import textwrap
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from tlcourse import rng
 from tlcourse.errors import CommandError, RecordError
 
-from ..commands import (
-    AddLoRA,
-    Augment,
-    Command,
-    Freeze,
-    SetLR,
-    SetScale,
-    SetWeight,
-    SwapHead,
-    Unfreeze,
-    members,
-)
+from ..commands import AddLoRA, Augment, Command, SetLR, Stop, SwapHead, members
 from ..engine import batches
-from ..timelines.history import last_timeline
-from .header import check_header, check_plain, is_argument, need, printable, recipe_of
+from ..events import Applied
+from ..recipe import Recipe
+from ..state import GroupState, RunState
+from ..timelines.paths import Paths, is_steering
 from .record import Record
+from .schema import check_header, check_plain, is_argument, need, printable, recipe_of, shown
 from .script_template import ADD_LORA, SWAP_HEAD, TEMPLATE
 
 _KEY = 0x7FFF_FFFF_FFFF_FFFF
@@ -92,18 +86,31 @@ def to_script(record: Record | str | Path) -> str:
     """A Python script that trains as the recorded run did, to the same losses, bit for bit on the same
     machine, and prints the last loss and the accuracy on test data.
 
-    Where `load_model` or `load_data` cannot make the model or the data again, or where the loss is not
-    cross-entropy or has further terms, the script has a marked place to put them. Nothing from the
+    Where `load_model` or `load_data` cannot make the model or the data again, where the loss is not
+    cross-entropy or has further terms, or where a function of the user's made the optimizer or the
+    scheduler, the script has a marked place to put them. Nothing from the
     record becomes code: it enters as literals, and as names of arguments. Raises RecordError for a
     record that is not whole, or of a run in several processes.
     """
     if not isinstance(record, Record):
         record = Record.load(record)
+    if not record.complete:
+        raise RecordError(
+            "A record of format 1 does not say in which state each command left the groups; run it "
+            "again first: tl.to_script(tl.replay(record).run.record)."
+        )
     header = check_header(record.header)  # again: a record need not come from a file
-    need(header, "versions", "machine", "recipe")
+    need(header, "versions", "machine", "recipe", "began")
+    paths = Paths(record.events)
+    history = [event for event in paths.events(paths.now) if is_steering(event)]
+    ending = record.commands[-1][1] if record.commands else None
+    steps = (
+        paths.step(*paths.line(paths.now)[-1])
+        if isinstance(ending, Stop)
+        else recipe_of(header).steps
+    )
     try:
-        steps, history = last_timeline(record)
-        return str(_Writer(header).write(steps, history))
+        return str(_Writer(header).write(steps, record.began, history))
     except CommandError as error:
         raise RecordError(
             printable(f"A command of this record cannot be written: {error}")
@@ -111,29 +118,27 @@ def to_script(record: Record | str | Path) -> str:
 
 
 class _Writer:
-    """Follows what is frozen, at which rates, as the session did: so a command becomes plain lines."""
+    """Follows the states that the run was in after each command: so a command becomes plain lines."""
 
     def __init__(self, header: dict[str, Any]):
         if header.get("ranks", 1) > 1:
             raise RecordError("This run was trained by several processes; a script is for one.")
         self.header, self.recipe = header, recipe_of(header)
-        self.names: list[str] = list(self.recipe.lr)
-        self.rates = dict(self.recipe.lr)
-        self.frozen = dict.fromkeys(self.recipe.freeze, self.recipe.freeze_stats)
         self.adapters: list[str] = []
         self.heads = 0
 
-    def write(self, steps: int, history: Any) -> Code:
+    def write(self, steps: int, began: RunState, history: list[Applied]) -> Code:
         header, recipe = self.header, self.recipe
-        done = [command for _, command in history]
+        done = [applied.command for applied in history]
+        self.own_rates = "." in recipe.optimizer or bool(recipe.scheduler)
+        if self.own_rates:
+            _check_rates(done)
         lora, swaps = (any(isinstance(c, kind) for c in done) for kind in (AddLoRA, SwapHead))
         augmented = recipe.augment > 0 or any(isinstance(c, Augment) for c in done)
         terms = dict(recipe.weights)
         layout, bf16 = recipe.layout == "channels_last", recipe.precision == "bf16"
         device = header.get("device", "cpu")
         on_cpu = device == "cpu"
-        adamw = recipe.optimizer == "adamw"
-        momentum = Code("" if adamw else "momentum=0.9, ")
         model = Code("YOUR_MODEL  # put your model here, as it was before the run")
         return code(
             TEMPLATE,
@@ -141,7 +146,7 @@ class _Writer:
             versions=docstring(
                 f"torch {header['versions'].get('torch', 'unknown')}, {header['machine']}"
             ),
-            imports=_imports(augmented, lora, bool(terms)),
+            imports=_imports(augmented, lora, bool(terms), bool(header.get("parts"))),
             functions=_functions(augmented, lora, swaps),
             threads=header.get("threads", 1),
             data=_call("load_data", header, Code("YOUR_DATA  # put your data here")),
@@ -155,10 +160,11 @@ class _Writer:
             adapters=Code("adapters = {}\n" if lora else ""),
             channels_last=Code("model.to(memory_format=torch.channels_last)\n" if layout else ""),
             rates=recipe.lr,
-            optimizer=Code("torch.optim.AdamW" if adamw else "torch.optim.SGD"),
-            settings=code("{}weight_decay={}", momentum, recipe.weight_decay),
+            parts=_parts(header.get("parts")),
+            optimizer=_optimizer(recipe),
+            scheduled=Code("    scheduler.step()\n" if recipe.scheduler else ""),
             frozen=list(recipe.freeze),
-            still=_set(self.frozen if recipe.freeze_stats else ()),
+            still=_set(recipe.freeze if recipe.freeze_stats else ()),
             loss=_loss(header.get("loss", "cross_entropy"), terms),
             batch_size=recipe.batch_size,
             seed=recipe.seed,
@@ -167,7 +173,7 @@ class _Writer:
             else Code(""),
             augment=Code(_AUGMENT if augmented else ""),
             laid_out=Code(".contiguous(memory_format=torch.channels_last)" if layout else ""),
-            interventions=self._interventions(history),
+            interventions=self._interventions(began, history),
             noise=rng.fold_in(recipe.seed, "noise"),
             body=Code(textwrap.indent(_body(recipe.accumulate, bf16, device, bool(terms)), "    ")),
             cast=code("torch.no_grad(), {}", _cast(device)) if bf16 else Code("torch.no_grad()"),
@@ -175,62 +181,69 @@ class _Writer:
 
     # -- interventions -------------------------------------------------------------------------
 
-    def _interventions(self, history: Any) -> Code:
+    def _interventions(self, began: RunState, history: list[Applied]) -> Code:
         rows: list[str] = []
-        last = None
-        for step, command in history:
-            if step != last:
-                rows.append(code("    if step == {}:", step))
-            rows.append("        # " + comment(repr(command)))
-            rows += ["        " + line for line in self._lines(command)]
-            last = step
+        before = began
+        for step, at_step in groupby(history, lambda applied: applied.step):
+            rows.append(code("    if step == {}:", step))
+            lines: list[Code] = []
+            for applied in at_step:
+                lines.append(Code("# " + comment(repr(applied.command))))
+                lines += self._lines(applied.command, before, applied.state)
+                before = applied.state
+            if all(line.startswith("#") for line in lines):
+                lines.append(Code("pass"))
+            rows += ["        " + line for line in lines]
         return Code("".join(row + "\n" for row in rows))
 
-    def _lines(self, command: Command) -> Iterator[Code]:
-        match command:
-            case SetLR(group, lr):
-                yield from self._set_lr([n for n in self._of(group) if n not in self.frozen], lr)
-            case Freeze(group, stats):
-                asked = [n for n in self._of(group) if self.frozen.get(n) != stats]
-                yield from self._freeze(asked, stats)
-            case Unfreeze(group, lr):
-                asked = [n for n in self._of(group) if n in self.frozen]
-                for name in asked:
-                    del self.frozen[name]
-                yield from _requires_grad(asked, True)
-                yield code("still -= {}", _set(asked))
-                if lr is not None:
-                    yield from self._set_lr(asked, lr)
-            case AddLoRA():
-                yield from self._add_lora(command)
-            case SetScale(adapter, value):
-                held = Code("adapters" if adapter in self.adapters else "model.scalable")
-                yield code("for layer in {}[{}]:", held, adapter)
-                yield code("    layer.set_scale({}, {})", adapter, float(value))
-            case SwapHead(head, lr):
-                key = rng.fold_in(self.recipe.seed, "head", self.heads) & _KEY
-                self.heads += 1
-                name = self.names[-1]
-                yield code("held[{0}]['params'] = groups[{0}] = swap_head(", name)
-                yield code("    model, groups[{}], mlp={}, key={}", name, head == "mlp", key)
-                yield Code(")")
-                if name in self.frozen:
-                    yield from _requires_grad([name], False)
-                if lr is not None:
-                    yield from self._set_lr([name], lr)
-            case SetWeight(term, value):
-                yield code("weights[{}] = {}", term, float(value))
-            case Augment(strength):
-                yield code("strength = {}", float(strength))
+    def _lines(self, command: Command, before: RunState, after: RunState) -> Iterator[Code]:
+        """What a command made new, and then every difference between the states around it."""
+        was = {group.name: group for group in before.groups}
+        if isinstance(command, AddLoRA):
+            yield from self._add_lora(command, before, after)
+        elif isinstance(command, SwapHead):
+            yield from self._swap_head(command, after)
+            if old := was.get(after.groups[-1].name):
+                was[old.name] = replace(old, trainable=True)  # as its fresh parameters do
+        off, on, still, moving = [], [], [], []
+        for group in after.groups:
+            old = was.get(group.name, replace(group, trainable=True))
+            if old.trainable != group.trainable:
+                (on if group.trainable else off).append(group.name)
+            if _stands_still(old) != _stands_still(group):
+                (still if _stands_still(group) else moving).append(group.name)
+            if group.lr != old.lr and not self.own_rates:
+                yield code("held[{}]['lr'] = {}", group.name, group.lr)
+            if group.scale != old.scale:
+                held = Code("adapters" if group.name in self.adapters else "model.scalable")
+                yield code("for layer in {}[{}]:", held, group.name)
+                yield code("    layer.set_scale({}, {})", group.name, float(group.scale or 0.0))
+        for names, trains in ((off, False), (on, True)):
+            if names:
+                yield code("for name in {}:", names)
+                yield code("    for p in groups[name]: p.requires_grad_({})", trains)
+        if still:
+            yield code("still |= {}", _set(still))
+        if moving:
+            yield code("still -= {}", _set(moving))
+        for name, weight in after.weights.items():
+            if before.weights.get(name) != weight:
+                yield code("weights[{}] = {}", name, float(weight))
+        if before.augment != after.augment:
+            yield code("strength = {}", float(after.augment or 0.0))
 
-    def _add_lora(self, command: AddLoRA) -> Iterator[Code]:
-        name, asked = command.name, self._of(command.group)
-        training = [self.rates[n] for n in self.names if n not in self.frozen]
-        rate = max(training or self.rates.values()) if command.lr is None else command.lr
+    def _add_lora(self, command: AddLoRA, before: RunState, after: RunState) -> Iterator[Code]:
+        name = command.name
+        names = [group.name for group in before.groups]
+        adapters = [group.name for group in before.groups if group.kind == "adapter"]
+        wanted = members(command.group, names, adapters)
+        rate = next((group.lr for group in after.groups if group.name == name), None)
+        if rate is None:
+            raise RecordError(f"After {shown(command)} there is no group {shown(name)}.")
         endings = tuple(p.strip() for p in (command.layers or "").split(",") if p.strip())
         alpha = command.rank if command.alpha is None else command.alpha
         key = rng.fold_in(self.recipe.seed, "lora", name) & _KEY
-        yield code("wanted = [p for name in {} for p in groups[name]]", asked)
+        yield code("wanted = [p for name in {} for p in groups[name]]", wanted)
         yield code("adapters[{}] = add_lora(", name)
         yield code("    model, wanted, {}, rank={}, alpha={},", name, command.rank, alpha)
         yield code("    endings={}, key={},", endings, key)
@@ -241,24 +254,31 @@ class _Writer:
         yield Code("]")
         yield code("optimizer.add_param_group({{'params': groups[{}], 'lr': {}}})", name, rate)
         yield code("held[{}] = optimizer.param_groups[-1]", name)
-        self.names.insert(len(self.names) - 1, name)
-        self.rates[name] = rate
         self.adapters.append(name)
-        yield from self._freeze([n for n in asked if n not in self.frozen], True)
 
-    def _freeze(self, asked: list[str], stats: bool) -> Iterator[Code]:
-        if asked:
-            self.frozen |= dict.fromkeys(asked, stats)
-            yield from _requires_grad(asked, False)
-            yield code("still {} {}", Code("|=" if stats else "-="), _set(asked))
+    def _swap_head(self, command: SwapHead, after: RunState) -> Iterator[Code]:
+        key = rng.fold_in(self.recipe.seed, "head", self.heads) & _KEY
+        self.heads += 1
+        if not after.groups:
+            raise RecordError(f"After {shown(command)} there is no group at all.")
+        name, mlp = after.groups[-1].name, command.head == "mlp"
+        yield code("held[{0}]['params'] = groups[{0}] = swap_head(", name)
+        yield code("    model, groups[{}], mlp={}, key={}", name, mlp, key)
+        yield Code(")")
 
-    def _set_lr(self, asked: list[str], lr: float) -> Iterator[Code]:
-        for name in asked:
-            self.rates[name] = lr
-            yield code("held[{}]['lr'] = {}", name, lr)
 
-    def _of(self, group: str) -> list[str]:
-        return members(group, self.names, self.adapters)
+def _check_rates(done: Iterable[Command]) -> None:
+    for command in done:
+        if isinstance(command, AddLoRA | SwapHead | SetLR) or getattr(command, "lr", None):
+            raise RecordError(
+                f"{command!r} sets a factor on an optimizer or schedule of your own, and a script "
+                "does not write that. tl.replay(record, optimizer=…, scheduler=…) runs it again."
+            )
+
+
+def _stands_still(group: GroupState) -> bool:
+    """Whether its BatchNorm statistics do."""
+    return not group.trainable and bool(group.stats)
 
 
 _AUGMENT = """\
@@ -268,16 +288,13 @@ _AUGMENT = """\
 """
 
 
-def _requires_grad(asked: list[str], on: bool) -> Iterator[Code]:
-    yield code("for name in {}:", asked)
-    yield code("    for p in groups[name]: p.requires_grad_({})", on)
-
-
-def _imports(augmented: bool, lora: bool, terms: bool) -> Code:
+def _imports(augmented: bool, lora: bool, terms: bool, divided: bool) -> Code:
     rows = ["import math"] if augmented else []
     rows.append("import zlib")
     if terms:
         rows.append("from collections import namedtuple")
+    if divided:
+        rows.append("from operator import attrgetter")
     rows += ["", "import numpy as np", "import torch", "import torch.nn.functional as F"]
     if lora:
         rows.append("from peft import LoraConfig, inject_adapter_in_model")
@@ -315,6 +332,47 @@ def _call(function: str, header: dict[str, Any], otherwise: Code) -> Code:
         if key != "name":
             rest = code("{}, {}={}", rest, argument(key), value)
     return code("tl.{}({}{})", Code(function), call["name"], rest)
+
+
+def _optimizer(recipe: Recipe) -> Code:
+    rows = [
+        Code("param_groups = ["),
+        Code('    {"params": groups[name], "lr": lr[name], "name": name} for name in lr'),
+        Code("]"),
+    ]
+    if "." in recipe.optimizer:
+        made = code("YOUR_OPTIMIZER(param_groups)  # put here {}", comment(recipe.optimizer))
+    else:
+        adamw = recipe.optimizer == "adamw"
+        kind, momentum = Code("AdamW" if adamw else "SGD"), Code("" if adamw else "momentum=0.9, ")
+        settings = code("{}weight_decay={}", momentum, recipe.weight_decay)
+        made = code("torch.optim.{}(param_groups, {}, fused=True)", kind, settings)
+    rows.append(code("optimizer = {}", made))
+    if recipe.scheduler:
+        put = comment(recipe.scheduler)
+        rows.append(code("scheduler = YOUR_SCHEDULER(optimizer)  # put here {}", put))
+    return Code("".join(f"{row}\n" for row in rows))
+
+
+def _parts(paths: dict[str, list[str]] | None) -> Code:
+    if paths is None:  # the model's own groups, or of a record that says nothing, its children
+        return Code(_PARTS)
+    return code(_DIVIDED, paths)
+
+
+_PARTS = """\
+parts = getattr(model, "groups", None) or dict(model.named_children())
+groups = {name: list(parts[name].parameters()) for name in lr}"""
+_DIVIDED = """\
+paths = {}
+seen = set()  # weights that two groups share belong to the first
+parts, groups = {{}}, {{}}
+for name in lr:
+    found = [attrgetter(path)(model) for path in paths[name]]
+    parts[name] = nn.ModuleList(part for part in found if isinstance(part, nn.Module))
+    loose = [part for part in found if isinstance(part, nn.Parameter)]
+    groups[name] = [p for p in (*loose, *parts[name].parameters()) if p not in seen]
+    seen.update(groups[name])"""
 
 
 def _loss(name: str, terms: dict[str, float]) -> Code:

@@ -1,9 +1,9 @@
-"""Whose cores are they? While a run trains in a thread of its own, the main thread steps aside.
+"""Who uses the cores: while a run trains in a thread of its own, the main thread leaves them to it.
 
 libgomp keeps one pool of OpenMP threads per calling thread. Once the main thread has used torch, both
-pools together outnumber the cores, and a small training step costs up to three times as much. So while
-a run is on, the main thread is held to one torch thread and its pool is given back; the training
-thread takes the cores. docs/benchmarks.md has the figures.
+pools together outnumber the cores, and a small training step takes up to three times as long. So during
+a run the main thread is limited to one torch thread and its pool is released; the training thread
+takes the cores. docs/benchmarks.md has the figures.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ from functools import cache
 
 from . import heap
 
-SWITCH_S = 2e-5  # a busy cell hands the interpreter back after this, instead of 5 ms
+SWITCH_S = 2e-5  # a busy cell gives the interpreter back after this, instead of 5 ms
 
 
 class Cores:
@@ -45,7 +45,7 @@ class Cores:
         return threads
 
     def give_back(self) -> None:
-        """Called by a training thread when it ends. The lender's threads return by `reclaim`,
+        """Called by a training thread when it ends. The lender takes its threads back by `reclaim`,
         because only a thread itself can change how many it uses."""
         with self._lock:
             self._borrowers -= 1
@@ -55,7 +55,7 @@ class Cores:
                 heap.let_go()
 
     def reclaim(self) -> None:
-        """Called by the lender whenever it is its turn: has its threads again if no run is on."""
+        """Called by the lender between cells: it has its threads again if no run is on."""
         with self._lock:
             if self._borrowers or self._threads is None or self._lender != threading.get_ident():
                 return
@@ -76,7 +76,7 @@ def release_openmp_pool() -> bool:
 
 @cache
 def _libgomp() -> ctypes.CDLL | None:
-    """The libgomp that torch has loaded, found by its path; loading another would be no use."""
+    """The libgomp that torch has loaded, found by its path; another one would have pools of its own."""
     try:
         with open("/proc/self/maps") as maps:
             path = next(line.split()[-1] for line in maps if "libgomp" in line)

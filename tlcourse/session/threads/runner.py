@@ -1,4 +1,4 @@
-"""Where a run's work is done: in a thread of its own, or in the caller's; and how to wait for it."""
+"""Work in a thread of its own, or in the caller's; and waiting for its end."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ WAKE_S = 0.25
 
 
 class Runner:
-    """Does `work` once, wherever it is asked to first; any number may wait for its end."""
+    """Does `work` once, in the thread that is chosen first; any number may wait for its end."""
 
     def __init__(self, work: Callable[[], None]):
         self._work = work
@@ -27,16 +27,16 @@ class Runner:
         return self._over.is_set()
 
     def finish(self) -> None:
-        """Wait for the last lines of a run whose inbox is shut already."""
+        """Wait for the last lines of work that is nearly over."""
         self._over.wait(timeout=10)
 
     def skip(self) -> None:
-        """As if it had been done."""
+        """Count it as done."""
         self.started = True
         self._over.set()
 
     def again(self) -> bool:
-        """Ready to be started once more, after the end. False if it was not over."""
+        """After the end: allow another start. False if it is not over."""
         with self._lock:
             if not self.over:
                 return False
@@ -44,19 +44,19 @@ class Runner:
             self._over.clear()
             return True
 
-    def start(self, told: Callable[[int], None] = lambda threads: None) -> None:
-        """In a thread of its own; returns at once. told: hears how many torch threads it will use."""
+    def start(self, begun: Callable[[int], None] = lambda threads: None) -> None:
+        """In a thread of its own; returns at once. begun: is called with the number of torch threads."""
         if not self._mine():
             return
         threads = CORES.lend()
-        told(threads)
-        beside = threading.Thread(
-            target=self._beside, args=(threads,), name="tlcourse-training", daemon=True
+        begun(threads)
+        thread = threading.Thread(
+            target=self._in_thread, args=(threads,), name="tlcourse-training", daemon=True
         )
-        beside.start()
+        thread.start()
 
     def run(self) -> None:
-        """In this thread; or, if it is under way in another, wait for it."""
+        """In this thread; or wait for it if another thread does it."""
         if self._mine():
             self._do(lambda: None)
         else:
@@ -64,7 +64,7 @@ class Runner:
             CORES.reclaim()
 
     async def wait(self) -> None:
-        """Until the end, while the event loop stays free. Cancelling ends the wait, not the work."""
+        """Wait for the end; the event loop stays free. Cancelling ends the wait, not the work."""
         loop = asyncio.get_running_loop()
         over = loop.create_future()
         wake = partial(loop.call_soon_threadsafe, lambda: over.done() or over.set_result(None))
@@ -88,7 +88,7 @@ class Runner:
             mine, self.started = not self.started, True
         return mine
 
-    def _beside(self, threads: int) -> None:
+    def _in_thread(self, threads: int) -> None:
         torch.set_num_threads(threads)
         self._do(CORES.give_back)
 

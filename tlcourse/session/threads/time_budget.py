@@ -1,4 +1,4 @@
-"""How often can something be afforded? As often as it costs no more than a share of the time."""
+"""How often something may be done: as often as it costs no more than a share of the time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +7,8 @@ from time import perf_counter
 SHARE = 0.005
 
 
-class Thrift:
-    """`if thrift.due(): with thrift.spending(): …` spends at most `share` of all time on it."""
+class TimeBudget:
+    """`if budget.due(): with budget.spending(): …` spends at most `share` of all time on it."""
 
     def __init__(self, share: float = SHARE, first_s: float = 0.05):
         self._share = share

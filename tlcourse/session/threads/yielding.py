@@ -1,9 +1,9 @@
-"""A busy cell gives way: half of the time the training thread has the interpreter to itself.
+"""A busy cell yields: half of the time the training thread has the interpreter to itself.
 
-A small training step lets go of the interpreter some fifty times, and each time a cell that computes in
-pure Python takes it for at least a switch interval. So while that goes on, the cell is asked to rest a
-few milliseconds in every dozen: both go on, neither starves. A cell that waits, or that computes in
-C without the interpreter, is not asked. docs/benchmarks.md has the figures.
+A small training step releases the interpreter some fifty times, and each time a cell that computes in
+pure Python takes it for at least a switch interval. So while a cell does that, it is made to rest a few
+milliseconds in every dozen, and both go on. A cell that waits, or that computes in C without the
+interpreter, is left alone. docs/benchmarks.md has the figures.
 """
 
 import _thread
@@ -17,24 +17,24 @@ EVERY_S = 0.012  # how often to look
 REST_S = 0.007  # how long the cell rests
 BUSY = 0.25  # of the time since the last look, on a processor
 AGAIN_S = 0.005  # an interrupt that came during a rest
-PROMPT_S = 0.004  # a request that is answered later found nobody busy
+PROMPT_S = 0.004  # a request that is answered later than this found no busy cell
 
 
 @cache
-def give_way() -> "GiveWay":
-    """One for the whole process: what was asked may be answered after a run has ended."""
-    return GiveWay()
+def yielder() -> "Yielder":
+    """One for the whole process: a request may be answered after the run has ended."""
+    return Yielder()
 
 
-class GiveWay:
+class Yielder:
     """Called by the training thread at every boundary; a busy main thread is asked to rest."""
 
     def __init__(self) -> None:
         self._main = threading.main_thread()
-        self._looked, self._spent, self._asked = 0.0, 0.0, 0.0
+        self._looked, self._spent, self._requested = 0.0, 0.0, 0.0
         self._over = (
             threading.Lock()
-        )  # held for good: waiting for it is a rest that can be interrupted
+        )  # never released: waiting for it is a rest that can be interrupted
         self._over.acquire()
         self._rest = _CALLBACK(self._resting)
         self._clock = _clock_of(self._main)
@@ -47,15 +47,15 @@ class GiveWay:
         busy = (spent - self._spent) > BUSY * (now - self._looked)
         self._looked, self._spent = now, spent
         if busy and threading.current_thread() is not self._main:
-            self._asked = now
+            self._requested = now
             ctypes.pythonapi.Py_AddPendingCall(self._rest, None)
 
     def _resting(self, _: object) -> int:
         """In the main thread, between two bytecodes."""
         try:
-            if time.perf_counter() - self._asked < PROMPT_S:
+            if time.perf_counter() - self._requested < PROMPT_S:
                 self._over.acquire(timeout=REST_S)
-        except KeyboardInterrupt:  # nobody above a callback could catch it: let it come again, soon
+        except KeyboardInterrupt:  # no caller could catch it here: raise it again, soon
             threading.Timer(AGAIN_S, _thread.interrupt_main).start()
         return 0
 

@@ -6,37 +6,69 @@ the way from the tree's root to the stretch that the timeline trained last. What
 given up. A bookmark is a moment of the tree, so it can be gone back to after its stretch was given up.
 """
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from typing import Literal
 
 from ..commands import STEERING, Branch, Rewind
+from ..eventlog import EventLog
 from ..events import Applied, Branched, Event, Saved, StepDone
 
 
 @dataclass(slots=True, eq=False)
 class Stretch:
     """parent, root: the stretch that it goes on from, and how many of that one's events it shares;
-    control: a twin's; at: indices of its own events among the run's."""
+    control: a twin's; left: where the run was when a rewind or a branch began this stretch; at: indices
+    of its own events among the run's; others: which of `at` are not steps."""
 
     branch: str
     parent: "Stretch | None" = None
     root: int = 0
     control: bool = False
-    at: list[int] = field(default_factory=list)
+    left: "Moment | None" = None
+    at: array = field(default_factory=lambda: array("q"))
+    others: list[int] = field(default_factory=list)
+
+    def add(self, index: int) -> None:
+        """An event that is not a step."""
+        self.others.append(len(self.at))
+        self.at.append(index)
 
 
 Moment = tuple[Stretch, int]
 """A place in the tree: a stretch, and how many of its events have happened there."""
 
+Role = Literal["now", "other", "twin", "gone"]
+"""now: the timeline that trains, with its past. other: what further timelines have besides. twin: the
+last control, as long as what it does without is part of "now". gone: given up by a rewind, and earlier
+controls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What a figure draws as one line. parts: stretches, each from one of its events to before
+    another, in the order of the steps."""
+
+    name: str
+    role: Role
+    parts: tuple[tuple[Stretch, int, int], ...]
+
+
+_branch = attrgetter("branch")
+
 
 class Paths:
     """tips: each timeline's last stretch, in order of beginning; stretches: all, in that order; now:
-    the timeline that trains. `take` adds events; it looks back only at a rewind."""
+    the timeline that trains; taken: all events so far. `take` adds events; it looks back only at a
+    rewind."""
 
     def __init__(self, events: Sequence[Event] = (), first: str = "main") -> None:
         root = Stretch(first)
         self.now, self.tips, self.stretches = first, {first: root}, [root]
-        self._events: list[Event] = []
+        self.taken = EventLog()
         self._bookmarks: dict[str, Moment] = {}
         self._asked: tuple[
             int, int | str | None, Moment
@@ -44,23 +76,50 @@ class Paths:
         self.take(events)
 
     def take(self, events: Iterable[Event]) -> None:
-        for event in events:
-            index, branch = len(self._events), event.branch
-            self._events.append(event)
-            command = event.command if isinstance(event, Applied) else None
-            if isinstance(command, Rewind):
-                self._begin(branch, self._moment(command.to, branch))
-            elif isinstance(command, Branch):
-                self._asked = index, command.at, self._tip(self.now)
-                continue  # it belongs to the timeline that begins with the next event
-            elif isinstance(event, Branched):
-                self._branch(event)
-            stretch = self.tips[branch]
-            stretch.at.append(index)
-            if isinstance(event, Saved):
-                self._bookmarks[event.name] = self._tip(branch)
+        for kind, some in groupby(events, type):
+            run, index = list(some), len(self.taken)
+            self.taken.extend(run)
+            if kind is StepDone:
+                self._steps(run, index)
+            else:
+                for k, event in enumerate(run, index):
+                    self._take(event, k)
+
+    def _steps(self, run: list[StepDone], index: int) -> None:
+        """Steps in a row, as nearly all events are."""
+        for branch in (branches := dict.fromkeys(map(_branch, run))):
+            self._name(branch)
+            stretch, end = self.tips[branch], index + len(run)
+            if len(branches) == 1:
+                stretch.at.extend(range(index, end))
+            else:  # a twin trains beside
+                stretch.at.extend(k for k, event in enumerate(run, index) if event.branch == branch)
             if not stretch.control:
-                self.now = stretch.branch
+                self.now = branch
+
+    def _name(self, branch: str) -> None:
+        """The first timeline is called what the first event on it says."""
+        if branch not in self.tips:
+            (root,) = self.stretches
+            root.branch, self.now, self.tips = branch, branch, {branch: root}
+
+    def _take(self, event: Event, index: int) -> None:
+        branch = event.branch
+        command = event.command if isinstance(event, Applied) else None
+        if isinstance(command, Rewind):
+            self._begin(branch, self._moment(command.to, branch), left=self._tip(self.now))
+        elif isinstance(command, Branch):
+            self._asked = index, command.at, self._tip(self.now)
+            return  # it belongs to the timeline that begins with the next event
+        elif isinstance(event, Branched):
+            self._branch(event)
+        self._name(branch)
+        stretch = self.tips[branch]
+        stretch.add(index)
+        if isinstance(event, Saved):
+            self._bookmarks[event.name] = self._tip(branch)
+        if not stretch.control:
+            self.now = stretch.branch
 
     def line(self, branch: str) -> list[Moment]:
         """The way from the root to a timeline's tip: stretches, each with how many of its events are on
@@ -74,7 +133,49 @@ class Paths:
         """What happened on a timeline, its shared past included, in order."""
         for stretch, count in self.line(branch):
             for index in stretch.at[:count]:
-                yield self._events[index]
+                yield self.taken[index]
+
+    def step(self, stretch: Stretch, count: int) -> int:
+        """How many steps had been taken on the way to a moment."""
+        while True:
+            for k in range(count - 1, -1, -1):
+                event = self.taken[stretch.at[k]]
+                if isinstance(event, StepDone):
+                    return event.step
+            if stretch.parent is None:
+                return 0
+            stretch, count = stretch.parent, stretch.root
+
+    def tracks(self) -> list[Track]:
+        """The present timeline, then the others in the order in which they leave it. Every event lies
+        on exactly one track. They change only when a stretch begins, but for the end of each timeline's
+        last stretch."""
+        present = self.line(self.now)
+        covered = dict(present)
+        found: list[Track] = []
+
+        def add(name: str, role: Role, parts: list[tuple[Stretch, int, int]]) -> None:
+            if parts := [(stretch, low, high) for stretch, low, high in parts if low < high]:
+                found.append(Track(name, role, tuple(parts)))
+
+        for name, tip in self.tips.items():
+            if not tip.control:
+                way = self.line(name)
+                add(name, "other", [(s, covered.get(s, 0), count) for s, count in way])
+                covered |= {s: max(covered.get(s, 0), count) for s, count in way}
+        twin = self._twin(dict(present))
+        for stretch in self.stretches:
+            low = 0 if stretch.control else covered.get(stretch, 0)
+            role: Role = "twin" if stretch is twin else "gone"
+            add(stretch.branch, role, [(stretch, low, len(stretch.at))])
+        found.sort(key=lambda track: track.parts[0][0].at[track.parts[0][1]])
+        return [Track(self.now, "now", tuple((s, 0, count) for s, count in present)), *found]
+
+    def _twin(self, present: dict[Stretch, int]) -> Stretch | None:
+        controls = [stretch for stretch in self.stretches if stretch.control]
+        if not controls or controls[-1].parent is None:
+            return None
+        return controls[-1] if present.get(controls[-1].parent, 0) > controls[-1].root else None
 
     def _tip(self, branch: str) -> Moment:
         stretch = self.tips[branch]
@@ -85,12 +186,17 @@ class Paths:
             stretch, count = self._tip(event.parent)
             self._begin(event.branch, (stretch, count - 1), control=True)
             return
+        self._name(event.parent)
         index, at, left = self._asked
-        self._begin(event.branch, left if at is None else self._moment(at, self.now, left))
-        self.tips[event.branch].at.append(index)
+        self._begin(
+            event.branch, left if at is None else self._moment(at, self.now, left), left=left
+        )
+        self.tips[event.branch].add(index)
 
-    def _begin(self, branch: str, moment: Moment, control: bool = False) -> None:
-        made = Stretch(branch, *moment, control)
+    def _begin(
+        self, branch: str, moment: Moment, control: bool = False, left: Moment | None = None
+    ) -> None:
+        made = Stretch(branch, *moment, control, left)
         self.tips[branch] = made
         self.stretches.append(made)
 
@@ -101,32 +207,23 @@ class Paths:
             return self._bookmarks[to]
         stretch, count = tip or self._tip(branch)
         step = 0 if isinstance(to, str) else to
-        if branch != self.now and self._step(stretch, count) == step:
+        if branch != self.now and self.step(stretch, count) == step:
             return stretch, count
         found = (stretch, count)
         while True:
             for k in range(count - 1, -1, -1):
-                event = self._events[stretch.at[k]]
+                event = self.taken[stretch.at[k]]
                 if isinstance(event, StepDone):
                     if event.step <= step:
                         return found
                     found = (stretch, k)
-                elif _steers(event) and event.step >= step:
+                elif is_steering(event) and event.step >= step:
                     found = (stretch, k)
             if stretch.parent is None:
                 return found
             stretch, count = stretch.parent, stretch.root
 
-    def _step(self, stretch: Stretch, count: int) -> int:
-        """How many steps had been taken on the way to a moment."""
-        while True:
-            for index in reversed(stretch.at[:count]):
-                if isinstance(self._events[index], StepDone):
-                    return self._events[index].step
-            if stretch.parent is None:
-                return 0
-            stretch, count = stretch.parent, stretch.root
 
-
-def _steers(event: Event) -> bool:
+def is_steering(event: Event) -> bool:
+    """Whether it changed how the run goes on."""
     return isinstance(event, Applied) and isinstance(event.command, STEERING)

@@ -12,7 +12,7 @@ from ..model.edits import Edit
 from ..model.optimizer import clone_state
 
 if TYPE_CHECKING:
-    from ..engine.training import Training
+    from ..engine.boundary import State
 
 History = tuple[tuple[int, Command], ...]
 """(step, command): what was done on a timeline that changes how it goes on, in order. It and the step
@@ -41,9 +41,10 @@ class Snapshot:
     optimizer: Mapping[Parameter, dict[str, Any]]
     frozen: Mapping[str, bool]
     rates: Mapping[str, float]
+    schedule: Any  # see `SteeredOptimizer.position`
     scales: Mapping[str, float]
     weights: Mapping[str, float]
-    augment: float
+    augment: float | None
 
     def tensors(self) -> Iterator[Tensor]:
         yield from self.parameters.values()
@@ -52,7 +53,7 @@ class Snapshot:
             yield from (v for v in state.values() if isinstance(v, Tensor))
 
 
-def take(t: "Training", history: History, *, first: bool = False) -> Snapshot:
+def take(t: "State", history: History, *, first: bool = False) -> Snapshot:
     """first: nothing has been trained yet, so that what `Levers` remembers as the origin is shared."""
     levers = t.levers
     state = levers.optimizer.state
@@ -77,13 +78,14 @@ def take(t: "Training", history: History, *, first: bool = False) -> Snapshot:
         },
         frozen=dict(levers.frozen),
         rates=dict(levers.optimizer.rates),
+        schedule=levers.optimizer.position(),
         scales=dict(levers.scales),
         weights=dict(t.weights),
-        augment=t.batches.strength,
+        augment=t.augment,
     )
 
 
-def restore(t: "Training", kept: Snapshot) -> None:
+def restore(t: "State", kept: Snapshot) -> None:
     """Put a run back into that moment. What was trained gets copies, so that the snapshot stays."""
     levers = t.levers
     levers.restructure(kept.edits)
@@ -96,8 +98,8 @@ def restore(t: "Training", kept: Snapshot) -> None:
     for p, state in kept.optimizer.items():
         levers.optimizer.state[p] = dict(state) if p in still else clone_state(state)
     levers.restore(kept.frozen, kept.rates, kept.scales)
-    t.weights = dict(kept.weights)
-    t.batches.strength = kept.augment
+    levers.optimizer.go_to(kept.schedule)
+    t.weights, t.augment = dict(kept.weights), kept.augment
     t.step = kept.step
 
 

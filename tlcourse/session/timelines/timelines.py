@@ -57,6 +57,9 @@ class Timelines:
         self._weigh(t)
         self.sizes[START] = self.held_mb
 
+    def parent(self, branch: str) -> str | None:
+        return self.branches[branch].parent
+
     def history(self, t: "Training") -> History:
         return self.branches[t.branch].history
 
@@ -139,14 +142,12 @@ class Timelines:
 
     def go(self, t: "Training", step: int, history: History) -> None:
         """Put the run into that moment, bit for bit. `tick` stays what it is."""
-        from ..engine.apply import apply
-
         start, tick = self.nearest(step, history), t.tick
         restore(t, start)
         rest = list(history[len(start.history) :])
         while True:
             while rest and rest[0][0] == t.step:
-                apply(rest.pop(0)[1], t)
+                t.apply(rest.pop(0)[1])
             if t.step == step:
                 break
             t.train_step()

@@ -1,7 +1,7 @@
-"""The thread that tells views what happens in a run. All that leaves the kernel leaves from here.
+"""The thread that sends news of a run to the views; nothing else sends anything.
 
-Ten times a second while there is news; within milliseconds while a click waits for its answer. It
-ends when the run is over and all is told, and comes back for a view that says hello later.
+It sends ten times a second while there is news, and within milliseconds while a click waits for its
+answer. It ends when the run is over and everything is sent, and starts again when a view says hello.
 """
 
 import threading
@@ -14,16 +14,16 @@ from .story import OVER, Story
 
 BEAT_S = 0.1  # between two deltas
 EAGER_S = 0.004  # between two looks while a command waits for its answer
-PATIENCE_S = 2.0  # how long to look so often
-HEARTBEAT_S = 2.0  # a word at least so often, so that a view can tell busy from gone
+PATIENCE_S = 2.0  # how long to look that often
+HEARTBEAT_S = 2.0  # a message at least this often, so that a view can tell busy from gone
 SAVE_S = 1.0  # between two writes of the trait that late views and notebooks keep
 
 Send = Callable[[dict[str, Any], list[bytes]], None]
 
 
 class Messenger:
-    """send(content, buffers): to every view. save(state): what a view without a kernel will see.
-    headless(story): once, at the end of a run that no view has watched."""
+    """send(content, buffers): to every view. save(state): what a view without a kernel will show.
+    headless(story): called once, at the end of a run that no view has watched."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Messenger:
         self._news = True
 
     def wake(self) -> None:
-        """Have the thread running. Any thread may call this."""
+        """Make sure that the thread runs. Any thread may call this."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -56,14 +56,14 @@ class Messenger:
         self._wake.set()
 
     def attend(self, on: bool) -> None:
-        """While a cell runs, look on even if the run is over: a line of it may wind it back. Does
-        nothing where no view has ever been."""
+        """While a cell runs, keep looking even if the run is over: the cell may rewind it. Does
+        nothing if there has never been a view."""
         if self._viewed:
             self._attending = on
             self.wake()
 
     def post(self, message: dict[str, Any]) -> None:
-        """hello (a view wants all), expect (a command was sent), refused (one was not)."""
+        """hello (a view wants everything), expect (a command was sent), refused (one was not)."""
         self._inbox.append(message)
         self.wake()
 
@@ -79,7 +79,7 @@ class Messenger:
             raise
 
     def _turn(self) -> bool:
-        """One look at the run, one at the inbox. False when all is told and the thread has ended."""
+        """Look once at the run and once at the inbox. False when the thread may end."""
         over, now = self.story.run.status in OVER, monotonic()
         if over or now - self._spoke >= BEAT_S or (self._waiting and self.story.answers_wait()):
             self._tell(now, over)
@@ -114,8 +114,7 @@ class Messenger:
         self._speak(content, losses)
 
     def _speak(self, content: dict[str, Any], losses: list[bytes]) -> None:
-        """To every view. `seq` goes up by one with each message that brings news; a snapshot brings
-        all up to its own."""
+        """Send to every view. `seq` counts the deltas; a snapshot holds everything up to its own."""
         if self._viewed:
             self._sent += content["type"] == "delta"
             self._send({**content, "seq": self._sent}, losses)

@@ -1,5 +1,5 @@
-"""The cockpit as a picture, for readers of an executed notebook where no widget can run: GitHub,
-nbviewer, a PDF. An SVG without script, style sheet or font of its own, on its own white ground."""
+"""The cockpit as a static picture, for readers of an executed notebook where no widget runs: GitHub,
+nbviewer, a PDF. An SVG on white, without script, style sheet or font."""
 
 from collections.abc import Iterable
 from html import escape
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tlcourse.plots.readings import series, shares
-from tlcourse.plots.timelines import Course, Line, course_of
-from tlcourse.session.commands import Evaluate, Pause, Resume, Rewind, Save, Twin
+from tlcourse.plots.timelines import MARKED, Course, Line, course_of
+from tlcourse.session.commands import Rewind
 
 from .story import Story
 from .stream import thin
@@ -24,15 +24,14 @@ INK, GRID = "#57606a", "#d0d7de"
 COLOURS = {"loss": "#0072b2", "accuracy": "#c25000", "twin": "#a3417c", "pale": "#6b7680"}
 DASHES = {"twin": "6 3.5", "gone": "1 3"}
 WIDTHS = {"now": 1.8, "twin": 1.6, "other": 1.3, "gone": 1.2}
-UNMARKED = (Evaluate, Save, Twin, Pause, Resume)
 
 
 def still(story: Story) -> str:
     """Loss, accuracy, timelines and interventions as they are now."""
     now = story.now()
-    course = course_of(story.run.events)
+    course = course_of(story.paths)
     total = max(now["total"] or 0, course.tip, now["step"], 1)
-    top = _ceiling(course)
+    top = course.top
     listed = _listed(course)
     marks = _marks(course, listed, total)
     rows = (len(listed) + 1) // 2
@@ -99,7 +98,7 @@ class _Panel:
     def line(
         self, points: Iterable[tuple[float, float]], colour: str, role: str, faint: bool = False
     ) -> str:
-        """A line that breaks where a value is no number."""
+        """A line with a gap where a value is not a number."""
         parts, run = [], []
         for step, value in [*points, (0, np.nan)]:
             if np.isfinite(value):
@@ -145,7 +144,7 @@ def _measured(panel: _Panel, line: Line, now: Line) -> str:
 
 
 def _metered(panel: _Panel, course: Course) -> list[str]:
-    """What the meters read, and above the panel their names with the last values."""
+    """The meters' readings, and above the panel their names with the last values."""
     now, parts, x = course.lines[0], [], float(WIDTH - RIGHT)
     for name, colour in reversed(shares(course).items()):
         for line in course.lines:
@@ -171,19 +170,8 @@ def _colour(line: Line) -> str:
     return COLOURS["twin" if line.role == "twin" else "pale"]
 
 
-def _ceiling(course: Course) -> float:
-    """As in the cockpit: a run that explodes leaves the frame and does not press its past flat."""
-    alive = [line for line in course.lines if line.role != "gone"]
-    losses = np.concatenate([line.losses for line in alive]) if alive else np.zeros(0)
-    finite = losses[np.isfinite(losses)]
-    first = course.lines[0].losses[np.isfinite(course.lines[0].losses)][:1]
-    if not len(finite):
-        return 1.0
-    return min(float(finite.max()), max(2.5 * float(first[0] if len(first) else 0), 3.0)) or 1.0
-
-
 def _keys(course: Course) -> list[str]:
-    """What the lines are, where there is more than one: to the right above the loss."""
+    """A legend, if there is more than one line: above the loss, to the right."""
     roles = {line.role: line for line in reversed(course.lines)}
     if len(course.lines) == 1:
         return []
@@ -213,19 +201,20 @@ Listed = list[tuple[float, str, str]]  # step, words, role; in order
 
 
 def _listed(course: Course) -> Listed:
-    """What was done, a rewind where the run was; and bookmarks."""
+    """What was done; a rewind at the step where the run was before it."""
     went = iter(course.rewinds)
     found = []
     for event, role in course.hands:
-        at = next(went)[0] if isinstance(event.command, Rewind) else event.step
-        if not isinstance(event.command, UNMARKED):
-            found.append((at, done(event), role))
+        back = isinstance(event.command, Rewind)
+        at = next(went)[0] if back else event.step
+        if isinstance(event.command, MARKED):
+            found.append((at, done(event), "back" if back else role))
     return found
 
 
 def _marks(course: Course, listed: Listed, total: int) -> list[str]:
-    """A line where the present timeline was steered; the numbers of what is listed between the panels,
-    those together that would lie on each other; bookmarks under the axis."""
+    """A vertical line where the present timeline was steered; between the panels the numbers of the list
+    below, merged where they would overlap; bookmarks under the axis."""
     panel = _Panel(LOSS, total, 1.0)
     parts: list[str] = []
     groups: list[list[tuple[float, int, bool]]] = []
@@ -233,7 +222,7 @@ def _marks(course: Course, listed: Listed, total: int) -> list[str]:
         (step, number, role, words) for number, (step, words, role) in enumerate(listed, 1)
     ):
         x, pale = panel.x(step), role in ("gone", "other")
-        if not pale:
+        if role == "now":
             parts.append(
                 f'<path d="M{x:.1f} {LOSS[0]}V{BOTTOM}" stroke="{INK}" stroke-dasharray="3 3" '
                 f'opacity="0.6"><title>{escape(words)}</title></path>'

@@ -1,4 +1,4 @@
-"""`Cockpit`: the widget. Takes clicks, hands them to the run, and leaves the talking to a Messenger."""
+"""`Cockpit`: the widget. It passes clicks on to the run; a `Messenger` does the sending."""
 
 import contextlib
 import warnings
@@ -28,14 +28,14 @@ NEEDED = ("events", "groups", "status", "step", "steps", "can", "send", "start")
 
 
 def _load_peft() -> None:
-    """A hand looks at adapters: have their library, which takes seconds, before it is asked for."""
+    """Load the adapters' library, which takes seconds, before it is needed."""
     with warnings.catch_warnings(), contextlib.suppress(ImportError):
         warnings.simplefilter("ignore")
         import_module("peft")
 
 
 def _before_cell(info: Any) -> None:
-    """The main thread computes with all its threads again if no run is on any more."""
+    """Let the main thread use all its threads again if no run is going on."""
     CORES.reclaim()
     for cockpit in list(_SHOWN):
         cockpit._messenger.attend(True)
@@ -47,7 +47,7 @@ def _after_cell(result: Any) -> None:
 
 
 def _hint() -> str:
-    """What to tell about this kernel: one from before version 7 hears a click only between cells."""
+    """A hint for old kernels: before version 7 they process a click only between cells."""
     shell = get_ipython()
     if not hasattr(shell, "kernel"):
         return ""
@@ -62,13 +62,12 @@ def _hint() -> str:
 
 
 class Cockpit(anywidget.AnyWidget):
-    """Shows a run and lets a hand steer it. As the last line of a cell it displays itself; the run
-    starts with it, and the cell returns at once. Several cockpits of one run are several views of it,
-    also after its end.
+    """Shows a run and lets you steer it. As the last line of a cell it displays itself and starts the
+    run, and the cell returns at once. A run may have several cockpits, also after its end.
 
-    Clicks are custom messages, never traits: ipykernel 7.4 ends trait sync from the browser for good
-    once a cell has awaited, but not custom messages. The one trait, `saved`, is what a view needs
-    where no kernel answers: in a notebook opened later.
+    Clicks are custom messages, not traits: in ipykernel 7.4 trait sync from the browser stops for good
+    once a cell has awaited; custom messages still work. The one trait, `saved`, is for notebooks that
+    are opened later, when no kernel answers.
     """
 
     _esm = bundle()
@@ -98,7 +97,7 @@ class Cockpit(anywidget.AnyWidget):
         return "Cockpit of a run" + (f" of {steps} steps" if steps else "")
 
     def _ipython_display_(self, **_: Any) -> None:
-        # As display_data with an id, so that a picture can be added where no browser looks on.
+        # As display_data with an id, so that a picture can be added later if no browser is there.
         display(self._bundle(), raw=True, display_id=self._display_id)
         self._shown = True
         _SHOWN.add(self)
@@ -134,7 +133,7 @@ class Cockpit(anywidget.AnyWidget):
         self._messenger.post(post)
 
     def _play(self, action: Any, value: Any) -> None:
-        """A recording's transport. Nothing is trained, so nothing is recorded."""
+        """Control the player of a recording. Nothing trains, so nothing is recorded."""
         if getattr(self._run, "player", None) is None or action not in PLAYS:
             return
         move = getattr(self._run, action)
@@ -154,8 +153,8 @@ class Cockpit(anywidget.AnyWidget):
         self.saved = {**state, "model_id": self.model_id}
 
     def _picture(self, story: Story) -> None:
-        """Where nobody has looked on (nbclient; a web page made of the notebook later), add a picture
-        to the output. Not in a live browser: there it would draw the view anew under the hand."""
+        """If no view has watched (nbclient, or a web page made from the notebook), add a picture to the
+        output. In a live browser that would redraw the view while it is in use."""
         if self._shown:
             picture = {**self._bundle(), "image/svg+xml": still(story)}
             update_display(picture, raw=True, display_id=self._display_id)

@@ -1,4 +1,4 @@
-"""Commands in words, as a person would say that they have been done; and as code, to do them again."""
+"""Commands in words, as a log of what was done, and as code that repeats them."""
 
 from dataclasses import MISSING, fields
 from functools import singledispatch
@@ -47,7 +47,7 @@ _ASKED = {
 
 
 def asked(command: Any) -> str:
-    """What was asked for and refused, from the command's JSON: "not done: set lr of head"."""
+    """A refused command, from its JSON: "not done: set lr of head"."""
     if not isinstance(command, dict):
         return "not done"
     kind = str(command.get("kind"))
@@ -82,7 +82,7 @@ def _(command: SetLR) -> str:
 
 @say.register
 def _(command: Freeze) -> str:
-    drift = "" if command.stats else ", its BatchNorm statistics go on moving"
+    drift = "" if command.stats else ", its BatchNorm statistics keep updating"
     return f"froze {command.group}{drift}"
 
 
@@ -163,7 +163,7 @@ def _at(lr: float | None) -> str:
 
 
 def show(lr: float) -> str:
-    """0.0003 → "3e-4", as the cockpit's own fields show it."""
+    """0.0003 → "3e-4", as the cockpit's fields show it."""
     if 0.001 <= lr < 1000:
         return f"{lr:.3g}"
     digits, power = f"{lr:.2e}".split("e")

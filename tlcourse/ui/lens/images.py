@@ -1,4 +1,4 @@
-"""Whatever somebody draws, as an image that a browser can show."""
+"""Pictures and figures as images that a browser can show."""
 
 import base64
 import sys
@@ -12,7 +12,7 @@ KINDS = ("image/png", "image/jpeg", "image/svg+xml")
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """kind: a MIME type; data: base64, or the text of an SVG; width: CSS pixels, None if nobody says."""
+    """kind: a MIME type; data: base64, or the text of an SVG; width: CSS pixels, None if unknown."""
 
     kind: str
     data: str
@@ -33,8 +33,8 @@ class Image:
 
 
 def image_of(drawn: Any) -> Image:
-    """A Picture, a figure of matplotlib (or its axes), or anything that notebooks show as an image.
-    Raises DataError for what is none."""
+    """The image of a Picture, a matplotlib figure (or its axes), or anything that notebooks show as an
+    image. Raises DataError for anything else."""
     figure = getattr(drawn, "figure", drawn)
     if hasattr(figure, "savefig") and not hasattr(drawn, "_repr_mimebundle_"):
         drawn = _picture_of(figure)
@@ -47,7 +47,7 @@ def image_of(drawn: Any) -> Image:
                 shown = base64.b64encode(shown).decode("ascii")
             return Image(kind, shown, told.get("alt") or _alt(drawn), told.get("width"))
     raise DataError(
-        f"draw returned {_named(drawn)}, which is no picture; let it return one of tl.plots, such as "
+        f"draw returned {_named(drawn)}, which is not a picture; let it return one of tl.plots, such as "
         "tl.plots.bars(…), or a matplotlib figure."
     )
 

@@ -1,6 +1,6 @@
-"""The thread that looks at a model again and again while it trains, and how often it may.
+"""The thread that draws a model again and again while it trains, and the rule for how often.
 
-It ends when the run is over and the last picture is drawn, and comes back when somebody asks.
+It ends when the run is over and the last picture is drawn, and starts again when it is needed.
 """
 
 import threading
@@ -16,16 +16,16 @@ from ..cockpit.story import OVER
 from .images import Image, image_of
 
 BEAT_S = 0.04  # between two looks at the events
-IDLE_S = 0.25  # the same where nobody looks on
+IDLE_S = 0.25  # the same if there is no view
 SHARE = 0.2  # of the run's time that drawing may take
-OWED_S = 5.0  # as long as many drawings in a row may put off the next
+OWED_S = 5.0  # the longest that many drawings in a row may delay the next
 
 
 @dataclass(slots=True)
 class Turns:
-    """When to draw again. As time goes on: every so often, and not more than a share of the time. After
-    a command: at once, but that at least as long as drawing takes lies between two; what it takes is
-    saved later. Times in seconds, of one clock."""
+    """When to draw again: every `every` seconds, but for no more than a share of the run's time. After a
+    command at once, though two drawings are at least as far apart as a drawing takes; that time is
+    saved later. All times in seconds, of one clock."""
 
     every: float
     _next: float = -inf
@@ -76,7 +76,7 @@ class Watcher:
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
-        """Have the thread running. Any thread may call this."""
+        """Make sure that the thread runs. Any thread may call this."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -86,18 +86,18 @@ class Watcher:
         self._wake.set()
 
     def attend(self, on: bool) -> None:
-        """While a cell runs, look on even if the run is over: a line of it may wind it back."""
+        """While a cell runs, keep looking even if the run is over: the cell may rewind it."""
         self._attending = on and self._viewed
         self.wake()
 
     def view(self) -> None:
-        """A view is there."""
+        """A view has appeared."""
         self._viewed = True
         self.wake()
 
     def finish(self, timeout_s: float = 10.0) -> None:
-        """Wait for the last picture of a run that is over, where nobody looks on: a program that runs
-        the notebook may end with this cell."""
+        """If there is no view, wait for the last picture of a run that is over: a program that runs the
+        notebook may end with this cell."""
         thread = self._thread
         if thread and not self._viewed and self._run.status in OVER:
             thread.join(timeout_s)
@@ -113,7 +113,7 @@ class Watcher:
             raise
 
     def _turn(self) -> bool:
-        over = self._run.status in OVER  # before the events: once it is over, all of them are there
+        over = self._run.status in OVER  # before the events: once it is over, they are complete
         self._listen()
         if over:
             if self._final != self._read:

@@ -1,4 +1,4 @@
-"""`Lens`: a picture of the model inside a run, drawn again while it trains."""
+"""`Lens`: a picture of a run's model, redrawn while it trains."""
 
 import threading
 import weakref
@@ -33,7 +33,7 @@ def _after_cell(result: Any) -> None:
 
 
 def look_again(run: Any) -> None:
-    """A command was sent to this run: it may go on after its end."""
+    """A command was sent to this run: it may continue after its end."""
     for lens in list(_SHOWN):
         if lens._run is run:
             lens._watcher.wake()
@@ -44,13 +44,14 @@ class Lens(anywidget.AnyWidget):
 
         tl.Lens(run, lambda model: tl.plots.cloud(tl.features(model, data).test.x, data.test.y))
 
-    draw: (model) → a Picture, or a matplotlib figure. It is called between two steps as by `run.look`,
-    in eval mode and without gradients, and changes nothing in the run; it may take about a fifth of the
-    run's time, and is called less often if it would take more. every: seconds between two pictures at
-    the least; after a command there is one at once, also while the run is paused. What `draw` raises
-    is shown in its place. Where nobody looks on, only the last picture is drawn, at the end.
+    draw: (model) → a Picture or a matplotlib figure. It is called between two steps, as by `run.look`:
+    in eval mode and without gradients, so it changes nothing in the run. Drawing takes at most about a
+    fifth of the run's time; a slow `draw` is called less often. every: at least this many seconds
+    between two pictures; after a command there is one at once, also while the run is paused. An
+    exception in `draw` is shown instead of a picture. Without a view only the last picture is drawn, at
+    the end.
 
-    A lens starts no run: that is the cockpit's. Several lenses of one run look one after another.
+    A lens does not start the run; the cockpit does. Several lenses of one run draw one after another.
     """
 
     _esm = bundle(MODULES)
@@ -110,8 +111,8 @@ class Lens(anywidget.AnyWidget):
     # -- from the watcher's thread -------------------------------------------------------------
 
     def _show(self, seen: Seen, viewed: bool) -> None:
-        """Where nobody has looked on (nbclient; a web page made of the notebook later), the picture is
-        added to the output. Not in a live browser: there it would draw the view anew."""
+        """If no view has watched (nbclient, or a web page made from the notebook), add the picture to
+        the output. In a live browser that would redraw the view."""
         self.seen = _state(self._run, seen)
         with self._lock:
             if not viewed:
@@ -122,7 +123,7 @@ class Lens(anywidget.AnyWidget):
 
 
 def _state(run: Any, seen: Seen | None) -> dict[str, Any]:
-    """What a view has to know, as JSON."""
+    """What a view needs, as JSON."""
     if seen is None:
         return {"total": run.steps, "step": None, "branch": "", "image": None, "error": ""}
     image = seen.image and {

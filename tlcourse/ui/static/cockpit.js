@@ -1,15 +1,15 @@
-// The view: says hello, hears what happens, draws it, and sends what a hand asks for.
+// The widget: says hello, hears what happens, draws it, and sends commands.
 
 import { showReason } from "./format.js";
-import { emptyView, present, reduce, takes } from "./reduce.js";
+import { emptyView, reduce, takes } from "./model/reduce.js";
 import { h, put } from "./dom.js";
-import { makeChart } from "./chart.js";
-import { linkNote, makeHeader, stateWord } from "./header.js";
-import { makeTimeline } from "./timeline.js";
-import { makeGroups } from "./groups.js";
-import { makeError, makeLog } from "./log.js";
+import { makeChart } from "./chart/chart.js";
+import { linkNote, makeHeader, stateWord } from "./controls/header.js";
+import { makeTimeline } from "./controls/timeline.js";
+import { makeGroups } from "./controls/groups.js";
+import { makeError, makeLog } from "./controls/log.js";
 
-/** @typedef {import("./reduce.js").View} View */
+/** @typedef {import("./model/reduce.js").View} View */
 
 /** How long to wait for an answer to a hello before it is said again: a hello can be lost while a kernel starts. */
 const HELLO_AGAIN_MS = [1000, 2000, 4000, 8000];
@@ -21,7 +21,7 @@ export function announce(view) {
   return [state, ...answers].join(". ");
 }
 
-/** Beside each control that was used: waiting, applied, or the reason why not. @param {Element} root @param {View} view */
+/** Beside each control that was used: waiting, applied, or why it was refused. @param {Element} root @param {View} view */
 function drawAnswers(root, view) {
   for (const node of root.querySelectorAll("[data-say]")) {
     const keys = (node.getAttribute("data-say") ?? "").split(" ");
@@ -29,7 +29,7 @@ function drawAnswers(root, view) {
     const said = keys.map((key) => view.answers[key]).filter(Boolean).sort((a, b) => a.at - b.at).at(-1);
     put(node, "data-answer", waits ? "pending" : said ? (said.ok ? "applied" : "refused") : null);
     put(node, "data-late", waits?.late);
-    put(node, "text", waits ? (waits.late ? "no answer yet: the kernel is busy, or gone" : "…") : said ? (said.ok ? "✓ applied" : showReason(said.reason)) : "");
+    put(node, "text", waits ? (waits.late ? "no answer yet: the kernel is busy or gone" : "…") : said ? (said.ok ? "✓ applied" : showReason(said.reason)) : "");
   }
   for (const node of root.querySelectorAll("[data-control]")) {
     const key = node.getAttribute("data-control")?.replace(/^rate:/, "lr:");
@@ -84,7 +84,7 @@ function render({ model, el }) {
   // JupyterLab's shortcuts (a b d d …) must not hear what is typed here.
   for (const type of ["keydown", "keypress", "keyup"]) root.addEventListener(type, (/** @type {Event} */ e) => e.stopPropagation());
 
-  // A hand looks at adapters: their library takes seconds to load, so let the kernel begin now.
+  // Somebody opens the adapters: their library takes seconds to load, so the kernel starts now.
   root.addEventListener("toggle", (/** @type {Event} */ e) => {
     const opened = e.target instanceof HTMLDetailsElement && e.target.open && e.target.classList.contains("tlc-more");
     if (opened && takes(view, "add_lora")) model.send({ type: "soon" });
@@ -132,8 +132,7 @@ function render({ model, el }) {
   function draw() {
     scheduled = 0;
     for (const part of [header, error, time, groups, log]) part.draw(view);
-    const { x, y, n } = present(view) ?? { x: new Float32Array(0), y: new Float32Array(0), n: 0 };
-    chart.draw(/** @type {any} */ ({ ...view, x, y, n }));
+    chart.draw(view);
     drawAnswers(root, view);
     put(root, "data-link", view.link);
     put(root, "data-status", view.now.status);

@@ -47,7 +47,7 @@ function render({ model, el }) {
   const change = h("span", { class: "tlc-change" });
   const began = h("span", { class: "tlc-began" });
   const meter = h("div", { class: "tlc-meter", "aria-hidden": "true" }, h("i"), h("s", { class: "tlc-from" }), h("s", { class: "tlc-chance" }));
-  const reset = h("button", { type: "button", class: "tlc-button", "data-control": "reset", onclick: () => send({ type: "reset" }) }, "Back to the beginning");
+  const reset = h("button", { type: "button", class: "tlc-button", "data-control": "reset", onclick: () => send({ type: "reset" }) }, "Start over");
   const note = h("p", { class: "tlc-slow", role: "status" });
   const warmth = h("input", { type: "range", class: "tlc-warmth", min: -2.3, max: 0, step: 0.05, "aria-label": "temperature", "data-control": "temperature", oninput: warmed });
   const degrees = h("output", { class: "tlc-degrees" });
@@ -62,8 +62,8 @@ function render({ model, el }) {
     h("div", { class: "tlc-fields" }, ...[...fields.values()].map((field) => field.el)),
     h("div", { class: "tlc-lower" },
       h("section", { class: "tlc-some", "aria-label": "Examples" },
-        h("header", {}, h("h3", {}, "What it makes of them"), h("label", { class: "tlc-heat" }, "temperature", warmth, degrees)), legend, examples),
-      h("section", { class: "tlc-confused", "aria-label": "Confusions" }, h("h3", {}, "Most often taken for another"), pairs,
+        h("header", {}, h("h3", {}, "Predictions"), h("label", { class: "tlc-heat" }, "temperature", warmth, degrees)), legend, examples),
+      h("section", { class: "tlc-confused", "aria-label": "Confusions" }, h("h3", {}, "Most frequent confusions"), pairs,
         h("details", {}, h("summary", {}, "All of them"), h("div", { class: "tlc-scroll", tabindex: 0, role: "group", "aria-label": "Table of confusions" }, grid)))),
     live);
   el.append(root);
@@ -75,7 +75,7 @@ function render({ model, el }) {
     const id = `${me}:${++count}`;
     clearTimeout(waiting);
     waiting = window.setTimeout(() => {
-      put(note, "text", "No answer yet. A busy kernel answers when its cell is done; if there is none, run this cell again.");
+      put(note, "text", "No answer yet. A busy kernel answers when its cell is done; if there is no kernel, run this cell again.");
     }, PATIENCE_MS);
     model.send({ ...message, id });
     return id;
@@ -124,7 +124,7 @@ function render({ model, el }) {
     drawPairs(pairs, state);
     drawGrid(grid, state);
     const changed = state.examples.some((e) => e.was);
-    put(legend, "text", changed ? "Marked: what the last edit gave another class. Then the surest mistakes." : "The surest mistakes.");
+    put(legend, "text", changed ? "Marked: predictions that the last edit changed. Then the most confident mistakes." : "The most confident mistakes.");
     drawExamples(examples, state);
   }
 

@@ -1,4 +1,4 @@
-// Three small hands for making and changing elements. Nothing here knows about training.
+// Helpers to make and change elements.
 
 const SVG = "http://www.w3.org/2000/svg";
 

@@ -1,4 +1,4 @@
-// Numbers as people read them (with no-break spaces before units), and what a learning rate's neighbours are.
+// Numbers as people read them (with no-break spaces before units), and the steps of a learning rate.
 
 /** 0.0003 → "3e-4", 0.012 → "0.012". @param {number|null|undefined} lr */
 export function showLr(lr) {
@@ -74,14 +74,14 @@ export function showSpeed(speed) {
 
 /** A value on an axis or in a readout. @param {number} value @param {number} [digits] */
 export function showValue(value, digits = 3) {
-  if (!Number.isFinite(value)) return "no number";
+  if (!Number.isFinite(value)) return "not a number";
   if (value === 0) return "0";
   const size = Math.abs(value);
   return size >= 1e5 || size < 1e-3 ? value.toExponential(1).replace(".0", "").replace("+", "") : String(Number(value.toPrecision(digits)));
 }
 
-/** Why not, for a hand in a browser: without the sentences that name a Python call, for which there is
- * a control here. @param {string} reason */
+/** A refusal for the cockpit: without sentences that name a Python call, since there is a control for it
+ * here. @param {string} reason */
 export function showReason(reason) {
   const [first, ...rest] = reason.split(/(?<=\.) (?=[A-Z])/);
   return [first, ...rest.filter((sentence) => !/\b[A-Z]\w*\(/.test(sentence))].join(" ");

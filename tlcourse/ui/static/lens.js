@@ -7,7 +7,7 @@ import { h, put } from "./dom.js";
 
 /** @param {State} state */
 export function place(state) {
-  if (state.step == null) return "Nothing has been drawn yet.";
+  if (state.step == null) return "Nothing drawn yet.";
   const of = state.total ? ` of ${state.total}` : "";
   return `step ${state.step}${of}${state.branch === "main" ? "" : ` · ${state.branch}`}`;
 }

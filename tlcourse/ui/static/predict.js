@@ -16,13 +16,13 @@ export function words(state, value) {
 
 /** What the foot says. @param {State} state @param {"open"|"again"|"sent"|"late"|"committed"|"final"} stage */
 export function told(state, stage) {
-  if (stage === "sent") return "Writing it down …";
-  if (stage === "late") return "No answer yet. A busy kernel answers when its cell is done; if there is none, run this cell again.";
+  if (stage === "sent") return "Saving …";
+  if (stage === "late") return "No answer yet. A busy kernel answers when its cell is done; if there is no kernel, run this cell again.";
   if (stage === "final") return "Committed, and final: you have seen the outcome.";
-  if (stage === "committed") return state.note || "Committed. Now run on, and see.";
+  if (stage === "committed") return state.note || "Committed. Run the next cells to see the outcome.";
   if (stage === "again") return "Your earlier guess counts until you commit another one.";
   if (state.note) return state.note;
-  return state.seen ? "The outcome was shown already; a guess is still worth making." : "Move the sliders, then commit. A wrong guess teaches more than none.";
+  return state.seen ? "The outcome has been shown already; a guess is still worth making." : "Move the sliders, then commit. A wrong guess teaches more than none.";
 }
 
 /** @param {{ model: any, el: HTMLElement }} context */
@@ -60,7 +60,7 @@ function render({ model, el }) {
     put(commit, "hidden", !!state.committed && !again);
     put(commit, "disabled", !open && now !== "late");
     put(other, "hidden", !state.committed || state.seen || !!waiting);
-    put(other, "text", again ? "Keep it" : "Change my mind");
+    put(other, "text", again ? "Keep it" : "Change it");
     put(foot, "text", told(state, now));
   }
 
