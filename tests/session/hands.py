@@ -3,7 +3,9 @@
 from hypothesis import strategies as st
 
 import tlcourse as tl
+from tlcourse.session import StepDone
 from tlcourse.session.engine.inbox import Envelope
+from tlcourse.session.eventlog import EventLog
 
 from .conftest import mlp
 
@@ -11,10 +13,29 @@ STEPS = 30
 NAMES, MARKS = ["main", "x", "y"], ["a", "b", "start"]
 
 
+class Watched(EventLog):
+    """Events, and what the run shows after each of its steps."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.run, self.shown = run, []
+
+    def append(self, event):
+        super().append(event)
+        if isinstance(event, StepDone) and event.branch == self.run.branch:
+            self.shown.append((len(self), *shown_by(self.run)))
+
+
+def shown_by(run):
+    return run.step, run.branch, run.twin, [(g.name, g.trainable, g.lr) for g in run.groups]
+
+
 def trained(numbers, hand, folder=None):
     """A run to which each (tick, command) was done, by nobody's hand."""
     more = {} if folder is None else {"autosave": folder, "autosave_s": 60}
     run = tl.Session(mlp(), numbers, steps=STEPS, lr=1e-2, eval_every=7, seed=3, **more)
+    if folder is None:
+        run.events = Watched(run)
     for tick, command in sorted(hand, key=lambda done: done[0]):
         run._inbox.plan(tick, Envelope(command))
     run._inbox.alone = True

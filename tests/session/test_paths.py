@@ -7,6 +7,7 @@ from hypothesis import given, settings
 
 import tlcourse as tl
 from tlcourse.plots.timelines import course_of
+from tlcourse.session.recording import _Shown
 from tlcourse.session.timelines.paths import Paths
 
 from .conftest import mlp
@@ -88,6 +89,12 @@ def check_one_truth(numbers, hand, folder=None):
             [(g.name, g.trainable, g.lr) for g in one.groups] for one in (recording, run)
         )
         assert shown == real
+    shown, seen = _Shown(run.began), 0
+    for count, step, branch, twin, groups in getattr(run.events, "shown", ()):
+        for event in run.events[seen:count]:
+            shown.take(event)
+        seen, now = count, [(g.name, g.trainable, g.lr) for g in shown.state.groups]
+        assert (shown.step, shown.branch, shown.twin, now) == (step, branch, twin, groups)
     if folder:
         resumed = tl.resume(folder, model=mlp(), data=numbers)
         assert resumed.events == run.events and resumed.timelines == run.timelines
