@@ -105,6 +105,23 @@ def check_one_truth(numbers, hand, folder=None):
     assert here.step == STEPS
 
 
+TWIN = [(3, tl.Twin()), (4, tl.SetLR("head", 0.03))]
+
+
+@pytest.mark.parametrize(
+    "hand",
+    [
+        [*TWIN, (8, tl.Branch("x"))],
+        [*TWIN, (8, tl.Rewind(2))],
+        [*TWIN, (8, tl.Twin(False))],
+        [*TWIN, (8, tl.Twin()), (9, tl.SetLR("body", 0.03))],
+    ],
+    ids=["by a branch", "by a rewind", "by hand", "by another"],
+)
+def test_a_twin_is_ended(numbers, hand):
+    check_one_truth(numbers, hand)
+
+
 @settings(max_examples=40)
 @given(HANDS)
 def test_whatever_a_hand_does_there_is_one_truth(numbers, hand):
