@@ -2,6 +2,7 @@
 
 from array import array
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from .events import Event, StepDone
 
+RECENT = 1000  # events that are also kept as objects, for whoever follows a run
 Lane = tuple[str, tuple[str, ...]]
 """What the steps of one timeline have in common: its name, and the names of the terms that count."""
 
@@ -28,6 +30,7 @@ class EventLog(Sequence[Event]):
         self._lane_of: dict[Lane, int] = {}
         self._others: list[Event] = []
         self._at = array("q")  # where in the whole those are that are no steps
+        self._recent: deque[tuple[int, Event]] = deque(maxlen=RECENT)  # each with its place
         self.extend(events)
 
     # -- to write ------------------------------------------------------------------------------
@@ -47,6 +50,7 @@ class EventLog(Sequence[Event]):
         else:
             self._others.append(event)
             self._at.append(self._count)
+        self._recent.append((self._count, event))
         self._count += 1  # last: now it can be read
 
     def extend(self, events: Iterable[Event]) -> None:
@@ -60,6 +64,7 @@ class EventLog(Sequence[Event]):
     def extend_steps(self, tick: int, count: int, lanes: Sequence[tuple[Lane, int]]) -> None:
         """count events of steps whose losses nobody knows (NaN), from `tick` on. lanes: each timeline's
         first step; at every tick each of them takes one, in this order."""
+        self._recent.clear()
         n = np.arange(count)
         turn, round_ = n % len(lanes), n // len(lanes)
         first = np.array([step for _, step in lanes])
@@ -78,6 +83,7 @@ class EventLog(Sequence[Event]):
 
     def fill(self, values: np.ndarray, term: str | None = None) -> None:
         """values: (steps,) the loss of every step, or what a further term was."""
+        self._recent.clear()
         column = array("d", np.asarray(values, dtype=float).tobytes())
         if term is None:
             self._losses = column
@@ -104,6 +110,9 @@ class EventLog(Sequence[Event]):
         if isinstance(index, slice):
             start, stop, stride = index.indices(self._count)
             if stride == 1:
+                recent = list(self._recent)
+                if recent and (first := recent[0][0]) <= start < stop:
+                    return [event for _, event in recent[start - first : stop - first]]
                 return list(self._between(start, max(start, stop)))
             return [self[i] for i in range(start, stop, stride)]
         count = self._count
@@ -175,9 +184,20 @@ class EventLog(Sequence[Event]):
 
     def _between(self, start: int, stop: int) -> Iterator[Event]:
         k = bisect_left(self._at, start)
-        for index in range(start, stop):
-            if k < len(self._at) and self._at[k] == index:
-                yield self._others[k]
-                k += 1
+        while start < stop:
+            following = self._at[k] if k < len(self._at) else stop
+            if following > start:  # steps in a row
+                end = min(following, stop)
+                yield from self._steps_between(start - k, end - k)
+                start = end
             else:
-                yield self._step(index - k)
+                yield self._others[k]
+                start, k = start + 1, k + 1
+
+    def _steps_between(self, low: int, high: int) -> Iterator[StepDone]:
+        lanes = self._lane[low:high]
+        branches = [self._lanes[lane][0] for lane in lanes]
+        ticks, steps, losses = self._ticks[low:high], self._steps[low:high], self._losses[low:high]
+        if not self._terms:
+            return map(StepDone, ticks, steps, branches, losses)
+        return map(self._step, range(low, high))

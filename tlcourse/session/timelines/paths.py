@@ -63,12 +63,15 @@ _branch = attrgetter("branch")
 class Paths:
     """tips: each timeline's last stretch, in order of beginning; stretches: all, in that order; now:
     the timeline that trains; taken: all events so far. `take` adds events; it looks back only at a
-    rewind."""
+    rewind. log: the run's own, of which all events are taken in order; then they are not copied."""
 
-    def __init__(self, events: Sequence[Event] = (), first: str = "main") -> None:
+    def __init__(
+        self, events: Sequence[Event] = (), first: str = "main", log: EventLog | None = None
+    ) -> None:
         root = Stretch(first)
         self.now, self.tips, self.stretches = first, {first: root}, [root]
-        self.taken = EventLog()
+        self.taken = EventLog() if log is None else log
+        self._copies, self._count = log is None, 0
         self._bookmarks: dict[str, Moment] = {}
         self._asked: tuple[
             int, int | str | None, Moment
@@ -77,8 +80,10 @@ class Paths:
 
     def take(self, events: Iterable[Event]) -> None:
         for kind, some in groupby(events, type):
-            run, index = list(some), len(self.taken)
-            self.taken.extend(run)
+            run, index = list(some), self._count
+            self._count += len(run)
+            if self._copies:
+                self.taken.extend(run)
             if kind is StepDone:
                 self._steps(run, index)
             else:

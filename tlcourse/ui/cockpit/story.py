@@ -57,7 +57,7 @@ class Story:
     def _begin(self) -> None:
         run = self.run
         first = run.events[0].branch if run.events else run.branch
-        self.paths = Paths(first=first)
+        self.paths = Paths(first=first, log=run.events)
         self.streams: list[Stream] = []  # of the stretches of `paths`
         self.lines: list[dict[str, Any]] = []
         self.timelines: list[dict[str, Any]] = []
