@@ -48,7 +48,7 @@ def command(quick: bool, release: bool, public: bool, pytest_arguments: tuple[st
         arguments = ["-m", "", *arguments]
     elif not (pytest_arguments or quick or public):
         click.echo(
-            "Every test that can run here: about ten minutes on two cores; --quick takes three."
+            "Every test that can run here: about twenty minutes on two cores; --quick takes four."
         )
     return subprocess.call([sys.executable, "-m", "pytest", *arguments], cwd=CLONE)
 
