@@ -4,10 +4,8 @@ The process that starts the run sets this in the environment, so that the worker
 the kernels of the notebooks have it too: a download occurs once (supply locks its files).
 """
 
-import importlib.util
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -20,10 +18,6 @@ from tlcourse.course.syllabus import lesson
 from tlcourse.course.tiers import VARIABLE as TIER
 from tlcourse.course.tiers import has_cuda
 from tlcourse.spoken import VARIABLE as COMMAND
-
-if importlib.util.find_spec("datasets") and not importlib.util.find_spec("datasets").origin:
-    # Our folder of that name is not Hugging Face's library, though its Trainer would take it for that.
-    sys.modules["datasets"] = None  # type: ignore[assignment]
 
 settings.register_profile("tlcourse", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("tlcourse")
