@@ -203,8 +203,9 @@ print(datasets.Dataset.__module__, tlcourse.__file__)
 @pytest.mark.parametrize("place", ["the clone", "its parent", "elsewhere"])
 def test_our_folder_datasets_hides_no_library(place, tmp_path):
     """transformers' Trainer fails where a folder `datasets` can be imported and Hugging Face's library
-    cannot. The library is in the lock, and a package comes before a folder without `__init__`. (An exact
-    editable install is no way out: from the parent of a clone called `tlcourse` it finds that folder.)"""
+    cannot. The library is in the lock, and a package comes before a folder without `__init__`. (An
+    exact editable install is no way out: from the parent of a clone called `tlcourse` it finds that
+    folder.)"""
     folder = {"the clone": ROOT, "its parent": ROOT.parent, "elsewhere": tmp_path}[place]
     code = TRAIN.replace("FOLDER", repr(str(tmp_path)))
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
