@@ -37,6 +37,7 @@ def test_the_lab_opens_with_a_token_runs_a_kernel_and_closes_on_ctrl_c(tmp_path)
     told = "".join(running.said)
     assert "Closed. Your notebooks are in mine." in told
     assert "WARNING" not in told and "Traceback" not in told
+    assert told.count(" 403 ") == 1, "the stranger's request, and none of our own"
 
 
 def run_in_kernel(running: Lab, kernel: dict, code: str) -> str:

@@ -11,13 +11,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -145,7 +147,10 @@ def serving(
         else {"start_new_session": True}
     )
     before = {number: signal.signal(number, _interrupt) for number in _endings()}
-    server = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, **apart)
+    server = subprocess.Popen(
+        command, env=environ, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, **apart
+    )
+    threading.Thread(target=_pass_on, args=(server.stderr,), daemon=True).start()
     try:
         yield server
     except KeyboardInterrupt:
@@ -156,6 +161,20 @@ def serving(
         _end(server)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _pass_on(lines: IO[bytes]) -> None:
+    """What the server says, without its warnings of our own requests in `check_locked`."""
+    ours = [f"403 GET /{path} ".encode() for path in PRIVATE] + [b"wrote error: 'Forbidden'"] * len(
+        PRIVATE
+    )
+    for line in lines:
+        if mine := next((one for one in ours if one in line), None):
+            ours.remove(mine)
+            continue
+        with suppress(OSError):  # the terminal was closed; go on reading, or the server would wait
+            sys.stderr.buffer.write(line)
+            sys.stderr.buffer.flush()
 
 
 def _endings() -> list[int]:
