@@ -16,14 +16,14 @@ NAMES, MARKS = ["main", "x", "y"], ["a", "b", "start"]
 class Watched(EventLog):
     """Events, and what the run shows after each of its steps."""
 
-    def __init__(self, run):
+    def __init__(self, run, show):
         super().__init__()
-        self.run, self.shown = run, []
+        self.run, self.show, self.shown = run, show, []
 
     def append(self, event):
         super().append(event)
         if isinstance(event, StepDone) and event.branch == self.run.branch:
-            self.shown.append((len(self), *shown_by(self.run)))
+            self.shown.append((len(self), self.show(self.run)))
 
 
 def shown_by(run):
@@ -35,7 +35,7 @@ def trained(numbers, hand, folder=None):
     more = {} if folder is None else {"autosave": folder, "autosave_s": 60}
     run = tl.Session(mlp(), numbers, steps=STEPS, lr=1e-2, eval_every=7, seed=3, **more)
     if folder is None:
-        run.events = Watched(run)
+        run.events = Watched(run, shown_by)
     for tick, command in sorted(hand, key=lambda done: done[0]):
         run._inbox.plan(tick, Envelope(command))
     run._inbox.alone = True

@@ -69,8 +69,25 @@ def test_opened_as_a_recording_it_is_run_again_once_and_saved_anew(old):
         {"model": {"name": "hf/elsewhere", "classes": 10}},
         {"weights_sha256": "0" * 64},
         {"data": {"name": "digits", "size": 1024}},
+        {"data": {"name": "digits", "size": "large"}},
+        {"data": {"name": "digits", "size": [32], "seed": None}},
+        {"model": {"name": "pocket-glyphs", "classes": 1e9}},
+        {"model": {"name": "pocket-glyphs", "classes": {"a": 1}}},
+        {"model": {"name": ""}},
+        {"threads": 4096},
     ],
-    ids=["no model", "on a hub", "other weights", "too large"],
+    ids=[
+        "no model",
+        "on a hub",
+        "other weights",
+        "too large",
+        "a word",
+        "a list",
+        "a huge number",
+        "an object",
+        "no name",
+        "too many threads",
+    ],
 )
 def test_where_it_cannot_be_run_again_it_plays_without_groups(old, change):
     header, *rows = old.read_text().splitlines()

@@ -90,11 +90,11 @@ def check_one_truth(numbers, hand, folder=None):
         )
         assert shown == real
     shown, seen = _Shown(run.began), 0
-    for count, step, branch, twin, groups in getattr(run.events, "shown", ()):
+    for count, real in getattr(run.events, "shown", ()):
         for event in run.events[seen:count]:
             shown.take(event)
         seen, now = count, [(g.name, g.trainable, g.lr) for g in shown.state.groups]
-        assert (shown.step, shown.branch, shown.twin, now) == (step, branch, twin, groups)
+        assert (shown.step, shown.branch, shown.twin, now) == real
     if folder:
         resumed = tl.resume(folder, model=mlp(), data=numbers)
         assert resumed.events == run.events and resumed.timelines == run.timelines

@@ -20,11 +20,11 @@ from tlcourse.session import (
     SetScale,
     Twin,
 )
-from tlcourse.session.eventlog import EventLog
 from tlcourse.session.events import Applied, Norms, Saved, StepDone
 from tlcourse.session.recording import Recording
 
 from .conftest import Net, mlp, of
+from .hands import Watched
 
 HAND = [
     (5, SetLR("head", 3e-3)),
@@ -51,7 +51,7 @@ def by_hand(run, hand):
     for tick, command in hand:
         run._inbox.plan(tick, Envelope(command))
     run._inbox.alone = True
-    run.events = Watched(run)
+    run.events = Watched(run, shown_by)
     run.run()
     return run
 
@@ -59,19 +59,6 @@ def by_hand(run, hand):
 def levers_of(group):
     stats = group.stats or group.trainable
     return group.name, group.trainable, group.lr, group.kind, group.scale, stats
-
-
-class Watched(EventLog):
-    """Events, and what the run shows with each step."""
-
-    def __init__(self, run):
-        super().__init__()
-        self.run, self.shown = run, []
-
-    def append(self, event):
-        super().append(event)
-        if isinstance(event, StepDone) and event.branch == self.run.branch:
-            self.shown.append(shown_by(self.run))
 
 
 def shown_by(run):
@@ -124,7 +111,7 @@ def test_with_each_step_it_shows_what_the_run_showed(steered, saved):
     recording = Recording.load(saved)
     recording.start()
     recording.pause()
-    for tick, shown in enumerate(steered.events.shown, start=1):
+    for tick, shown in enumerate([shown for _, shown in steered.events.shown], start=1):
         recording.seek(tick)
         steps = [e for e in recording.events if e.tick == tick and isinstance(e, StepDone)]
         assert steps[0].step == shown[-1]

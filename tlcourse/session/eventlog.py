@@ -159,6 +159,11 @@ class EventLog(Sequence[Event]):
             for name, column in (columns | {"loss": self._losses}).items()
         }
 
+    @property
+    def losses(self) -> np.ndarray:
+        """(steps,) A copy."""
+        return np.frombuffer(self._losses[: len(self._lane)])
+
     def term(self, name: str) -> np.ndarray:
         """(steps,) values of a further term, NaN where it does not count. A copy."""
         return np.frombuffer(self._terms[name][:])

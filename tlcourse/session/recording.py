@@ -44,7 +44,7 @@ class Recording:
     ) -> None:
         """events: all that happened; began: the state before the first step; pace: steps a second."""
         self._all = events.head() if isinstance(events, EventLog) else EventLog(events)
-        if not len(self._all.columns()["step"]):
+        if not len(self._all.losses):
             raise RecordError("Nothing to play: this run has taken no step yet.")
         self.began, self.steps = began, steps
         self.length: int = self._all[-1].tick

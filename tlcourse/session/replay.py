@@ -72,13 +72,14 @@ def replay_at_hand(record: Record) -> Replay | None:
     is small. None otherwise: opening a file must neither fetch anything nor keep the machine busy."""
     header, recipe = record.header, recipe_of(record.header)
     model, data = header.get("model") or {}, header.get("data") or {}
-    classes = model.get("classes")
-    small = classes <= 1000 if isinstance(classes, int) else len(classes or "") <= 1000
+    classes, size = model.get("classes"), data.get("size") or 0
+    count = len(classes) if isinstance(classes, list | str) else classes
     names = [str(call.get("name")) for call in (model, data)]
     at_hand = all(name in shelf.names() and shelf.get(name).embedded for name in names)
-    if not (small and at_hand and data.get("size", 0) <= 64 and "of" not in data):
-        return None
-    if recipe.accumulate > 16 or recipe.workers or header.get("device", "cpu") != "cpu":
+    small = all(isinstance(n, int) and n <= most for n, most in ((count, 1000), (size, 64)))
+    light = recipe.accumulate <= 16 and not recipe.workers and header.get("threads", 1) <= 64
+    on_cpu = header.get("device", "cpu") == "cpu"
+    if not (at_hand and small and light and on_cpu and "of" not in data):
         return None
     try:
         return _replay(record, AT_HAND_S)

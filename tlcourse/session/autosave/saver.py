@@ -154,7 +154,7 @@ class Autosave:
 
 def _losses(events: EventLog) -> dict[str, Tensor]:
     """Of every step, whole: a record may thin them, an autosave may not."""
-    columns = {"loss": events.columns()["loss"]}
+    columns = {"loss": events.losses}
     columns |= {f"term {n}": events.term(name) for n, name in enumerate(events.terms)}
     return {f"steps/{name}": torch.from_numpy(values.copy()) for name, values in columns.items()}
 

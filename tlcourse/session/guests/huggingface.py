@@ -64,11 +64,7 @@ class _Between(TrainerCallback):
         self._steering.finish("done")
 
     def _between(self, control: Any) -> Any:
-        steering = self._steering
-        steering.between()
-        while steering.paused:
-            steering.wait_for_news()
-            steering.between()
-        if steering.ending:
+        self._steering.between_or_paused()
+        if self._steering.ending:
             control.should_training_stop = True
         return control

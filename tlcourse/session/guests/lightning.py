@@ -68,10 +68,6 @@ class _Between(Callback):
         self._steering.fail(exception)
 
     def _between(self, trainer: Trainer) -> None:
-        steering = self._steering
-        steering.between()
-        while steering.paused:
-            steering.wait_for_news()
-            steering.between()
-        if steering.ending:
+        self._steering.between_or_paused()
+        if self._steering.ending:
             trainer.should_stop = True

@@ -74,10 +74,7 @@ class Steer(Steering):
         with self.under_way():
             stream = self._stream()
             while True:
-                self.between()
-                while self.paused:
-                    self.wait_for_news()
-                    self.between()
+                self.between_or_paused()
                 batch = self._next(stream)
                 if batch is None:
                     return

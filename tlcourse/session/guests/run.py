@@ -230,6 +230,13 @@ class Steering:
                 elif isinstance(event, Applied) and isinstance(event.command, Rewind):
                     self._watch, self._losses = None, []
 
+    def between_or_paused(self) -> None:
+        """Let commands act, and if one of them pauses the loop, wait until another ends that."""
+        self.between()
+        while self.paused:
+            self.wait_for_news()
+            self.between()
+
     def wait_for_news(self) -> None:
         """Sleep until a command comes."""
         self._inbox.wait(self._loop.step, self._loop.tick)

@@ -84,10 +84,10 @@ class Reader:
     """Takes the rows of a file in their order, and refuses what no run can have told. every: how many
     steps to a loss that the file holds; None: it holds none. log: the events so far."""
 
-    def __init__(self, every: int | None, at_most: int, first: str = "main") -> None:
+    def __init__(self, every: int | None, at_most: int) -> None:
         self.log = EventLog()
         self._every, self._at_most = every, at_most
-        self._branches, self._tick, self._count = {first}, 0, 0
+        self._branches, self._tick, self._count = {"main"}, 0, 0
         self._losses: list[float] = []
         self._terms: dict[str, list[float]] = {}
         self._last: Applied | None = None  # if it was the last event

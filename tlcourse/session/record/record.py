@@ -33,7 +33,7 @@ from ..events import (
     Moved,
     Refused,
     Warned,
-)  # fmt: skip
+)
 from ..recipe import Recipe
 from ..state import RunState, state_from_json
 from . import format1
@@ -46,7 +46,7 @@ from .schema import (
     need,
     printable,
     shown,
-)  # fmt: skip
+)
 
 FORMAT = 2
 AT_THE_END = (Evaluated, Metered, Refused, Moved, Warned)  # what comes just before Finished
@@ -85,7 +85,7 @@ class Record:
         losses (every losses_every-th), losses_sha256, evaluations [tick, split, metrics]."""
         if not len(self.events) or not isinstance(end := self.events[-1], Finished):
             return None
-        losses = self.events.columns()["loss"]
+        losses = self.events.losses
         return {
             "reason": end.reason,
             "steps": len(losses),
@@ -191,7 +191,7 @@ def _header(row: dict[str, Any], at_most: int) -> tuple[dict[str, Any], "Reader 
 def record_of(header: dict[str, Any], events: EventLog) -> Record:
     """events: of the run so far."""
     log = events.head()
-    losses = log.columns()["loss"]
+    losses = log.losses
     every = max(1, math.ceil(len(losses) / LOSSES_KEPT))
     sha256 = hashlib.sha256(np.asarray(losses, dtype="<f8").tobytes()).hexdigest()
     return Record(dict(header), log, every, sha256)
