@@ -37,21 +37,25 @@ class EventLog(Sequence[Event]):
 
     def append(self, event: Event) -> None:
         if isinstance(event, StepDone):
-            terms = event.terms or {}
-            for name in terms:
-                if name not in self._terms:
-                    self._terms[name] = array("d", [np.nan]) * len(self._losses)
-            for name, values in self._terms.items():
-                values.append(terms.get(name, np.nan))
+            terms = event.terms
+            if terms or self._terms:
+                self._append_terms(terms or {})
             self._ticks.append(event.tick)
             self._steps.append(event.step)
             self._losses.append(event.loss)
-            self._lane.append(self._number((event.branch, tuple(terms))))
+            self._lane.append(self._number((event.branch, tuple(terms) if terms else ())))
         else:
             self._others.append(event)
             self._at.append(self._count)
         self._recent.append((self._count, event))
         self._count += 1  # last: now it can be read
+
+    def _append_terms(self, terms: dict[str, float]) -> None:
+        for name in terms:
+            if name not in self._terms:
+                self._terms[name] = array("d", [np.nan]) * len(self._losses)
+        for name, values in self._terms.items():
+            values.append(terms.get(name, np.nan))
 
     def extend(self, events: Iterable[Event]) -> None:
         for event in events:
