@@ -129,7 +129,7 @@ class _Sorted:
     """The stretches of a run, each with its points."""
 
     def __init__(self, paths: Paths) -> None:
-        self.paths, self.events = paths, paths.taken
+        self.paths, self.events = paths, paths.taken[: paths.count]
         self.points = {
             s: sorted(set(range(len(s.at))).difference(s.others)) for s in paths.stretches
         }

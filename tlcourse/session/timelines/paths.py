@@ -62,8 +62,9 @@ _branch = attrgetter("branch")
 
 class Paths:
     """tips: each timeline's last stretch, in order of beginning; stretches: all, in that order; now:
-    the timeline that trains; taken: all events so far. `take` adds events; it looks back only at a
-    rewind. log: the run's own, of which all events are taken in order; then they are not copied."""
+    the timeline that trains; taken: the events, of which the first `count` were taken. `take` adds
+    events; it looks back only at a rewind. log: the run's own, whose events are taken in order; then
+    they are not copied, and it may be ahead."""
 
     def __init__(
         self, events: Sequence[Event] = (), first: str = "main", log: EventLog | None = None
@@ -71,7 +72,7 @@ class Paths:
         root = Stretch(first)
         self.now, self.tips, self.stretches = first, {first: root}, [root]
         self.taken = EventLog() if log is None else log
-        self._copies, self._count = log is None, 0
+        self._copies, self.count = log is None, 0
         self._bookmarks: dict[str, Moment] = {}
         self._asked: tuple[
             int, int | str | None, Moment
@@ -80,8 +81,8 @@ class Paths:
 
     def take(self, events: Iterable[Event]) -> None:
         for kind, some in groupby(events, type):
-            run, index = list(some), self._count
-            self._count += len(run)
+            run, index = list(some), self.count
+            self.count += len(run)
             if self._copies:
                 self.taken.extend(run)
             if kind is StepDone:
