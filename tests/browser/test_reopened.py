@@ -20,9 +20,10 @@ def test_the_last_state_outlives_kernel_and_notebook(server, context, open_book)
     expect(cockpit).to_have_attribute("data-link", "live")
     cockpit.locator('[data-control="switch:stage2"]').click()
     expect(cockpit.locator(".tlc-log li")).to_contain_text("moved")
-    while not book.ask("any('moved' in note for note in cockpit.saved['notes'])"):
-        pass  # the last state is written once a second
-    book.keep_only(2)
+    book.save()
+    while not any("moved" in note for note in saved_state(server.folder / name)["notes"]):
+        book.page.wait_for_timeout(200)  # the kernel writes the last state once a second
+        book.save()
 
     # The kernel restarts in the middle of training.
     book.page.evaluate(
@@ -35,7 +36,7 @@ def test_the_last_state_outlives_kernel_and_notebook(server, context, open_book)
     shown = texts(cockpit)
     book.save()
     book.close()
-    assert saved_status(server.folder / name) == "running"
+    assert saved_state(server.folder / name)["now"]["status"] == "running"
 
     # Opened later, twice: the second time from a file saved without the widget's kernel.
     for _ in range(2):
@@ -55,7 +56,7 @@ def test_the_last_state_outlives_kernel_and_notebook(server, context, open_book)
         book.page.evaluate("() => { jupyterapp.shell.currentWidget.context.model.dirty = true; }")
         book.save()
         book.page.close()
-        assert saved_status(server.folder / name) == "running"
+        assert saved_state(server.folder / name)["now"]["status"] == "running"
 
 
 # How much of a value's ink is left by the opacity of what it stands in.
@@ -70,10 +71,10 @@ def texts(cockpit):
     return [cockpit.locator(part).all_inner_texts() for part in (".tlc-log li", ".tlc-name b")]
 
 
-def saved_status(path):
-    """What the notebook file holds of the cockpit in its last cell."""
+def saved_state(path):
+    """The last state of the cockpit in its last cell, as the notebook file holds it."""
     notebook = json.loads(path.read_text())
     shown = notebook["cells"][-1]["outputs"][-1]["data"]
     model = shown["application/vnd.jupyter.widget-view+json"]["model_id"]
     widgets = notebook["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]
-    return widgets["state"][model]["state"]["saved"]["now"]["status"]
+    return widgets["state"][model]["state"]["saved"]
