@@ -164,9 +164,8 @@ def test_tracks_hold_every_event_once(numbers):
 def test_a_figure_of_a_run_that_goes_on_shows_what_was_taken(numbers):
     """The cockpit's paths read the run's own log, which is ahead of them while the run trains."""
     run = trained(numbers, [(10, tl.SetLR("head", 0.03)), (20, tl.SetLR("head", 0.01))])
-    paths = Paths(log=run.events)
     half = next(n for n, e in enumerate(run.events) if e.tick == 15)
-    paths.take(run.events[:half])
+    paths = Paths(run.events, until=half)
     behind, whole = course_of(paths), course_of(run.events[:half])
     assert behind.hands == whole.hands and behind.tip == whole.tip == 14
     assert behind.lines[0].losses.tolist() == whole.lines[0].losses.tolist()
@@ -176,9 +175,9 @@ def test_events_taken_a_few_at_a_time_make_the_same_tree(numbers):
     run = trained(
         numbers, [*DETOURS["a branch that goes on from it"], (3, tl.Twin()), (4, tl.Stop())]
     )
-    whole, pieces = Paths(run.events), Paths()
+    whole, pieces = Paths(run.events), Paths(run.events, until=0)
     for at in range(0, len(run.events), 3):
-        pieces.take(run.events[at : at + 3])
+        pieces.follow(min(at + 3, len(run.events)))
     assert [(s.branch, s.root, s.at, s.others) for s in pieces.stretches] == [
         (s.branch, s.root, s.at, s.others) for s in whole.stretches
     ]

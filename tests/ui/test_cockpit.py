@@ -87,7 +87,8 @@ def test_deltas_continue_the_snapshot_without_gap_or_overlap():
             assert content["stretches"][0]["from"] == len(losses)
             losses = np.concatenate([losses, np.frombuffer(buffers[0], dtype=np.float32)])
     assert np.allclose(losses, [e.loss for e in run.events if type(e).__name__ == "StepDone"])
-    assert len(cockpit.comm.custom("delta")) < 30  # batched: not one a step
+    beats = run.result.seconds / messenger.BEAT_S  # batched: not one a step, however slow the machine is
+    assert len(cockpit.comm.custom("delta")) < beats + 10
 
 
 def test_a_click_is_applied_by_the_loop_and_answered():

@@ -30,7 +30,7 @@ def told(run, size=7):
     """As a live view hears it, `size` events at a time after the first; as one that comes late does; and
     as a notebook keeps it."""
     everything, part = run.events, type("Part", (), {"__getattr__": lambda _, n: getattr(run, n)})()
-    part.events = everything[:size]
+    part.events = everything.head(size)
     story = Story(part)
     story.read()
     live = [message(*story.snapshot())]

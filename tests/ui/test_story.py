@@ -9,6 +9,7 @@ import pytest
 
 import tlcourse as tl
 from tlcourse.session import Applied, Evaluated, Moved, Refused, StepDone, kinds
+from tlcourse.session.eventlog import EventLog
 from tlcourse.ui.cockpit.story import Story
 from tlcourse.ui.cockpit.stream import thin
 from tlcourse.ui.cockpit.words import asked, code, say, show
@@ -54,7 +55,7 @@ def in_pieces(run, size):
     """A story of a run whose events come a few at a time."""
     everything = run.events
     part = type("Part", (), {"__getattr__": lambda _, name: getattr(run, name)})()
-    part.events = []
+    part.events = EventLog()
     story = Story(part)
     for i in range(0, len(everything), size):
         part.events += everything[i : i + size]

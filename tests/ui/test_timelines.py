@@ -8,6 +8,7 @@ import pytest
 
 import tlcourse as tl
 from tlcourse.plots.timelines import course_of
+from tlcourse.session.eventlog import EventLog
 from tlcourse.session.events import Applied, Norms, StepDone
 from tlcourse.ui.cockpit.messenger import Messenger
 from tlcourse.ui.cockpit.still import still
@@ -151,7 +152,7 @@ def test_the_saved_state_keeps_given_up_stretches_apart():
     done = [StepDone(t, t, "main", 1.0) for t in range(1, 1001)]
     back = Applied(1000, 500, "main", tl.Rewind(500), None, 1, 1, run.began)
     again = [StepDone(500 + t, t, "main", 2.0) for t in range(501, 2001)]
-    run.events = [*done, back, *again]
+    run.events = EventLog([*done, back, *again])
     kept = told(run).compact(100)
     (shared, whole), (gone,) = (line["parts"] for line in kept["lines"])
     first, last = kept["stretches"]
@@ -165,10 +166,10 @@ def test_the_saved_state_keeps_given_up_stretches_apart():
 
 def test_events_that_begin_anew_are_told_from_the_beginning(travelled):
     part = type("Part", (), {"__getattr__": lambda _, name: getattr(travelled, name)})()
-    part.events = list(travelled.events)
+    part.events = travelled.events
     story = Story(part)
     story.read()
-    part.events = part.events[:20]  # a recording was wound back
+    part.events = part.events.head(20)  # a recording was wound back
     content, losses = story.read()
     assert content["type"] == "snapshot"
     steps = [e for e in part.events if isinstance(e, StepDone)]

@@ -2,7 +2,6 @@
 
 from array import array
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
 
@@ -10,7 +9,6 @@ import numpy as np
 
 from .events import Event, StepDone
 
-RECENT = 1000  # events that are also kept as objects, for whoever follows a run
 Lane = tuple[str, tuple[str, ...]]
 """What the steps of one timeline have in common: its name, and the names of the terms that count."""
 
@@ -30,7 +28,6 @@ class EventLog(Sequence[Event]):
         self._lane_of: dict[Lane, int] = {}
         self._others: list[Event] = []
         self._at = array("q")  # where in the whole those are that are no steps
-        self._recent: deque[tuple[int, Event]] = deque(maxlen=RECENT)  # each with its place
         self.extend(events)
 
     # -- to write ------------------------------------------------------------------------------
@@ -47,7 +44,6 @@ class EventLog(Sequence[Event]):
         else:
             self._others.append(event)
             self._at.append(self._count)
-        self._recent.append((self._count, event))
         self._count += 1  # last: now it can be read
 
     def _append_terms(self, terms: dict[str, float]) -> None:
@@ -68,7 +64,6 @@ class EventLog(Sequence[Event]):
     def extend_steps(self, tick: int, count: int, lanes: Sequence[tuple[Lane, int]]) -> None:
         """count events of steps whose losses nobody knows (NaN), from `tick` on. lanes: each timeline's
         first step; at every tick each of them takes one, in this order."""
-        self._recent.clear()
         n = np.arange(count)
         turn, round_ = n % len(lanes), n // len(lanes)
         first = np.array([step for _, step in lanes])
@@ -87,7 +82,6 @@ class EventLog(Sequence[Event]):
 
     def fill(self, values: np.ndarray, term: str | None = None) -> None:
         """values: (steps,) the loss of every step, or what a further term was."""
-        self._recent.clear()
         column = array("d", np.asarray(values, dtype=float).tobytes())
         if term is None:
             self._losses = column
@@ -114,10 +108,7 @@ class EventLog(Sequence[Event]):
         if isinstance(index, slice):
             start, stop, stride = index.indices(self._count)
             if stride == 1:
-                recent = list(self._recent)
-                if recent and (first := recent[0][0]) <= start < stop:
-                    return [event for _, event in recent[start - first : stop - first]]
-                return list(self._between(start, max(start, stop)))
+                return list(self._between(start, stop))
             return [self[i] for i in range(start, stop, stride)]
         count = self._count
         index = index + count if index < 0 else index
@@ -192,21 +183,48 @@ class EventLog(Sequence[Event]):
         return StepDone(self._ticks[n], self._steps[n], branch, self._losses[n], terms)
 
     def _between(self, start: int, stop: int) -> Iterator[Event]:
+        for _, part in self.parts(start, stop):
+            if isinstance(part, range):
+                yield from map(self._step, part)
+            else:
+                yield part
+
+    # -- to read without making an object a step -----------------------------------------------
+
+    def parts(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Event | range]]:
+        """The events from `start` to before `stop`, each with its index; steps in a row as one range
+        of numbers among all steps, with the index of the first."""
+        stop = self._count if stop is None else stop
         k = bisect_left(self._at, start)
         while start < stop:
-            following = self._at[k] if k < len(self._at) else stop
-            if following > start:  # steps in a row
-                end = min(following, stop)
-                yield from self._steps_between(start - k, end - k)
-                start = end
+            following = min(self._at[k], stop) if k < len(self._at) else stop
+            if following > start:
+                yield start, range(start - k, following - k)
+                start = following
             else:
-                yield self._others[k]
+                yield start, self._others[k]
                 start, k = start + 1, k + 1
 
-    def _steps_between(self, low: int, high: int) -> Iterator[StepDone]:
-        lanes = self._lane[low:high]
-        branches = [self._lanes[lane][0] for lane in lanes]
-        ticks, steps, losses = self._ticks[low:high], self._steps[low:high], self._losses[low:high]
-        if not self._terms:
-            return map(StepDone, ticks, steps, branches, losses)
-        return map(self._step, range(low, high))
+    def by_branch(self, index: int, steps: range) -> dict[str, Sequence[int]]:
+        """Timeline → the indices of its events, for steps in a row of which the first event is
+        `index`."""
+        lanes = self._lane[steps.start : steps.stop]
+        found: dict[str, Sequence[int]] = {}
+        for lane in dict.fromkeys(lanes):
+            branch = self._lanes[lane][0]
+            if len(lanes) == lanes.count(lane):
+                return {branch: range(index, index + len(steps))}
+            mine = (np.flatnonzero(np.asarray(lanes) == lane) + index).tolist()
+            found[branch] = sorted([*found.get(branch, ()), *mine])
+        return found
+
+    def rows(self, at: array) -> tuple[array, array]:
+        """(steps, losses) of the events at these rising indices, which are all steps."""
+        low = at[0] - bisect_left(self._at, at[0])
+        steps, losses = self._steps, self._losses
+        if at[-1] - at[0] + 1 == len(at):
+            high = low + len(at)
+            return steps[low:high], losses[low:high]
+        # Another timeline's steps lie between.
+        numbers = [n - bisect_left(self._at, n) for n in at]
+        return array("q", [steps[n] for n in numbers]), array("d", [losses[n] for n in numbers])

@@ -7,10 +7,8 @@ given up. A bookmark is a moment of the tree, so it can be gone back to after it
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from operator import attrgetter
 from typing import Literal
 
 from ..commands import STEERING, Branch, Rewind
@@ -57,49 +55,39 @@ class Track:
     parts: tuple[tuple[Stretch, int, int], ...]
 
 
-_branch = attrgetter("branch")
-
-
 class Paths:
     """tips: each timeline's last stretch, in order of beginning; stretches: all, in that order; now:
-    the timeline that trains; taken: the events, of which the first `count` were taken. `take` adds
-    events; it looks back only at a rewind. log: the run's own, whose events are taken in order; then
-    they are not copied, and it may be ahead."""
+    the timeline that trains; taken: the run's events, of which the first `count` were taken (a log that
+    still grows is shared, not copied). It looks back only at a rewind."""
 
     def __init__(
-        self, events: Sequence[Event] = (), first: str = "main", log: EventLog | None = None
+        self, events: Sequence[Event] = (), first: str = "main", until: int | None = None
     ) -> None:
         root = Stretch(first)
         self.now, self.tips, self.stretches = first, {first: root}, [root]
-        self.taken = EventLog() if log is None else log
-        self._copies, self.count = log is None, 0
+        self.taken, self.count = events if isinstance(events, EventLog) else EventLog(events), 0
         self._bookmarks: dict[str, Moment] = {}
         self._asked: tuple[
             int, int | str | None, Moment
         ]  # the last Branch: index, from where, when
-        self.take(events)
+        self.follow(until)
 
-    def take(self, events: Iterable[Event]) -> None:
-        for kind, some in groupby(events, type):
-            run, index = list(some), self.count
-            self.count += len(run)
-            if self._copies:
-                self.taken.extend(run)
-            if kind is StepDone:
-                self._steps(run, index)
+    def follow(self, until: int | None = None) -> None:
+        """Take the events before index `until`, or all there are."""
+        until = len(self.taken) if until is None else until
+        for index, part in self.taken.parts(self.count, until):
+            if isinstance(part, range):
+                self._steps(index, part)
             else:
-                for k, event in enumerate(run, index):
-                    self._take(event, k)
+                self._take(part, index)
+        self.count = until
 
-    def _steps(self, run: list[StepDone], index: int) -> None:
+    def _steps(self, index: int, steps: range) -> None:
         """Steps in a row, as nearly all events are."""
-        for branch in (branches := dict.fromkeys(map(_branch, run))):
+        for branch, at in self.taken.by_branch(index, steps).items():
             self._name(branch)
-            stretch, end = self.tips[branch], index + len(run)
-            if len(branches) == 1:
-                stretch.at.extend(range(index, end))
-            else:  # a twin trains beside
-                stretch.at.extend(k for k, event in enumerate(run, index) if event.branch == branch)
+            stretch = self.tips[branch]
+            stretch.at.extend(at)
             if not stretch.control:
                 self.now = branch
 

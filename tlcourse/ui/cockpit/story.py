@@ -57,7 +57,7 @@ class Story:
     def _begin(self) -> None:
         run = self.run
         first = run.events[0].branch if run.events else run.branch
-        self.paths = Paths(first=first, log=run.events)
+        self.paths = Paths(run.events, first, until=0)
         self.streams: list[Stream] = []  # of the stretches of `paths`
         self.lines: list[dict[str, Any]] = []
         self.timelines: list[dict[str, Any]] = []
@@ -95,9 +95,9 @@ class Story:
         marks = [stream.mark() for stream in self.streams]
         curve = self.curve
         counts = [len(part) for part in (self.evals, self.notes, self.rates)]
-        new = events[self._seen :]
-        self._seen += len(new)
-        self.paths.take(new)
+        self._seen, seen_before = len(events), self._seen
+        self.paths.follow(self._seen)
+        new = self._seen > seen_before
         norms: dict[int, dict[str, Any]] = {}  # the last of each stretch: a beat shows no more
         moved: list[dict[str, Any]] = []
         touched = False
@@ -112,7 +112,7 @@ class Story:
                 touched |= isinstance(event, Applied | Saved | Branched)
                 self._take(event, at)
         if new:
-            self.tick = new[-1].tick
+            self.tick = events[self._seen - 1].tick
         for movement in moved:
             self._fasten(movement)
         self._keep(norms)
@@ -198,7 +198,7 @@ class Story:
 
     def answers_wait(self) -> bool:
         """Whether a command has been applied or refused since the last `read`."""
-        return any(isinstance(e, Applied | Refused) for e in self.run.events[self._seen :])
+        return any(isinstance(e, Applied | Refused) for _, e in self.run.events.parts(self._seen))
 
     def refuse(self, command: Any, id: str | None, reason: str) -> dict[str, Any]:
         """A note for what was refused before it reached the run. Kept, so that late views see it."""
@@ -223,7 +223,7 @@ class Story:
         if seconds is None:
             seconds = 0.0 if status == "ready" else perf_counter() - self._began
         tip = self.streams[self._ids[self.paths.tips[self.paths.now]]]
-        terms = tip.done.terms if tip.done else None
+        terms = None if tip.done is None else self._events[tip.done].terms
         return {
             "status": status, "step": step, "tick": self.tick, "total": total,
             "branch": run.branch, "twin": run.twin,

@@ -3,18 +3,14 @@
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from tlcourse.session.events import Event, StepDone
+from tlcourse.session.eventlog import EventLog
 from tlcourse.session.timelines.paths import Stretch
-
-_loss = attrgetter("loss")
 
 
 @dataclass(slots=True)
@@ -25,7 +21,7 @@ class Stream:
     root: the last point before this stretch, as (its stream, how many of that one's points are shared);
     None at the beginning of the run. begins: the step there. seen: how many of the stretch's events were
     read. first: the first loss that is a number; lost: the step since which the loss is not a number, if
-    it still is; done: the last step.
+    it still is; done: the last step's index among the run's events.
     """
 
     id: int
@@ -38,25 +34,19 @@ class Stream:
     last: int = -1
     first: float = math.nan
     lost: int | None = None
-    done: StepDone | None = None
+    done: int | None = None
 
-    def take(self, events: Sequence[Event]) -> None:
-        """Read what the stretch has got since the last call. events: all of the run."""
-        fresh = self.stretch.at[self.seen :]
-        if not fresh:
-            return
-        part = events[fresh[0] : fresh[-1] + 1]
-        if len(part) != len(fresh):  # another stretch grew beside this one: a twin
-            part = [events[index] for index in fresh]
-        n, others = len(self.losses), self.stretch.others
-        odd = [k - self.seen for k in others[bisect_left(others, self.seen) :]]
-        if odd:
-            for low, high in zip([0, *(k + 1 for k in odd)], [*odd, len(part)], strict=True):
-                if low < high:
-                    self._steps(part[low:high])
-        else:
-            self._steps(part)
-        self.seen += len(fresh)
+    def take(self, log: EventLog) -> None:
+        """Read what the stretch has got since the last call. log: of the run."""
+        stretch, n = self.stretch, len(self.losses)
+        others = stretch.others[bisect_left(stretch.others, self.seen) :]
+        for low, high in zip(
+            [self.seen, *(k + 1 for k in others)], [*others, len(stretch.at)], strict=True
+        ):
+            if low < high:
+                self._steps(*log.rows(stretch.at[low:high]))
+                self.done = stretch.at[high - 1]
+        self.seen = len(stretch.at)
         new = self.losses[n:]
         if not math.isfinite(sum(new)):
             self._lose(n)
@@ -65,15 +55,15 @@ class Stream:
         if math.isnan(self.first):
             self.first = next(filter(math.isfinite, new), math.nan)
 
-    def _steps(self, done: list[StepDone]) -> None:
+    def _steps(self, steps: array, losses: array) -> None:
         """Steps in a row; as they rise, the first and the last tell whether one is missing."""
         n, first = len(self.losses), self.last + 1
-        if self.last < 0 or done[0].step != first or done[-1].step != first + len(done) - 1:
-            for k, (before, step) in enumerate(pairwise([self.last, *(e.step for e in done)])):
+        if self.last < 0 or steps[0] != first or steps[-1] != self.last + len(steps):
+            for k, (before, step) in enumerate(pairwise([self.last, *steps])):
                 if step != before + 1 or before < 0:
                     self.jumps.append((n + k, step))
-        self.losses.extend(map(_loss, done))
-        self.done, self.last = done[-1], done[-1].step
+        self.losses.extend(losses.tolist())
+        self.last = steps[-1]
 
     def _lose(self, n: int) -> None:
         """Note from which step on the loss is not a number. n: losses that were looked at before."""

@@ -10,7 +10,7 @@ from math import inf
 from time import monotonic
 from typing import Any
 
-from tlcourse.session import Applied, StepDone
+from tlcourse.session import Applied
 
 from ..cockpit.story import OVER
 from .images import Image, image_of
@@ -134,10 +134,11 @@ class Watcher:
         events = self._run.events
         if events is not self._events or len(events) < self._read:
             self._events, self._read, self._final = events, 0, -1
-        new = events[self._read :]
-        self._read += len(new)
-        self._trained = self._trained or any(type(event) is StepDone for event in new)
-        self._steered = self._steered or any(type(event) is Applied for event in new)
+        until = len(events)
+        for _, part in events.parts(self._read, until):
+            self._trained |= isinstance(part, range)  # steps
+            self._steered |= isinstance(part, Applied)
+        self._read = until
 
     def _look(self) -> None:
         """What happens from now on asks for another look."""
