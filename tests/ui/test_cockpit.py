@@ -87,7 +87,9 @@ def test_deltas_continue_the_snapshot_without_gap_or_overlap():
             assert content["stretches"][0]["from"] == len(losses)
             losses = np.concatenate([losses, np.frombuffer(buffers[0], dtype=np.float32)])
     assert np.allclose(losses, [e.loss for e in run.events if type(e).__name__ == "StepDone"])
-    beats = run.result.seconds / messenger.BEAT_S  # batched: not one a step, however slow the machine is
+    beats = (
+        run.result.seconds / messenger.BEAT_S
+    )  # batched: not one a step, however slow the machine is
     assert len(cockpit.comm.custom("delta")) < beats + 10
 
 
