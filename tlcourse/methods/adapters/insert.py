@@ -41,6 +41,7 @@ NAME = "adapter"
 KEYS_VALUES = "self.key,self.value,attention.key,attention.value,attn.qkv,k_lin,v_lin,k_proj,v_proj"
 ATTENTION_OUT = "attention.output.dense,attn.proj,out_lin,o_proj,out_proj"
 FEED_FORWARD_OUT = r"\d.output.dense,mlp.fc2,lin2,down_proj"
+_READS_WEIGHTS = (nn.MultiheadAttention, nn.TransformerEncoderLayer)  # instead of calling layers
 
 
 class Adapted(Wrapped):
@@ -136,10 +137,13 @@ def ia3(model: nn.Module, *, layers: str | None = None, feedforward: str | None 
     def insert(made: nn.Module) -> None:
         from peft import IA3Config, inject_adapter_in_model
 
+        from tlcourse.models.adapted_layers import readable
+
         inputs = _linear(made, feedforward or FEED_FORWARD_OUT)
         outputs = _linear(made, layers or KEYS_VALUES)
         config = IA3Config(target_modules=[*outputs, *inputs], feedforward_modules=list(inputs))
         inject_adapter_in_model(config, made, adapter_name=NAME)
+        readable(made)
 
     return _adapted(model, insert, method="ia3", layers=layers, feedforward=feedforward)
 
@@ -161,6 +165,11 @@ def bottleneck(
         with seeded(initial_seed(seed, "bottleneck")):
             found = _linear(made, layers or f"{ATTENTION_OUT},{FEED_FORWARD_OUT}")
             for path, layer in found.items():
+                if isinstance(made.get_submodule(path.rpartition(".")[0]), _READS_WEIGHTS):
+                    raise ModelError(
+                        f"{path} is not called by the layer that holds it, which reads its weight, so "
+                        "a bottleneck would have no effect there. lora works."
+                    )
                 _put(made, path, Bottleneck(layer, width))
 
     return _adapted(model, insert, method="bottleneck", width=width, layers=layers, seed=seed)

@@ -139,6 +139,8 @@ def _lora_layers(
         warnings.simplefilter("ignore")  # of its imports
         from peft import LoraConfig, inject_adapter_in_model
 
+        from tlcourse.models.adapted_layers import readable
+
     wrapped = nn.ModuleDict({str(n): layer for n, layer in enumerate(found.values())})
     fits = {n: min(rank, *layer.weight.shape[:2]) for n, layer in wrapped.items()}
     scale = (rank if alpha is None else alpha) / rank
@@ -152,9 +154,7 @@ def _lora_layers(
     )
     with seeded(key):
         inject_adapter_in_model(config, wrapped, adapter_name=name)
-    for (
-        parameter,
-        was,
-    ) in trained.items():  # peft freezes all but the adapter; that is ours to decide
-        parameter.requires_grad_(was)
+    readable(wrapped)
+    for p, was in trained.items():  # peft freezes all but the adapter; that is ours to decide
+        p.requires_grad_(was)
     return dict(zip(found, wrapped.values(), strict=True))
