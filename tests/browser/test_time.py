@@ -189,7 +189,7 @@ def test_an_entry_of_the_log_can_be_undone_and_copied(book, context):
 
     control(cockpit, "undo:0").click()
     expect(control(cockpit, "switch:stage2")).to_have_attribute("aria-checked", "false")
-    expect(cockpit.locator(".tlc-log li.tlc-undone")).to_contain_text("taken back")
+    expect(cockpit.locator(".tlc-log li.tlc-undone")).to_contain_text("undone by a rewind")
     stop(cockpit)
     assert book.ask("applied()")[1] == {"kind": "rewind", "to": at}
 

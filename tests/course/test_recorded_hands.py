@@ -96,5 +96,5 @@ def test_the_record_of_a_run_is_refused_as_a_hand(tmp_path):
 
 
 def test_a_hand_is_refused_as_the_record_of_a_run():
-    with pytest.raises(RecordError, match="line 1.*recorded hand, a plan at shares of a run"):
+    with pytest.raises(RecordError, match="line 1.*recorded hand .*fractions of a run"):
         Record.load(LESSONS / "hands" / "00.jsonl")

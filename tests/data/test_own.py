@@ -88,7 +88,7 @@ def test_a_session_trains_on_tensors_and_its_record_asks_for_them(floats, tmp_pa
     run.record.save(path)
     assert "name" not in run.record.header["data"]
     torch.manual_seed(5)
-    with pytest.raises(RecordError, match="data cannot be made again .*data=…"):
+    with pytest.raises(RecordError, match="data cannot be recreated .*data=…"):
         tl.replay(path, model=net())
     torch.manual_seed(5)
     assert tl.replay(path, model=net(), data=data).exact

@@ -313,7 +313,7 @@ def test_functions_are_asked_for_again_by_name(numbers, tmp_path):
         tl.replay(path, optimizer=adam_by_kind, scheduler=one_cycle, **made)
     plain = tl.Session(mlp(), numbers, steps=2)
     plain.run()
-    with pytest.raises(RecordError, match="the optimizer 'adamw', and no function"):
+    with pytest.raises(RecordError, match="optimizer was 'adamw', not a function's"):
         tl.replay(plain.record, optimizer=nesterov, **made)
 
 
@@ -330,7 +330,7 @@ def test_a_script_has_a_place_for_them(numbers):
     run = session(mlp(), numbers)
     run.at(4, tl.SetLR("head", 0.01))
     run.run()
-    with pytest.raises(RecordError, match="SetLR.*a script does not write"):
+    with pytest.raises(RecordError, match="SetLR.*a script cannot express"):
         tl.to_script(run.record)
 
 

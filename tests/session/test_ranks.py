@@ -105,7 +105,7 @@ def test_ranks_agree_also_with(tmp_path, story):
 def test_the_record_of_two_replays_in_two_and_is_refused_by_one(tmp_path, pictures):
     first, second = in_two("replayed", tmp_path)
     assert "error" not in first and "error" not in second
-    with pytest.raises(RecordError, match="by 2 processes .*torchrun --nproc_per_node 2"):
+    with pytest.raises(RecordError, match="by 2 processes, .*torchrun --nproc_per_node 2"):
         tl.replay(tmp_path / "0.jsonl", model=Net(), data=pictures)
 
 

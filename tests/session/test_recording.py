@@ -208,7 +208,7 @@ def test_nothing_in_it_can_be_steered(steered):
     recording = Recording.of(steered)
     assert recording.can == frozenset()
     for attempt in (recording.send, lambda command: recording.at(3, command)):
-        with pytest.raises(CommandError, match="recording .* Freeze can change nothing"):
+        with pytest.raises(CommandError, match="recording .* Freeze cannot change it"):
             attempt(Freeze("stem"))
 
 

@@ -176,7 +176,7 @@ def test_a_record_that_is_not_whole_is_refused(numbers):
     run.run()
     record = run.record
     del record.header["recipe"]
-    with pytest.raises(RecordError, match="not whole"):
+    with pytest.raises(RecordError, match="incomplete"):
         tl.to_script(record)
 
 
@@ -201,4 +201,4 @@ print(tl.to_script(run.record))
         ).stdout
         for seed in ("1", "2")
     }
-    assert len(told) == 1 and "still = {'stem', 'body'}" in told.pop()
+    assert len(told) == 1 and "frozen_stats = {'stem', 'body'}" in told.pop()

@@ -296,7 +296,7 @@ def cut(path):
 def test_a_damaged_save_is_named_and_the_one_before_it_taken(copied, pictures, file, damage, says):
     newest, before = disk.saves(copied)
     damage(newest / file)
-    with pytest.warns(UserWarning, match=f"{says}.* The save before it was taken"):
+    with pytest.warns(UserWarning, match=f"{says}.* The save before it was used"):
         run = tl.resume(copied, model=Net(), data=pictures)
     assert run.resumed_from == before
     assert says in of(Warned, run.events)[0].text
@@ -312,7 +312,7 @@ def test_without_a_good_save_it_says_what_is_wrong_with_each(copied, pictures):
     newest, before = disk.saves(copied)
     flip(newest / "state.safetensors")
     (before / "state.json").unlink()
-    with pytest.raises(RecordError, match="No autosave .* is good.*damaged.*missing"):
+    with pytest.raises(RecordError, match="No autosave .* is valid.*damaged.*missing"):
         tl.resume(copied, model=Net(), data=pictures)
     with pytest.raises(RecordError, match="There is no autosave in"):
         tl.resume(copied / "nowhere")
@@ -321,7 +321,7 @@ def test_without_a_good_save_it_says_what_is_wrong_with_each(copied, pictures):
 def test_another_model_or_other_data_are_refused(copied, pictures):
     with pytest.raises(RecordError, match="does not start from the recorded weights"):
         tl.resume(copied, model=Net(seed=1), data=pictures)
-    with pytest.raises(RecordError, match="model cannot be made again .* model=…"):
+    with pytest.raises(RecordError, match="model cannot be recreated .* model=…"):
         tl.resume(copied, data=pictures)
     turned = type(pictures)(
         **{
@@ -329,7 +329,7 @@ def test_another_model_or_other_data_are_refused(copied, pictures):
         },
         train=type(pictures.train)(pictures.train.x.flip(0), pictures.train.y, pictures.train.ids),
     )
-    with pytest.raises(RecordError, match="not those that the run .* was training on"):
+    with pytest.raises(RecordError, match="not those that the run .* was trained on"):
         tl.resume(copied, model=Net(), data=turned)
 
 
@@ -341,7 +341,7 @@ def test_what_was_half_written_is_cleaned_away(copied, pictures):
 
 
 def test_a_run_that_is_not_over_is_not_written_over(copied, pictures):
-    with pytest.raises(CommandError, match="holds a run that was not over .*tl.resume"):
+    with pytest.raises(CommandError, match="holds an unfinished run .*tl.resume"):
         session(pictures, copied)
     gone_on(tl.resume(copied, model=Net(), data=pictures))
     session(pictures, copied).run()
@@ -352,9 +352,9 @@ def test_two_runs_do_not_save_to_one_folder(copied, pictures):
     other = tl.resume(copied, model=Net(), data=pictures)
     one.start()
     until(lambda: one.resumed_from != disk.saves(copied)[0])
-    with pytest.raises(TrainingFailed, match="Another run is saving itself"):
+    with pytest.raises(TrainingFailed, match="Another run is saving to"):
         other.run()
-    with pytest.raises(CommandError, match="Another run is saving itself"):
+    with pytest.raises(CommandError, match="Another run is saving to"):
         session(pictures, copied)
     gone_on(one)
 
@@ -395,7 +395,7 @@ def test_a_full_disk_is_told_once_and_harms_neither_run_nor_save(pictures, small
     plain.run()
     assert run.status == "finished" and losses(run) == losses(plain)
     (warned,) = of(Warned, run.events)
-    assert "No space left on device" in warned.text and "training goes on" in warned.text
+    assert "No space left on device" in warned.text and "training continues" in warned.text
     assert list(folder.glob(".save*")) == []
     resumed = tl.resume(folder, model=Net(), data=pictures, terms={"thief": steal})
     assert resumed.resumed_from in seen["good"] or resumed.step <= 11

@@ -207,12 +207,12 @@ def test_a_stopped_run_that_went_on_replays(pictures):
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (tl.Rewind(25), "has come to step 10, so 25 is not there yet"),
+        (tl.Rewind(25), "has only reached step 10; there is no step 25 yet"),
         (tl.Rewind("nowhere"), "No bookmark 'nowhere'. There are: start"),
         (tl.Rewind(3, branch="other"), "No branch 'other'. There are: main"),
-        (tl.Rewind(10), "at step 10 of main already"),
-        (tl.Branch("main"), "is a branch 'main' already"),
-        (tl.Save("start"), "is a bookmark 'start' already"),
+        (tl.Rewind(10), "already at step 10 of main"),
+        (tl.Branch("main"), "is already a branch 'main'"),
+        (tl.Save("start"), "is already a bookmark 'start'"),
         (tl.Twin(False), "no twin to end"),
         (tl.SetScale("lora", 1), "No adapter 'lora'. AddLoRA makes one"),
         (tl.SetWeight("l2", 1), "no further term 'l2'"),

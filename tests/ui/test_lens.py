@@ -165,7 +165,7 @@ def test_drawing_takes_about_a_fifth_of_the_time_at_most():
     [
         (lambda run: tl.Lens(run, 3), "draw is a function of the model"),
         (lambda run: tl.Lens(run, repr, every=0), "seconds above 0, not 0"),
-        (lambda run: tl.Lens("run", repr), "not into 'run'"),
+        (lambda run: tl.Lens("run", repr), "needs a Session .*not 'run'"),
     ],
 )
 def test_what_is_no_lens_is_refused(make, says):

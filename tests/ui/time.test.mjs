@@ -68,7 +68,7 @@ test("a rewind says from where", () => {
 test("memory is told briefly, the GPU's first where there is one, and in full on demand", () => {
   const words = (memory, brief) => memoryWords(viewOf([stretch("main", steps(1, 9))], { now: { memory } }), brief).replaceAll("\u00a0", " ");
   assert.equal(words({ process: 812.4, snapshots: 12 }, true), "812 MB");
-  assert.equal(words({ process: 812.4, snapshots: 12 }, false), "Memory: this kernel's process 812 MB, snapshots to rewind to 12 MB");
+  assert.equal(words({ process: 812.4, snapshots: 12 }, false), "Memory: kernel process 812 MB, snapshots for rewinding 12 MB");
   assert.equal(words({ process: 812, snapshots: 0, gpu: 2345, gpu_total: 150000 }, true), "GPU 2.3 GB of 150 GB");
   assert.equal(words({}, true) + words({}, false), "");
 });

@@ -1,4 +1,4 @@
-"""`Recording`: plays a run that is over. It shows what the run showed, and trains nothing."""
+"""`Recording`: plays back a run that is over. It shows what the run showed, and trains nothing."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ from .replay import replay_at_hand
 from .state import GroupState, RunState
 from .steerable import Bookmark, Steerable, TimelineState
 
-PACE = 60.0  # steps a second, where nobody knows how long the run took
+PACE = 60.0  # steps a second, if it is unknown how long the run took
 FASTEST, SLOWEST = 1000.0, 0.01  # speeds
 BEAT_S = 0.02
 
@@ -31,9 +31,9 @@ class Recording:
 
         tl.Cockpit(tl.Recording.load("records/01.jsonl"))
 
-    It can be paused, wound to any place, played faster or slower, and not steered. A place is a number
-    of steps taken (`tick`), since `step` goes back where the run was rewound. Winding back puts another,
-    shorter list into `events`; else they are append only, as a run's are.
+    It can be paused, moved to any position, and played faster or slower, but not steered. A position is
+    a number of steps taken (`tick`), since `step` decreases when the run rewinds. Going back replaces
+    `events` by a shorter list; otherwise it is append-only, as in a run.
     """
 
     can: frozenset[str] = frozenset()
@@ -62,11 +62,11 @@ class Recording:
 
     @classmethod
     def load(cls, path: str | Path) -> "Recording":
-        """A saved record. Of a long run it holds every n-th loss; those between are interpolated.
+        """Load a saved record. Of a long run it holds every n-th loss; those between are interpolated.
 
-        A record of format 1 does not say in which state its commands left the groups. If its model and
+        A record of format 1 does not hold the state of the groups after each command. If its model and
         data come with this package, it is run again once and saved as format 2, and the old file is kept
-        beside it as NAME.format1.jsonl. Otherwise it plays, and shows no groups after a command.
+        beside it as NAME.format1.jsonl. Otherwise it plays without groups after the first command.
         """
         record, news = Record.load(path), None
         if record.losses_sha256 is None:
@@ -84,11 +84,11 @@ class Recording:
 
     @classmethod
     def of(cls, run: Steerable) -> "Recording":
-        """What a run has done so far."""
+        """A recording of what a run has done so far."""
         events = EventLog(run.events)
         return cls(events, run.began, steps=run.steps, pace=_pace(events))
 
-    # -- to play -------------------------------------------------------------------------------
+    # -- playing -------------------------------------------------------------------------------
 
     def start(self) -> "Recording":
         """Play in a thread and return at once. A second call does nothing."""
@@ -97,7 +97,7 @@ class Recording:
         return self
 
     def play(self) -> None:
-        """Go on; from the beginning, if it is at its end."""
+        """Play on; from the beginning, if it is at its end."""
         with self._lock:
             self._started = True
             if self._at >= self.length and len(self.events) == len(self._all):
@@ -116,9 +116,9 @@ class Recording:
             self._playing = False
 
     def seek(self, at: float) -> None:
-        """Go to where `at` steps had been taken; plays on if it was playing."""
+        """Go to the position after `at` steps; keep playing if it was playing."""
         if isinstance(at, bool) or not isinstance(at, int | float) or not at >= 0:
-            raise CommandError(f"A place is a number of steps from 0 to {self.length}, not {at!r}.")
+            raise CommandError(f"at is a number of steps from 0 to {self.length}, not {at!r}.")
         with self._lock:
             self._started = True
             self._wind(min(float(at), self.length))
@@ -126,20 +126,20 @@ class Recording:
                 self._playing = False
 
     def speed(self, times: float) -> None:
-        """1 is the pace at which the run went."""
+        """1 is the pace of the run."""
         if (
             isinstance(times, bool)
             or not isinstance(times, int | float)
             or not SLOWEST <= times <= FASTEST
         ):
-            raise CommandError(f"A speed goes from {SLOWEST:g} to {FASTEST:g}, not {times!r}.")
+            raise CommandError(f"A speed must be from {SLOWEST:g} to {FASTEST:g}, not {times!r}.")
         with self._lock:
             self._catch_up()
             self._speed = float(times)
         self._wake.set()
 
     async def wait(self) -> None:
-        """Wait until it has been played to its end, starting it if need be."""
+        """Wait until it has played to its end, starting it if necessary."""
         self.start()
         while self.status not in ("finished", "stopped", "failed"):
             await asyncio.sleep(0.05)
@@ -147,14 +147,14 @@ class Recording:
     def send(self, command: Command, id: str | None = None) -> None:
         """Always refused: what happened cannot be changed."""
         raise CommandError(
-            f"This is a recording of a run that is over, so {type(command).__name__} can change nothing "
-            "in it. Make a Session to steer one."
+            f"This is a recording of a run that is over, so {type(command).__name__} cannot change it. "
+            "Create a Session to steer a run."
         )
 
     def at(self, step: int, command: Command) -> None:
         self.send(command)
 
-    # -- to look -------------------------------------------------------------------------------
+    # -- state ---------------------------------------------------------------------------------
 
     @property
     def player(self) -> dict[str, Any]:
@@ -210,10 +210,10 @@ class Recording:
     def __repr__(self) -> str:
         return f"<Recording {self.status}: {int(self._at)} of {self.length} steps>"
 
-    # -- inside --------------------------------------------------------------------------------
+    # -- internals -----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        """While it plays, tell what is due. Ends with the pause, and begins anew with `play`."""
+        """Add events as they become due. Ends on a pause; `play` starts another thread."""
         self._then = perf_counter()
         while True:
             with self._lock:
@@ -227,16 +227,16 @@ class Recording:
             self._wake.clear()
 
     def _catch_up(self) -> None:
-        """Bring `at` and the events to now, if it plays."""
+        """Bring the position and the events up to date, if it is playing."""
         now = perf_counter()
         if self._playing and self._thread is not None:
             self._wind(min(self._at + (now - self._then) * self._pace * self._speed, self.length))
         self._then = now
 
     def _wind(self, at: float) -> None:
-        """Show what had happened when `at` steps were taken."""
+        """Show what had happened after `at` steps."""
         count = bisect_right(self._ticks, at)
-        if count < len(self.events):  # back: readers hold the old list, so it gets a new one
+        if count < len(self.events):  # back: readers may hold the old list, so make a new one
             now, past = _Shown(self.began), self._all.head(count)
             for event in past:
                 now.take(event)
@@ -249,12 +249,12 @@ class Recording:
 
 
 def _completed(record: Record, path: Path) -> tuple[Record, str]:
-    """The whole record, if it can be had, and a sentence that says what was done about it."""
+    """The record, completed if possible, and a sentence that says what was done."""
     again = replay_at_hand(record)
     if again is None or not again.agrees:
         return record, (
-            "This is a record of an older version: it does not say in which state each command left "
-            "the groups, so they are not shown. tl.replay(…).run.record has the whole."
+            "This record was made by an older version: it does not hold the state of the groups after "
+            "each command, so they are not shown. tl.replay(…).run.record is complete."
         )
     whole, kept = again.run.record, path.with_name(f"{path.stem}.format1{path.suffix}")
     try:
@@ -262,10 +262,10 @@ def _completed(record: Record, path: Path) -> tuple[Record, str]:
             kept.write_bytes(path.read_bytes())
         whole.save(path)
     except (OSError, RecordError):
-        return whole, "This is a record of an older version; it was run again to show it whole."
+        return whole, "This record was made by an older version; it was run again to complete it."
     return whole, (
-        "This was a record of an older version. It was run again and saved with all that it did; the "
-        f"old file is {kept.name}."
+        "This record was made by an older version. It was run again and saved in full; the old file "
+        f"is {kept.name}."
     )
 
 
@@ -276,7 +276,7 @@ def _pace(events: Sequence[Event], seconds: float | None = None) -> float:
 
 
 class _Shown:
-    """What a run shows of itself, folded from its events. began: the state before the first step."""
+    """The visible state of a run, computed from its events. began: the state before the first step."""
 
     def __init__(self, began: RunState) -> None:
         self.state = began

@@ -1,4 +1,4 @@
-"""Run a record again, without a hand, and say whether the same comes out."""
+"""Run a record again, unattended, and compare the results."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ from .record.record import Record
 from .record.schema import recipe_of
 from .session import Session
 
-TOLERANCE = 0.02  # other hardware: relative difference of losses that still counts as agreement
-AT_HAND_S = 60.0  # a record that is only to be shown is run again for at most so long
+TOLERANCE = 0.02  # largest relative difference of losses that agree, on other hardware
+AT_HAND_S = 60.0  # limit on running a record again just to show it
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """exact: same bits; agrees: exact, or within `TOLERANCE` where the hardware differs."""
+    """exact: identical bits; agrees: exact, or within `TOLERANCE` on other hardware."""
 
     run: Session
     exact: bool
@@ -53,11 +53,11 @@ def replay(
     scheduler: SchedulerFactory | None = None,
     meters: Mapping[str, Meter] | None = None,
 ) -> Replay:
-    """Do again what a record says and compare the outcome.
+    """Run a record again and compare the outcome.
 
-    model, data: what the run started from, for records of models or data that `load_model` and
-    `load_data` cannot make again; terms, loss, optimizer, scheduler: the functions that the session was
-    given; meters: any, since they change nothing. Raises RecordError when the record cannot be run.
+    model, data: what the run started from, if `load_model` and `load_data` cannot recreate it; terms,
+    loss, optimizer, scheduler: the functions that the session was given; meters: any, since they change
+    nothing. Raises RecordError if the record cannot be run.
     """
     if not isinstance(record, Record):
         record = Record.load(record)
@@ -68,8 +68,8 @@ def replay(
 
 
 def replay_at_hand(record: Record) -> Replay | None:
-    """Run a record again that is only to be shown: if its model and data come with this package and it
-    is small. None otherwise: opening a file must neither fetch anything nor keep the machine busy."""
+    """Run a record again just to show it, if it is small and its model and data come with this package.
+    Otherwise None: opening a file must neither download anything nor keep the machine busy."""
     header, recipe = record.header, recipe_of(record.header)
     model, data = header.get("model") or {}, header.get("data") or {}
     classes, size = model.get("classes"), data.get("size") or 0
@@ -121,15 +121,15 @@ def session_of(
     scheduler: SchedulerFactory | None = None,
     **more: Any,
 ) -> Session:
-    """The session of a record's header as it was before its first step. more: what no record holds.
-    Raises RecordError if it cannot be made, or is another."""
+    """The session of a record's header, before its first step. more: arguments that no record holds.
+    Raises RecordError if it cannot be created, or would differ from the recorded one."""
     model = _again(load_model, header, "model") if model is None else model
     data = _again(load_data, header, "data") if data is None else data
     known = recipe_of(header).to_json()
-    if strange := sorted(set(known["weights"]) - set(terms or {})):
+    if missing := sorted(set(known["weights"]) - set(terms or {})):
         raise RecordError(
-            f"The run's loss had a further term {strange[0]!r}, and no record can hold a function; "
-            f"give it again: terms={{{strange[0]!r}: …}}."
+            f"The run's loss had a further term {missing[0]!r}, and a record cannot hold a function; "
+            f"pass it again: terms={{{missing[0]!r}: …}}."
         )
     known["optimizer"] = _factory("optimizer", known["optimizer"], optimizer)
     known["scheduler"] = _factory("scheduler", known["scheduler"], scheduler)
@@ -146,21 +146,21 @@ def session_of(
             **known,
         )
     except (CommandError, ModelError) as error:
-        raise RecordError(f"The recorded session cannot be made again: {error}") from error
+        raise RecordError(f"The recorded session cannot be recreated: {error}") from error
     made = run.record.header
     if made["weights_sha256"] != header.get("weights_sha256"):
         raise RecordError(
-            "The model does not start from the recorded weights; give the model as it was before "
+            "The model does not start from the recorded weights; pass the model as it was before "
             "that run."
         )
     if made.get("ranks", 1) != (ranks := header.get("ranks", 1)):
         raise RecordError(
-            f"The run was trained by {ranks} process{'es' if ranks > 1 else ''} together, and its "
-            f"batches hang on that; start this under `torchrun --nproc_per_node {ranks}`."
+            f"The run was trained by {ranks} process{'es' if ranks > 1 else ''}, and its batches depend "
+            f"on that; start this under `torchrun --nproc_per_node {ranks}`."
         )
     if made["loss"] != header.get("loss", made["loss"]):
         raise RecordError(
-            f"The run's loss was {header['loss']}, not {made['loss']}; give it again: loss=…."
+            f"The run's loss was {header['loss']}, not {made['loss']}; pass it again: loss=…."
         )
     return run
 
@@ -171,10 +171,10 @@ def _factory(what: str, recorded: str | None, function: Any) -> Any:
     if not own and function is None:
         return recorded
     if not own:
-        raise RecordError(f"The run had the {what} {recorded!r}, and no function made it.")
+        raise RecordError(f"The run's {what} was {recorded!r}, not a function's; omit {what}=.")
     if function is None:
         raise RecordError(
-            f"The run's {what} was made by {recorded}, and no record can hold a function; give it "
+            f"The run's {what} was made by {recorded}, and a record cannot hold a function; pass it "
             f"again: {what}=…."
         )
     name = factory_name(function)
@@ -186,8 +186,8 @@ def _factory(what: str, recorded: str | None, function: Any) -> Any:
 
 
 def parts_of(header: Mapping[str, Any], model: nn.Module) -> Mapping[str, Any] | None:
-    """The groups of a recorded run, as `Session` takes them. A record that does not say where they lie
-    in the model is from before models were divided by depth: then each child was a group."""
+    """The groups of a recorded run, as `Session` takes them. A record without their paths in the model
+    is from before models were divided by depth: each child was a group then."""
     if parts := header.get("parts"):
         return parts
     names, children = list(recipe_of(header).lr), dict(model.named_children())
@@ -196,7 +196,7 @@ def parts_of(header: Mapping[str, Any], model: nn.Module) -> Mapping[str, Any] |
 
 
 def _first_other(then: list[tuple[int, Command]], now: list[tuple[int, Command]]) -> str:
-    """then and now differ."""
+    """The first difference between the two lists, which are not equal."""
     pairs = zip_longest(then, now)
     was, done = next((a, b) for a, b in pairs if a != b)
     told = ["nothing" if one is None else f"{one[1]!r} at tick {one[0]}" for one in (was, done)]
@@ -204,9 +204,9 @@ def _first_other(then: list[tuple[int, Command]], now: list[tuple[int, Command]]
 
 
 def _other_state(record: Record, repeated: Record) -> str | None:
-    """The commands are the same."""
+    """The first difference between the states; the commands are the same."""
     if record.began != repeated.began:
-        return "Differs: the groups are recorded to have begun otherwise; the losses are the same."
+        return "Differs: the recorded groups started in another state; the losses are the same."
     both = (
         [event for _, event in one.events.others if isinstance(event, Applied)]
         for one in (record, repeated)
@@ -214,8 +214,8 @@ def _other_state(record: Record, repeated: Record) -> str | None:
     for was, now in zip(*both, strict=True):
         if was.state != now.state:
             return (
-                f"Differs: after {was.command!r} at tick {was.tick} the groups are recorded otherwise "
-                "than they were; the losses are the same."
+                f"Differs: after {was.command!r} at tick {was.tick} the recorded groups are in another "
+                "state; the losses are the same."
             )
     return None
 
@@ -224,11 +224,11 @@ def _again(load: Any, header: Mapping[str, Any], what: str) -> Any:
     recipe = header.get(what)
     try:
         if not recipe or "name" not in recipe:
-            raise RecordError("it does not say which")
+            raise RecordError("the record does not name it")
         return load(**recipe)
     except (TLCourseError, TypeError) as error:
         raise RecordError(
-            f"The record's {what} cannot be made again ({error}); give it yourself: {what}=…."
+            f"The record's {what} cannot be recreated ({error}); pass it yourself: {what}=…."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What came out of a run, gathered from its events."""
+"""The result of a run, computed from its events."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ Series = list[tuple[int, float]]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Course:
-    """One timeline from step 0 to where it ended, its past on its parent included, what was given up by
-    rewinds left out. losses: (steps,) float64; control: a twin without the intervention; meters: the
-    (step, value) of each of the session's meters."""
+    """One timeline from step 0 to its end, including its past on its parent, but not what rewinds
+    discarded. losses: (steps,) float64; control: a twin without the intervention; meters: (step, value)
+    pairs by name of meter."""
 
     losses: np.ndarray
     evaluations: tuple[Evaluated, ...]
@@ -50,9 +50,9 @@ class Course:
 @dataclass(frozen=True, slots=True)
 class Result:
     """accuracy, valid_accuracy: 0 … 1 at the end, on test and validation data (None without such a
-    split); steps, losses, evaluations: of the timeline that was trained last; seconds: in all,
-    evaluations included; timelines: every timeline by name, twins too; meters: the (step, value) of each
-    of the session's meters, on the timeline that was trained last."""
+    split); steps, losses, evaluations: of the last trained timeline; seconds: total, evaluations
+    included; timelines: every timeline by name, including twins; meters: (step, value) pairs by name of
+    meter, on the last trained timeline."""
 
     accuracy: float | None
     valid_accuracy: float | None
@@ -74,7 +74,7 @@ class Result:
 
 
 def courses(events: Sequence[Event]) -> dict[str, Course]:
-    """Every timeline by name, without what was given up by rewinds."""
+    """Every timeline by name, without what rewinds discarded."""
     paths = Paths(events)
     made = {}
     for name, tip in paths.tips.items():
@@ -96,7 +96,7 @@ def _series(read: Iterable[Metered]) -> dict[str, Series]:
 
 
 def result_of(events: Sequence[Event], meters: Iterable[str] = ()) -> Result:
-    """events: of a run that has finished. meters: names that have a series, even if it is empty."""
+    """events: of a run that has ended. meters: names to include even without readings."""
     finished = next(e for e in reversed(events) if isinstance(e, Finished))
     timelines = courses(events)
     last = timelines[finished.branch]

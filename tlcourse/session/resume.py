@@ -1,4 +1,4 @@
-"""Go on with a run that was killed, from the last of its autosaves that is good."""
+"""Continue a run that was killed, from its latest valid autosave."""
 
 import json
 import warnings
@@ -25,7 +25,7 @@ from .record.schema import LARGEST
 from .replay import session_of
 from .session import Session
 
-SAME = ("versions", "machine", "device")  # what equal bits hang on, with the number of threads
+SAME = ("versions", "machine", "device")  # identical bits depend on these and on threads
 
 
 def resume(
@@ -39,25 +39,24 @@ def resume(
     scheduler: SchedulerFactory | None = None,
     meters: Mapping[str, Meter] | None = None,
 ) -> Session:
-    """The run that was saved to `folder` by `Session(…, autosave=folder)`, as it was then.
+    """The run that `Session(…, autosave=folder)` saved to `folder`, as it was at the last save.
 
-    `start()`, `run()` or `wait()` go on as if nothing had happened, and save to the same folder: on the
-    same machine with as many threads the same losses follow, bit for bit. A run that was over is over,
-    and takes Rewind and Branch. What was done after the last save is gone; it is at most as old as the
-    run's `autosave_s`.
+    `start()`, `run()` or `wait()` continue the run as if nothing had happened, and save to the same
+    folder: on the same machine with as many threads the same losses follow, bit for bit. A run that was
+    over stays over, and takes Rewind and Branch. What happened after the last save, normally no more
+    than the last `autosave_s` seconds, is lost.
 
-    model, data: as they were before the run, for those that `load_model` and `load_data` cannot make
-    again; terms, loss, optimizer, scheduler: the functions that the session was given; meters: any,
-    since they change nothing. A
-    damaged save is not used but the one before it, with a warning that says which file is wrong;
-    `run.resumed_from` is the save that was taken.
-    Raises RecordError if there is none, or if model or data are others.
+    model, data: as they were before the run, if `load_model` and `load_data` cannot recreate them;
+    terms, loss, optimizer, scheduler: the functions that the session was given; meters: any, since they
+    change nothing. If a save is damaged, the one before it is used, with a warning that names the file
+    at fault; `run.resumed_from` is the save that was used. Raises RecordError if there is no valid save,
+    or if the model or data differ.
     """
     folder = Path(folder)
     found = disk.saves(folder)
     if not found:
         raise RecordError(
-            f"There is no autosave in {str(folder)!r}. A run writes them if it is begun with "
+            f"There is no autosave in {str(folder)!r}. A run writes them if it is created with "
             f"Session(…, autosave={str(folder)!r})."
         )
     wrong: list[str] = []
@@ -69,7 +68,7 @@ def resume(
         except RecordError as error:
             wrong.append(str(error))
     else:
-        raise RecordError(f"No autosave in {str(folder)!r} is good. {' '.join(wrong)}")
+        raise RecordError(f"No autosave in {str(folder)!r} is valid. {' '.join(wrong)}")
 
     run = session_of(
         record.header, model=model, data=data, terms=terms, loss=loss,
@@ -77,18 +76,16 @@ def resume(
         keep_mb=state["keep_mb"], pace=state["pace"],
     )  # fmt: skip
     if data_sha256(run.data) != state["data_sha256"]:
-        raise RecordError(
-            f"The data are not those that the run in {str(folder)!r} was training on."
-        )
+        raise RecordError(f"The data are not those that the run in {str(folder)!r} was trained on.")
     here = run.record.header
     try:
         put_back(run._training, run._inbox, Checkpoint(state, tensors))
     except (KeyError, TypeError, CommandError) as error:
         raise RecordError(f"{save} does not fit the model: {error}.") from error
-    told = [f"{text} The save before it was taken." for text in wrong]
+    told = [f"{text} The save before it was used." for text in wrong]
     if other := [key for key in SAME if here[key] != record.header.get(key)]:
         told.append(
-            f"The run began under other {' and '.join(other)}, so it will not go on bit for bit."
+            f"The run started with other {' and '.join(other)}, so it will not match bit for bit."
         )
     for text in told:
         warnings.warn(text, stacklevel=2)

@@ -37,45 +37,44 @@ T = TypeVar("T")
 
 
 class Session:
-    """A run of `steps` training steps of `model` on `data`, open to commands between any two.
+    """A run of `steps` training steps of `model` on `data` that takes commands between steps.
 
     lr: one rate, or a mapping from group (or "head", "backbone", "all") to rate.
     freeze: groups that start frozen; None leaves the model as it is.
     freeze_stats: whether frozen BatchNorm keeps its running statistics too (see `Freeze`).
     groups: name → module, its path in the model, or several of them; None takes `model.groups`, or
-    divides the model by depth: its children, and where most parameters lie in one of them, that one's.
-    optimizer: "adamw", "sgd", or a function of one's own. It is called with parameter groups as
-    torch.optim takes them, a {"params", "lr", "name"} for each group of the model, and returns a
+    divides the model by depth: into its children, and a child with most of the parameters into its own.
+    optimizer: "adamw", "sgd", or your own function. It is called with parameter groups as torch.optim
+    takes them, a {"params", "lr", "name"} for each group of the model, and returns a
     torch.optim.Optimizer: optimizer=lambda groups: torch.optim.SGD(groups, momentum=0.9, nesterov=True).
-    weight_decay counts for the named two.
-    scheduler: a function that is called with the optimizer and returns a scheduler of
-    torch.optim.lr_scheduler, which is stepped after each optimizer step. SetLR sets a factor on what
-    the schedule says, and the group goes on following the schedule. A twin and a replay call both
-    functions again.
-    accumulate: batches whose gradients are averaged for one step.
-    precision: "float32", "bf16" (autocast), or "auto": bf16 where this machine computes it natively.
-    layout: "channels_last", "contiguous", or "auto": the first for pictures and convolutions.
-    terms, weights: further terms of the loss, (model, Batch) → scalar, and the weight of each (1 by
-    default; `SetWeight` changes it).
-    keep_mb: 10⁶ bytes that the snapshots for going back may hold together.
-    workers: processes that read the training data ahead; 0 for data held in memory. `Split.x` may be any
-    sequence of (3, H, W) uint8 pictures with len() and [i], which then are read batch by batch.
-    pace: steps a second at most, so that one can follow a small model; None is as fast as it goes. It
-    changes only the time that the run takes, and is no part of its record.
+    weight_decay applies only to "adamw" and "sgd".
+    scheduler: a function that takes the optimizer and returns a torch.optim.lr_scheduler, which is
+    stepped after each optimizer step. SetLR then scales the scheduled rate, and the group keeps
+    following the schedule. A twin and a replay call both functions again.
+    accumulate: number of batches whose gradients are averaged for one step.
+    precision: "float32", "bf16" (autocast), or "auto": bf16 if this machine supports it natively.
+    layout: "channels_last", "contiguous", or "auto": the first for images and convolutions.
+    terms, weights: further loss terms, (model, Batch) → scalar, and the weight of each (1 by default;
+    `SetWeight` changes it).
+    keep_mb: 10⁶ bytes that all snapshots for rewinding may hold together.
+    workers: processes that prefetch training data; 0 for data held in memory. `Split.x` may be any
+    sequence of (3, H, W) uint8 images with len() and [i]; it is then read batch by batch.
+    pace: maximum steps per second, so that a small model can be watched; None is full speed. It affects
+    only the duration of the run, and is not part of its record.
     autosave: a folder for the run's state, written by another thread every autosave_s seconds and at the
-    end, so that `tl.resume` can go on with a run that was killed. It changes nothing in the run.
+    end, so that `tl.resume` can continue a run that was killed. It does not affect the run.
     meters: what else to measure: name → (model) → a number, or a split of other data for the accuracy
-    on it. Read in eval mode at the start, with every evaluation and at the end: as `Metered` events, a
-    line in the cockpit and `result.meters`. They change nothing in the run; the record says what they
-    read, and needs none to be replayed.
+    on it. Read in eval mode at the start, at every evaluation and at the end; shown as `Metered` events,
+    as a line in the cockpit and in `result.meters`. They do not affect the run; the record holds their
+    readings, and a replay does not need them.
     loss: (logits, targets) → scalar; device: "auto" is the first GPU, else the CPU.
 
-    `start()` trains in a thread of its own, `run()` in this one; `await run.wait()` waits for the
-    thread. Everything random is drawn from `seed`, so the same session repeats itself bit for bit on
-    the same CPU build with the same number of threads.
+    `start()` trains in a background thread, `run()` in this one; `await run.wait()` waits for the
+    thread. All randomness comes from `seed`, so the same session repeats bit for bit on the same CPU
+    build with the same number of threads.
 
-    Under `torchrun` or `accelerate launch` every process makes the same Session and calls the same
-    methods. batch_size is then that of each process: n of them train on n times as many samples a step.
+    Under `torchrun` or `accelerate launch` every process creates the same Session and calls the same
+    methods. batch_size is then per process: n processes train on n times as many samples per step.
     Rank 0 receives commands, and all ranks apply them at the same step.
     """
 
@@ -150,13 +149,13 @@ class Session:
         if autosave is not None:
             save_to(self, Path(autosave), autosave_s)
 
-    # -- to steer ------------------------------------------------------------------------------
+    # -- steering ------------------------------------------------------------------------------
 
     def send(self, command: Command, id: str | None = None) -> None:
-        """Apply `command` before the next step. What is wrong in itself raises CommandError now; what
-        only the run can tell comes back as a `Refused` event. Any thread may call this.
+        """Apply `command` before the next step. An invalid command raises CommandError now; one that the
+        run cannot apply leads to a `Refused` event. Any thread may call this.
 
-        A run that is over takes Rewind and Branch, and goes on from there in a thread of its own.
+        A run that is over takes Rewind and Branch, and continues from there in a background thread.
         """
         check_command(command, self._training.levers, self._inbox.all())
         if self._inbox.put(Envelope(command, id)):
@@ -167,8 +166,8 @@ class Session:
         self.start()
 
     def at(self, step: int, command: Command) -> None:
-        """Apply `command` when `step` steps are done (0 … steps - 1). It is applied once, also if a
-        rewind leads past that step again."""
+        """Apply `command` after `step` steps (0 … steps - 1). It is applied once, even if a rewind
+        passes that step again."""
         check_command(command, self._training.levers, self._inbox.all())
         check_step(step, self.recipe.steps)
         if self.events and step < self._training.step:
@@ -183,26 +182,26 @@ class Session:
             ways = "Rewind or Branch goes on from an earlier step"
         return CommandError(f"The run is {self.status}, so {name} comes too late; {ways}.")
 
-    # -- to run --------------------------------------------------------------------------------
+    # -- running -------------------------------------------------------------------------------
 
     def start(self) -> "Session":
         """Train in a background thread and return at once. A second call does nothing."""
 
         def begun(threads: int) -> None:
             self._header.update(threads=threads)
-            self._looking.expected = True  # a look must come after what was sent before it
+            self._looking.expected = True  # a look must wait for commands sent before it
 
         self._runner.start(begun)
         return self
 
     def run(self) -> Result:
-        """Train in this thread to the end (or, if it trains already, wait). Returns the result."""
+        """Train in this thread to the end (or wait, if it is already training). Returns the result."""
         self._runner.run()
         return self._outcome()
 
     async def wait(self) -> Result:
-        """Wait for the end, starting the run if need be, while the kernel stays free for clicks.
-        Raises what training raised. An interrupt ends the wait, not the training."""
+        """Wait for the end, starting the run if necessary; the kernel stays free for clicks. Raises
+        TrainingFailed if training raised. An interrupt ends the wait, not the training."""
         self.start()
         await self._runner.wait()
         return self._outcome()
@@ -220,9 +219,9 @@ class Session:
                         emit(event)
                         rest()
                     planned = self._inbox.planned if self._inbox.alone else ()
-                    if not planned or planned[0][0] > t.tick:  # none is due, nor ever will be
+                    if not planned or planned[0][0] > t.tick:  # none will ever be due
                         break
-                    self._inbox.reopen()  # a replay of a run that was gone on with after its end
+                    self._inbox.reopen()  # a replay of a run that continued after its end
                     t.ending = None
         except BaseException as error:
             line = traceback.format_exception_only(error)[-1].strip()
@@ -232,13 +231,13 @@ class Session:
             if t.ranks:
                 t.ranks.leave()
             emit(Failed(t.tick, t.step, t.branch, line, traceback.format_exc()))
-            if not isinstance(error, Exception):  # Ctrl-C in run(): say so to whoever called
+            if not isinstance(error, Exception):  # Ctrl-C in run(): pass it on to the caller
                 raise
         finally:
             t.batches.close()
 
     def _open_again(self) -> bool:
-        """Ready to go on after the end. False for a run that failed, or cannot end."""
+        """Get ready to continue after the end. False for a run that failed or is still ending."""
         self._runner.finish()
         if isinstance(self.events[-1], Failed):
             return False
@@ -247,12 +246,12 @@ class Session:
             self._inbox.reopen()
         return not self._inbox.shut
 
-    # -- to look -------------------------------------------------------------------------------
+    # -- inspecting ----------------------------------------------------------------------------
 
     def look(self, ask: Callable[[nn.Module], T]) -> T:
-        """ask(model), between two steps and in the thread that trains, also while the run is paused; at
+        """ask(model), called between two steps in the training thread, also while the run is paused; at
         once if it is not running. The model is in eval mode, without gradients; modes and global random
-        states are restored. What `ask` raises is raised here, and the run goes on."""
+        states are restored afterwards. Exceptions from `ask` are raised here, and the run continues."""
         return self._looking.look(lambda: self.model, ask)
 
     @property
@@ -285,23 +284,23 @@ class Session:
 
     @property
     def branch(self) -> str:
-        """The timeline that trains now."""
+        """The current timeline."""
         return self._training.branch
 
     @property
     def pace(self) -> float | None:
-        """Steps a second at most, or None. Can be changed at any time."""
+        """Maximum steps per second, or None. May be changed at any time."""
         return self._training.pace
 
     @pace.setter
     def pace(self, steps_per_s: float | None) -> None:
         ranks = self._training.ranks
-        if ranks is None or ranks.leads:  # the others wait for it anyway
+        if ranks is None or ranks.leads:  # the other ranks wait for rank 0 anyway
             self._training.pace = steps_per_s
 
     @property
     def can(self) -> frozenset[str]:
-        """Kinds of the commands that this run can ever take."""
+        """Kinds of commands that this run supports."""
         without = set() if self._training.batches.pictures else {"augment"}
         return frozenset(
             set(kinds()) - without - (set() if self._training.terms else {"set_weight"})
@@ -309,12 +308,12 @@ class Session:
 
     @property
     def augment(self) -> float | None:
-        """Strength of augmentation now, 0 … 1; None where nothing can be augmented."""
+        """Current strength of augmentation, 0 … 1; None if the data cannot be augmented."""
         return self._training.augment
 
     @property
     def weights(self) -> dict[str, float]:
-        """Weight of each further term of the loss."""
+        """Weight of each further loss term."""
         return dict(self._training.weights)
 
     @property
@@ -324,7 +323,7 @@ class Session:
 
     @property
     def timelines(self) -> tuple[TimelineState, ...]:
-        """In order of their beginning; twins too."""
+        """All timelines, including twins, in order of creation."""
         return self._training.time.states(self._training)
 
     @property
@@ -333,7 +332,7 @@ class Session:
 
     @property
     def twin(self) -> str | None:
-        """The twin that trains now; "armed" if the next intervention gets one; else None."""
+        """The current twin; "armed" if the next intervention gets one; else None."""
         twin = self._training.time.twin
         return twin.branch if twin else "armed" if self._training.time.armed else None
 
@@ -344,7 +343,7 @@ class Session:
 
     @property
     def result(self) -> Result:
-        """What came out. Raises SessionError before the end and TrainingFailed if training raised."""
+        """The result. Raises SessionError before the end, and TrainingFailed if training raised."""
         if not self._runner.over:
             raise SessionError(
                 f"The run is {self.status}: there is a result after `await run.wait()` "
@@ -358,7 +357,7 @@ class Session:
 
     @property
     def record(self) -> Record:
-        """What the run was made of and all that happened so far: to save, to replay, to play again."""
+        """The run's inputs and everything that has happened so far: to save, replay or play back."""
         return record_of(self._header, self.events)
 
     def __repr__(self) -> str:

@@ -1,8 +1,8 @@
-"""The whole state of a run as JSON and tensors, and back: what an autosave holds.
+"""The whole state of a run as JSON and tensors, and back: the contents of an autosave.
 
-Of the weights only what differs from the model that the run began with. Adapters and new heads are
-made again from the history, by the same draws, and then get their weights. Bookmarks and other
-branches are a step and a history, which determine a state: going there takes the steps again.
+Only weights that differ from the initial model are kept. Adapters and new heads are recreated from the
+history, with the same random draws, and then get their weights. Bookmarks and other branches are kept
+as step and history, which determine a state: returning there repeats the steps.
 """
 
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ from ..timelines.timelines import START, Timeline
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """state: JSON-able, except that commands are commands; tensors: as they are on the device."""
+    """state: JSON-able, except for `Command` objects; tensors: on the run's device."""
 
     state: dict[str, Any]
     tensors: dict[str, Tensor]
 
 
 def gather(t: Training, inbox: Inbox, seconds: float, ending: str | None = None) -> Checkpoint:
-    """As cheap as a snapshot. Between two steps, in the training thread."""
+    """As cheap as a snapshot. Call it between two steps, in the training thread."""
     tensors: dict[str, Tensor] = {}
     time, twin = t.time, t.time.twin
     now = {t.branch: t.step} | ({twin.branch: twin.step} if twin else {})
@@ -74,8 +74,8 @@ def gather(t: Training, inbox: Inbox, seconds: float, ending: str | None = None)
 
 
 def put_back(t: Training, inbox: Inbox, kept: Checkpoint) -> None:
-    """Put a run that has not begun into that state. Raises KeyError, TypeError or CommandError for a
-    state that does not fit its model."""
+    """Bring a run that has not started to that state. Raises KeyError, TypeError or CommandError if the
+    state does not fit its model."""
     state, tensors = kept.state, kept.tensors
     lines = [
         Timeline(**line | {"history": _history(line["history"])}) for line in state["timelines"]
@@ -106,11 +106,11 @@ def put_back(t: Training, inbox: Inbox, kept: Checkpoint) -> None:
 
 
 def _pack(t: Training, prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """What a snapshot holds; its tensors go to `tensors`, under names that begin with the prefix."""
+    """The contents of a snapshot; tensors go into `tensors`, under names that start with the prefix."""
     moment, names = take(t, ()), _names(t.levers)
     origin = t.levers.origin
     for p, value in moment.parameters.items():
-        if value.data_ptr() != origin[p].data_ptr():  # else it has never been written to
+        if value.data_ptr() != origin[p].data_ptr():  # otherwise it was never written to
             tensors[f"{prefix}/weight/{names[p]}"] = value
     for name, value in moment.buffers.items():
         tensors[f"{prefix}/buffer/{name}"] = value
@@ -136,8 +136,8 @@ def _pack(t: Training, prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any
 def _unpack(
     t: Training, prefix: str, state: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Every tensor gets memory of its own, laid out as the model's: what is frozen may be shared with a
-    twin or with a snapshot."""
+    """Every tensor gets its own memory, in the model's layout, since frozen ones may be shared with a
+    twin or a snapshot."""
     levers = t.levers
     for p, name in _names(levers).items():
         if (value := tensors.get(f"{prefix}/weight/{name}")) is not None:
@@ -159,7 +159,7 @@ def _unpack(
 
 
 def _restructure(t: Training, history: History) -> None:
-    """Make the adapters and heads of a history again; what else they did is put back afterwards."""
+    """Recreate the adapters and heads of a history; the caller restores the rest."""
     for _, command in history:
         if isinstance(command, AddLoRA | SwapHead):
             t.apply(command)

@@ -1,9 +1,9 @@
-"""A folder of saved states: each written whole or not at all, hashed, the last two kept.
+"""A folder of saved states: written atomically, hashed, the last two kept.
 
     FOLDER/save-000012/   state.safetensors  state.json  record.jsonl  SHA256SUMS
-    FOLDER/.save-000013.part/   one that was being written when its process was killed
+    FOLDER/.save-000013.part/   a save that was cut off when its process was killed
 
-`sha256sum -c SHA256SUMS` in such a folder says the same as `read` here.
+`sha256sum -c SHA256SUMS` in a save's folder makes the same check as `read` here.
 """
 
 import hashlib
@@ -30,13 +30,13 @@ _DTYPES = {
 
 
 def saves(folder: Path) -> list[Path]:
-    """Those in the folder, the newest first, whether good or not."""
+    """Every save in the folder, valid or not, newest first."""
     found = [(int(m[1]), p) for p in _listed(folder) if (m := _NAME.fullmatch(p.name))]
     return [path for _, path in sorted(found, reverse=True)]
 
 
 def write(folder: Path, texts: Mapping[str, Iterable[str]], tensors: Mapping[str, Tensor]) -> Path:
-    """One more save. texts: file name → its lines. Raises OSError, and leaves what was there."""
+    """Add a save. texts: file name → lines. After an OSError the earlier saves are intact."""
     folder.mkdir(parents=True, exist_ok=True)
     number = 1 + max((int(path.name.split("-")[1]) for path in saves(folder)), default=0)
     name = f"save-{number:06d}"
@@ -50,14 +50,14 @@ def write(folder: Path, texts: Mapping[str, Iterable[str]], tensors: Mapping[str
         _sync(partial)
         partial.rename(folder / name)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)  # room for others
+        shutil.rmtree(partial, ignore_errors=True)  # free its space
         raise
     _sync(folder)
     return folder / name
 
 
 def clean(folder: Path, keep: Iterable[Path]) -> None:
-    """Remove every other save, and what was left half written."""
+    """Remove all other saves, and unfinished ones."""
     kept = {path.name for path in keep}
     for path in _listed(folder):
         if path.name not in kept and (_NAME.fullmatch(path.name) or _is_partial(path)):
@@ -65,7 +65,7 @@ def clean(folder: Path, keep: Iterable[Path]) -> None:
 
 
 def read(save: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Its texts by file name, and its tensors. Raises RecordError that names the file at fault."""
+    """Texts by file name, and tensors. Raises RecordError naming the file at fault."""
     from safetensors.torch import load
 
     try:
@@ -74,14 +74,14 @@ def read(save: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     except ValueError:
         raise RecordError(f"{save / SUMS} is not a list of hashes.") from None
     if TENSORS not in sums:
-        raise RecordError(f"{save / SUMS} is cut short: it does not name {TENSORS}.")
+        raise RecordError(f"{save / SUMS} is cut short: it does not list {TENSORS}.")
     contents = {}
     for name, sha256 in sums.items():
         contents[name] = _bytes(save / name)
         if hashlib.sha256(contents[name]).hexdigest() != sha256:
             raise RecordError(
-                f"{save / name} is damaged: its {len(contents[name]):,} bytes are not those that were "
-                "written (another SHA-256)."
+                f"{save / name} is damaged: its {len(contents[name]):,} bytes do not match the SHA-256 "
+                f"in {SUMS}."
             )
     tensors = load(contents.pop(TENSORS))
     return {name: content.decode() for name, content in contents.items()}, tensors
@@ -142,7 +142,7 @@ def _is_partial(path: Path) -> bool:
 
 
 def _sync(folder: Path) -> None:
-    """That a name in this folder is on the disk; Windows knows no such thing."""
+    """Flush the folder's own entries to disk, which Windows does not offer."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

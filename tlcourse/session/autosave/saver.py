@@ -1,4 +1,4 @@
-"""When a run is saved, and who writes it: a thread beside the training, one save at a time."""
+"""Decides when to save a run, and writes one save at a time in a background thread."""
 
 import hashlib
 import json
@@ -37,16 +37,16 @@ FORMAT = 2
 class _Job:
     checkpoint: Checkpoint
     header: dict[str, Any]
-    events: int  # how many there were
+    events: int  # how many to save
     last: Finished | None
 
 
 @dataclass(slots=True)
 class Autosave:
-    """The training thread gathers (as cheap as a snapshot), another thread writes. If a save is still
-    being written when the next is due, the next waits; training never does.
+    """The training thread gathers the state (as cheap as a snapshot), another thread writes it. If a
+    save is still being written when the next is due, the next waits; training never does.
 
-    header, events, inbox: the run's own, as they grow. good: saves known to be good, oldest first.
+    header, events, inbox: the run's own, not copies. good: saves known to be valid, oldest first.
     """
 
     folder: Path
@@ -69,8 +69,8 @@ class Autosave:
     # -- in the training thread ----------------------------------------------------------------
 
     def around(self, t: Training, events: Iterator[Event]) -> Iterator[Event]:
-        """The engine's events, while the folder is this run's. The last save is written before the last
-        event is told. Raises SessionError if another run saves itself there."""
+        """Pass on the engine's events while holding the folder's lock. The last save is written before
+        the last event. Raises SessionError if another run is saving there."""
         try:
             lock = _locked(self.folder)
         except Timeout:
@@ -90,9 +90,9 @@ class Autosave:
                 lock.release()
 
     def between(self, t: Training) -> Iterator[Warned]:
-        """Between two steps: gather if it is time."""
+        """Between two steps: save if it is time, and yield warnings."""
         now = perf_counter()
-        held = t.paused and len(self.events) != self._seen  # nothing more may come for hours
+        held = t.paused and len(self.events) != self._seen  # the pause may last for hours
         if held or (now >= self._next and self._job is None):
             self._put(t, t.seconds + now - t.began)
             self._next = now + self.every_s
@@ -113,7 +113,7 @@ class Autosave:
                 threading.Thread(target=self._work, name="tlcourse-autosave", daemon=True).start()
 
     def _news(self, t: Training) -> Iterator[Warned]:
-        """What goes wrong, told once for as long as it lasts."""
+        """One warning when saving starts to fail; none while it keeps failing."""
         trouble, told = self._trouble, self._told
         self._told = trouble is not None
         if trouble and not told:
@@ -134,7 +134,7 @@ class Autosave:
                 self._trouble = None
             except OSError as error:
                 self._trouble = _cannot(self.folder, error)
-            except Exception as error:  # a mistake of ours must not end the training
+            except Exception as error:  # a bug here must not end the training
                 self._trouble = f"The run could not be saved to {self.folder}: {error!r}."
 
     def _write(self, job: _Job) -> None:
@@ -153,21 +153,21 @@ class Autosave:
 
 
 def _losses(events: EventLog) -> dict[str, Tensor]:
-    """Of every step, whole: a record may thin them, an autosave may not."""
+    """Of every step: a record may thin out the losses, an autosave must not."""
     columns = {"loss": events.losses}
     columns |= {f"term {n}": events.term(name) for n, name in enumerate(events.terms)}
     return {f"steps/{name}": torch.from_numpy(values.copy()) for name, values in columns.items()}
 
 
 def put_losses(events: EventLog, tensors: Mapping[str, Tensor]) -> None:
-    """What `_losses` took out. Raises KeyError for tensors of another run."""
+    """Put back what `_losses` returned. Raises KeyError for tensors of another run."""
     events.fill(tensors["steps/loss"].numpy())
     for number, name in enumerate(events.terms):
         events.fill(tensors[f"steps/term {number}"].numpy(), name)
 
 
 def save_to(run: "Session", folder: Path, every_s: float, *good: Path) -> None:
-    """From its next step on. Of several processes the first saves; the others are in the same state."""
+    """Autosave from the next step on. Only rank 0 saves: all ranks are in the same state."""
     t = run._training
     if t.ranks is None or t.ranks.leads:
         mine = (run._header, run.events, run.data, run._inbox)
@@ -175,7 +175,7 @@ def save_to(run: "Session", folder: Path, every_s: float, *good: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse to write over a run that is not over, or to write where another run writes now."""
+    """Refuse a folder with an unfinished run, or one that another run is writing to."""
     with suppress(OSError):
         try:
             _locked(folder).release()
@@ -189,13 +189,13 @@ def check_folder(folder: Path) -> None:
             ending, step = None, "?"
         if ending is None:
             raise CommandError(
-                f"{folder} holds a run that was not over (at step {step}). To go on with it: "
-                f"tl.resume({str(folder)!r}). To begin anew, delete that folder or name another."
+                f"{folder} holds an unfinished run (at step {step}). To continue it: "
+                f"tl.resume({str(folder)!r}). To start over, delete that folder or choose another."
             )
 
 
 def data_sha256(data: Data) -> str:
-    """Of the training split; of pictures that are read as they are needed, their names and labels."""
+    """Hash of the training split; for images that are read on demand, of their names and labels."""
     digest = hashlib.sha256("\n".join(data.train.ids).encode())
     for tensor in (data.train.x, data.train.y):
         if not isinstance(tensor, Tensor):
@@ -206,7 +206,7 @@ def data_sha256(data: Data) -> str:
 
 
 def _locked(folder: Path) -> FileLock:
-    """The lock is let go by the system when its process dies, however it dies."""
+    """The operating system releases the lock when its process dies, however it dies."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=0, thread_local=False)
     lock.acquire()
@@ -215,19 +215,19 @@ def _locked(folder: Path) -> FileLock:
 
 def _taken(folder: Path) -> str:
     return (
-        f"Another run is saving itself to {folder} right now. Stop that one first, or give this one "
-        "another folder."
+        f"Another run is saving to {folder} now. Stop that run first, or choose another folder for this "
+        "one."
     )
 
 
 def _cannot(folder: Path, error: OSError) -> str:
     return (
-        f"The run could not be saved to {folder}: {error.strerror or error}. The save before it is "
-        "as it was, the training goes on, and the next save is tried in time."
+        f"The run could not be saved to {folder}: {error.strerror or error}. The previous save is "
+        "intact, training continues, and the next save will be tried on schedule."
     )
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Command):
         return value.to_json()
-    raise TypeError(f"{value!r} is no JSON")
+    raise TypeError(f"{value!r} is not JSON")

@@ -1,7 +1,7 @@
-"""Records of format 1, which held the recipe, the commands, losses and evaluations, and no events.
+"""Records of format 1, which held the recipe, commands, losses and evaluations, but no events.
 
-When and in which timeline a step was taken follows from the commands; in which state each command left
-the groups is not known. `replay` runs such a record again and so gets the whole.
+The commands tell when and on which timeline each step was taken, but not the state of the groups after
+each command. `replay` runs such a record again and gets a complete one.
 """
 
 import json
@@ -32,7 +32,7 @@ UNKNOWN = RunState(())
 
 
 def began_of(header: dict[str, Any]) -> RunState:
-    """The state before the first step, as far as a header tells: not which groups have BatchNorm."""
+    """The state before the first step; a header does not say which groups have BatchNorm."""
     recipe, sizes = recipe_of(header), header.get("groups", {})
     groups = [
         GroupState(
@@ -45,7 +45,7 @@ def began_of(header: dict[str, Any]) -> RunState:
 
 
 class Reader:
-    """Takes the rows after the header. losses_every, losses_sha256: as a `Record` has them."""
+    """Reads the rows after the header. losses_every, losses_sha256: as in `Record`."""
 
     def __init__(self, header: dict[str, Any], at_most: int) -> None:
         self._header, self._at_most = header, at_most
@@ -54,19 +54,19 @@ class Reader:
         self.losses_every, self.losses_sha256 = 1, None
 
     def take(self, row: dict[str, Any]) -> None:
-        """Raises RecordError or CommandError for what is no row."""
+        """Raises RecordError or CommandError for an invalid row."""
         if "outcome" in row:
             self._outcome = check_outcome(row["outcome"])
             return
         tick, before = row.get("tick"), self._commands[-1][0] if self._commands else 0
         if not whole(before).fits(tick):
             raise RecordError(
-                f"tick is a step count from {before} to {LARGEST}, not {shown(tick)}."
+                f"tick must be a step count from {before} to {LARGEST}, not {shown(tick)}."
             )
         self._commands.append((tick, from_json(row.get("command"))))
 
     def finish(self) -> EventLog:
-        """The events that the record tells of, with straight lines between the losses that it kept."""
+        """The events that follow from the record; losses between those kept are interpolated."""
         outcome, run = self._outcome, _Run(self._at_most)
         if outcome is None:
             for tick, command in self._commands:
@@ -84,7 +84,7 @@ class Reader:
                 break
             ahead = [-(-(total - run.steps) // len(run.lanes))]
             ahead += [due[0][0] - run.tick] if due else []
-            if every and run.measured:  # the next of its multiples at which there is an evaluation
+            if every and run.measured:  # the next multiple of it with an evaluation
                 to_next, to_measured = every - run.step % every, run.measured[0][0] - run.tick
                 ahead += [to_next + max(0, -(-(to_measured - to_next) // every)) * every]
             run.go_to(run.tick + min(ahead))
@@ -103,7 +103,7 @@ class Reader:
         )
         kept = [nan if loss is None else float(loss) for loss in outcome["losses"]]
         if len(kept) != -(-run.steps // self.losses_every):
-            raise RecordError(f"outcome.steps is {total}, and its commands make {run.steps}.")
+            raise RecordError(f"outcome.steps is {total}, but the commands give {run.steps}.")
         run.log.fill(interpolated(run.log, kept, self.losses_every))
         reason, seconds = outcome.get("reason", "done"), self._header.get("seconds", 0.0)
         run.log.append(Finished(run.tick, run.step, run.branch, reason, seconds))
@@ -111,7 +111,7 @@ class Reader:
 
 
 class _Run:
-    """The run as it goes on, without a model. lines: how far each timeline has come."""
+    """Follows the run without a model. lines: the step that each timeline has reached."""
 
     def __init__(self, at_most: int) -> None:
         self.log, self.at_most = EventLog(), at_most
@@ -140,7 +140,7 @@ class _Run:
             self.tick, self.steps = tick, self.steps + count
 
     def measure(self) -> None:
-        """The next evaluation, of the run and of the twin beside it."""
+        """The next evaluation, of the run and of its twin."""
         for name in self.lanes:
             if not self.measured or self.measured[0][0] > self.tick:
                 return
@@ -159,7 +159,7 @@ class _Run:
             if command.at is not None:
                 parent, step = self._moment(command.at, None)
             if command.name in self.lines:
-                raise RecordError(f"there is a branch {shown(command.name)} already.")
+                raise RecordError(f"there is already a branch {shown(command.name)}.")
             self.twin, self.branch, self.lines[command.name] = None, command.name, step
             begun = Branched(self.tick, step, command.name, parent, control=False)
         elif isinstance(command, Twin):
@@ -189,8 +189,8 @@ class _Run:
 
 
 def autosaved(tensors: Mapping[str, Any], lines: list[str]) -> EventLog:
-    """The events of an autosave of format 1: steps as columns, the others as lines that say how many
-    steps were taken before. Raises KeyError, ValueError, RecordError or CommandError for others."""
+    """The events of an autosave of format 1: steps as columns, other events as lines that say how many
+    steps precede them. Raises KeyError, ValueError, RecordError or CommandError if they are invalid."""
     head, log, done = json.loads(lines[0]), EventLog(), 0
     columns = [tensors[f"steps/{name}"].tolist() for name in ("tick", "step", "branch", "loss")]
     terms = {
@@ -215,7 +215,7 @@ def autosaved(tensors: Mapping[str, Any], lines: list[str]) -> EventLog:
 
 
 def _as_now(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of an old event, as format 2 has it."""
+    """Convert a row of an old event to format 2."""
     if row["kind"] == "evaluated":
         row["metrics"] = {name: row.pop(name) for name in ("accuracy", "loss")}
     elif row["kind"] == "applied" and "state" not in row:

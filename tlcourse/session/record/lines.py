@@ -1,7 +1,7 @@
-"""Events as lines of a file, and back: of a record, and of an autosave, which has its losses elsewhere.
+"""Events as lines of a file, and back: for records, and for autosaves, which keep losses elsewhere.
 
-Steps that follow one another are one line: who took them, from which tick and step on, and every n-th
-loss. Every other event is a line of its own. Numbers that are not finite are strings, as JSON has none.
+Consecutive steps share a line: their timelines, first tick and step, and every n-th loss. Every other
+event has its own line. Numbers that are not finite are strings, since JSON has none.
 """
 
 import json
@@ -19,19 +19,19 @@ from ..eventlog import EventLog, Lane
 from ..events import EVENTS, Applied, Branched, Event, Failed, Norms
 from .schema import check_event, check_steps, shown
 
-NORMS_KEPT = 1000  # of more, every n-th: they are looked at, never compared
-STEPS_READ = 10**7  # in one record: a short line can say that it stands for any number of steps
+NORMS_KEPT = 1000  # at most, every n-th: they are displayed, never compared
+STEPS_READ = 10**7  # at most, per record: one short line can claim any number of steps
 
 
 class Writer:
-    """Writes a run's events again and again as it grows; what was written once is kept as text."""
+    """Writes a run's events repeatedly as it grows; text written once is cached."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
 
     def lines(self, log: EventLog, every: int | None) -> Iterator[str]:
-        """log: the run so far, no shorter than at the last call; every: how many steps to a loss that is
-        written; None: none is."""
+        """log: the run so far, no shorter than at the last call; every: write every n-th loss, or no
+        losses if None."""
         others, columns, done = log.others, log.columns(), 0
         columns |= {name: log.term(name) for name in log.terms}
         norms = sum(isinstance(event, Norms) for _, event in others)
@@ -49,8 +49,8 @@ class Writer:
 
 
 def row_of(event: Event) -> dict[str, Any]:
-    """An event that is no step, JSON-able. The traceback of a failure names folders of the user's own
-    machine, and a record is to be handed on: so it is left out."""
+    """An event other than a step, JSON-able. The traceback of a failure is left out: it names folders
+    of the user's machine, and records are shared."""
     row = event.to_json()
     return row | {"traceback": ""} if isinstance(event, Failed) else row
 
@@ -58,31 +58,31 @@ def row_of(event: Event) -> dict[str, Any]:
 def _steps(
     lanes: list[Lane], columns: dict[str, np.ndarray], start: int, stop: int, every: int | None
 ) -> Iterator[str]:
-    """The lines of steps start … stop, none of any other kind between them."""
+    """The lines for steps start … stop, with no other event between them."""
     while start < stop:
         tick, step, lane = (columns[name][start:stop] for name in ("tick", "step", "lane"))
-        width = int((tick == tick[0]).argmin()) or len(tick)  # how many train side by side
+        width = int((tick == tick[0]).argmin()) or len(tick)  # how many train in parallel
         n = np.arange(len(tick))
-        goes_on = (tick == tick[0] + n // width) & (lane == lane[n % width])
-        goes_on &= step == step[n % width] + n // width
-        count = len(n) if goes_on.all() else int(goes_on.argmin())
-        taking = [lanes[k] for k in lane[:width]]
+        consecutive = (tick == tick[0] + n // width) & (lane == lane[n % width])
+        consecutive &= step == step[n % width] + n // width
+        count = len(n) if consecutive.all() else int(consecutive.argmin())
+        active = [lanes[k] for k in lane[:width]]
         row: dict[str, Any] = {"kind": "steps", "tick": int(tick[0]), "count": count, "lanes": []}
-        for (branch, terms), first in zip(taking, step, strict=False):
+        for (branch, terms), first in zip(active, step, strict=False):
             more = {"terms": list(terms)} if terms else {}
             row["lanes"].append({"branch": branch, "step": int(first)} | more)
         if every:
             kept = np.arange(-(-start // every) * every, start + count, every)
             row["losses"] = columns["loss"][kept].tolist()
-            for name in dict.fromkeys(name for _, terms in taking for name in terms):
+            for name in dict.fromkeys(name for _, terms in active for name in terms):
                 row.setdefault("terms", {})[name] = columns[name][kept].tolist()
         yield _text(row)
         start += count
 
 
 class Reader:
-    """Takes the rows of a file in their order, and refuses what no run can have told. every: how many
-    steps to a loss that the file holds; None: it holds none. log: the events so far."""
+    """Reads the rows of a file in order, and rejects what no run can have written. every: the file holds
+    every n-th loss, or none if None. log: the events so far."""
 
     def __init__(self, every: int | None, at_most: int) -> None:
         self.log = EventLog()
@@ -90,10 +90,10 @@ class Reader:
         self._branches, self._tick, self._count = {"main"}, 0, 0
         self._losses: list[float] = []
         self._terms: dict[str, list[float]] = {}
-        self._last: Applied | None = None  # if it was the last event
+        self._last: Applied | None = None  # set if it was the last event
 
     def take(self, row: dict[str, Any]) -> None:
-        """Raises RecordError or CommandError for what is no row, or cannot come here."""
+        """Raises RecordError or CommandError for a row that is invalid, or out of place."""
         if row.get("kind") == "steps":
             self._steps(check_steps(row))
         else:
@@ -116,7 +116,7 @@ class Reader:
         lanes = [((a["branch"], tuple(a.get("terms", ()))), a["step"]) for a in row["lanes"]]
         count, start, every = row["count"], self._count, self._every
         check_count(start + count, self._at_most)
-        self._come(row["tick"], *(branch for (branch, _), _ in lanes))
+        self._advance(row["tick"], *(branch for (branch, _), _ in lanes))
         if every:
             kept = range(-(-start // every), -(-(start + count) // every))
             given = {"losses": row.get("losses", [])} | row.get("terms", {})
@@ -124,7 +124,7 @@ class Reader:
             for name in ("losses", *names):
                 if len(given.get(name, ())) != len(kept):
                     raise RecordError(
-                        f"{shown(name)} must be {len(kept)} numbers, for every {every} of its steps."
+                        f"{shown(name)} must be {len(kept)} numbers, one for every {every} steps."
                     )
             self._losses += map(float, given["losses"])
             for name in names:
@@ -136,7 +136,7 @@ class Reader:
         self._tick = row["tick"] + (count - 1) // len(lanes)
 
     def _check(self, event: Event) -> None:
-        """What `Paths` builds on: a timeline begins once, right after the command that begins it."""
+        """Check what `Paths` relies on: a timeline starts once, right after the command for it."""
         if isinstance(event, Branched):
             asked = self._last and (event.control or _is_branch(self._last, event.branch))
             if not asked or event.branch in self._branches or event.parent not in self._branches:
@@ -144,18 +144,18 @@ class Reader:
             self._branches.add(event.branch)
             self._last = None
         if isinstance(event, Applied) and isinstance(event.command, Branch):
-            self._come(event.tick)
+            self._advance(event.tick)
         else:
-            self._come(event.tick, event.branch)
+            self._advance(event.tick, event.branch)
         self._last = event if isinstance(event, Applied) else None
 
-    def _come(self, tick: int, *branches: str) -> None:
+    def _advance(self, tick: int, *branches: str) -> None:
         if tick < self._tick:
-            raise RecordError(f"tick goes from {self._tick} on here, not {tick}.")
-        if strange := [name for name in branches if name not in self._branches]:
-            raise RecordError(f"no timeline {shown(strange[0])} has begun.")
+            raise RecordError(f"tick must be {self._tick} or more here, not {tick}.")
+        if unknown := [name for name in branches if name not in self._branches]:
+            raise RecordError(f"no timeline {shown(unknown[0])} has begun.")
         if self._last and isinstance(self._last.command, Branch):
-            raise RecordError("a Branch was applied, and its timeline does not begin.")
+            raise RecordError("a Branch was applied, but its timeline does not begin.")
         self._tick, self._last = tick, None
 
 
@@ -164,15 +164,15 @@ def _is_branch(applied: Applied, name: str) -> bool:
 
 
 def event_of(row: dict[str, Any]) -> Event:
-    """The event that `row_of` wrote. Raises RecordError or CommandError for anything else."""
+    """The event written by `row_of`. Raises RecordError or CommandError for anything else."""
     values = check_event(row)
     made = EVENTS[row["kind"]]
     return made(**{field.name: values[field.name] for field in fields(made)})
 
 
 def interpolated(log: EventLog, kept: Sequence[float], every: int) -> np.ndarray:
-    """(steps,) from the values of every n-th: between two of them, in a straight line along each
-    timeline. What was no number stays none up to the next one kept."""
+    """(steps,) from every n-th value, interpolated linearly along each timeline. NaN lasts until the
+    next value kept."""
     kept = np.asarray(kept, dtype=float)
     if every == 1:
         return kept
@@ -201,7 +201,7 @@ def _text(row: dict[str, Any]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """With numbers that are not finite as strings."""
+    """Replace numbers that are not finite by strings."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):

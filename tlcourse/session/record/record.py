@@ -1,6 +1,6 @@
 """The record of a run: what it was made of, and everything that happened in it.
 
-JSONL, so that it can be read, mailed and diffed: a header line, then the run's events in their order,
+JSONL, so that it can be read, mailed and diffed: a header line, then the run's events in order,
 with the losses of a long run thinned out (`lines.py`). The recipe in the header and the commands
 determine the run; `replay.py` runs it again and compares.
 """
@@ -49,16 +49,16 @@ from .schema import (
 )
 
 FORMAT = 2
-AT_THE_END = (Evaluated, Metered, Refused, Moved, Warned)  # what comes just before Finished
-LOSSES_KEPT = 1000  # a longer curve is thinned to about so many points
+AT_THE_END = (Evaluated, Metered, Refused, Moved, Warned)  # events just before Finished
+LOSSES_KEPT = 1000  # a longer curve is thinned to about this many points
 
 
 @dataclass(slots=True)
 class Record:
-    """header: JSON-able; events: what happened, in order. Of a long run that was read from a file the
-    losses between those kept are interpolated. losses_every: how many steps to a loss that is kept;
-    losses_sha256: of all the run's losses, None if the record holds none; complete: whether each
-    `Applied` knows the state after it, as it does but in format 1."""
+    """header: JSON-able; events: what happened, in order; for a long run read from a file, losses
+    between those kept are interpolated. losses_every: every n-th loss is kept; losses_sha256: hash of
+    all the run's losses, None if the record holds none; complete: whether each `Applied` holds the
+    state after it, as in every format but 1."""
 
     header: dict[str, Any]
     events: EventLog = field(default_factory=EventLog)
@@ -81,7 +81,7 @@ class Record:
 
     @property
     def outcome(self) -> dict[str, Any] | None:
-        """What a replay is compared with, or None while the run goes on: reason, steps (taken in all),
+        """What a replay is compared with, or None while the run goes on: reason, steps (in total),
         losses (every losses_every-th), losses_sha256, evaluations [tick, split, metrics]."""
         if not len(self.events) or not isinstance(end := self.events[-1], Finished):
             return None
@@ -99,7 +99,7 @@ class Record:
         }
 
     def lines(self, writer: Writer | None = None) -> list[str]:
-        """Of the file. writer: of a run that is written again and again."""
+        """The lines of the file. writer: for a run that is written repeatedly."""
         header = {"tlcourse_record": FORMAT} | self.header
         if self.losses_sha256:
             header["losses"] = {"every": self.losses_every, "sha256": self.losses_sha256}
@@ -108,7 +108,7 @@ class Record:
         return [first, *(writer or Writer()).lines(self.events, every)]
 
     def save(self, path: str | Path) -> Path:
-        """Write it whole or not at all. Makes the folder. Returns the path."""
+        """Write the file atomically, creating its folder. Returns the path."""
         path = Path(path)
         if not self.complete:
             raise RecordError(
@@ -127,7 +127,7 @@ class Record:
 
     @classmethod
     def load(cls, path: str | Path) -> "Record":
-        """Read a saved record. Raises RecordError that names the line at fault."""
+        """Read a saved record. Raises RecordError naming the line at fault."""
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -136,7 +136,7 @@ class Record:
 
     @classmethod
     def read(cls, text: str, path: str, at_most: int = STEPS_READ) -> "Record":
-        """Of a record's text. path: where it stood, to name it; at_most: steps."""
+        """Parse a record's text. path: shown in errors; at_most: limit on the number of steps."""
         reader: Reader | format1.Reader | None = None
         header: dict[str, Any] = {}
         number = 0
@@ -147,7 +147,7 @@ class Record:
                     continue
                 row = json.loads(line)
                 if not isinstance(row, dict):
-                    raise RecordError(f"a line is a JSON object, not {shown(row)}.")
+                    raise RecordError(f"a line must be a JSON object, not {shown(row)}.")
                 check_plain(row)
                 if reader is None:
                     header, reader = _header(row, at_most)
@@ -160,7 +160,7 @@ class Record:
             if reader is None and number == 0:
                 raise
             raise RecordError(
-                printable(f"{path}, line {number} is not a record's: {error}")
+                printable(f"{path}, line {number} is not valid in a record: {error}")
             ) from None
         losses = header.pop("losses", {})
         if isinstance(reader, format1.Reader):
@@ -169,10 +169,10 @@ class Record:
 
 
 def _header(row: dict[str, Any], at_most: int) -> tuple[dict[str, Any], "Reader | format1.Reader"]:
-    """The header, and who reads what comes after it."""
+    """The header, and the reader for the rows after it."""
     if "tlcourse_hand" in row:
         raise RecordError(
-            "this is a lesson's recorded hand, a plan at shares of a run, and no run's record."
+            "this is a lesson's recorded hand (commands at fractions of a run), not the record of a run."
         )
     if "tlcourse_record" not in row:
         raise RecordError("the first line must be a header with tlcourse_record.")
@@ -202,8 +202,8 @@ def commands_of(events: Iterable[Event]) -> list[tuple[int, Command]]:
 
 
 def _compared(events: EventLog) -> list[Evaluated]:
-    """The evaluations. A run that was rewound after its end was measured at that end; its replay knows
-    what comes and is not. So those measurements are left out."""
+    """The evaluations that a replay repeats. A run that continued after its end was evaluated at that
+    end; its replay, which knows that it continues, is not. So those are left out."""
     kept: list[tuple[int, Event]] = []
     for steps, event in events.others[:-1]:
         if isinstance(event, Finished):
@@ -219,7 +219,7 @@ def _finite(value: float) -> float | None:
 
 
 def environment(device: str, threads: int) -> dict[str, Any]:
-    """The part of the header that says where this ran; other bits are to be expected elsewhere."""
+    """The part of the header that says where the run took place; elsewhere, the last bits may differ."""
     return {
         "versions": {
             "tlcourse": __version__,

@@ -1,7 +1,7 @@
-"""The schema of a record. Everything that a record's file says is checked here, once, as it comes in.
+"""The schema of a record. Everything that is read from a record's file is checked here, once.
 
 Past this point every known field has its type and range, and every string can be written as UTF-8. A
-number that is not finite is the string "nan", "inf" or "-inf", and only where one may be. Unknown fields
+number that is not finite is the string "nan", "inf" or "-inf", and only where allowed. Unknown fields
 are ignored.
 """
 
@@ -19,15 +19,15 @@ from ..commands import from_json
 from ..recipe import FACTORY, LAYOUTS, OPTIMIZERS, PRECISIONS, Recipe
 from ..state import state_from_json
 
-HUGE = sys.float_info.max  # a larger whole number is none that a float can hold
-LARGEST = 10**8  # steps, and whatever counts in steps: no run is longer
-DEEPEST = 20  # lists within lists
+HUGE = sys.float_info.max  # a float cannot hold a larger integer
+LARGEST = 10**8  # limit on steps, and on whatever is counted in steps
+DEEPEST = 20  # nesting of lists and objects
 _LOSS = re.compile(r"(<locals>|<lambda>|[^\W\d]\w*)(\.(<locals>|<lambda>|[^\W\d]\w*))*")
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """says: what a value must be, as it completes "… must be"; fits: whether one is that."""
+    """says: completes "… must be"; fits: whether a value is valid."""
 
     says: str
     fits: Callable[[Any], bool]
@@ -74,7 +74,7 @@ def or_null(field: Field) -> Field:
 
 
 def is_argument(name: Any) -> bool:
-    """Whether a script can write `name=…`. ASCII alone: other letters may be normalised to the same."""
+    """Whether a script can write `name=…`. ASCII only: Python may normalise two other names to one."""
     plain = isinstance(name, str) and name.isascii() and name.isidentifier()
     return plain and not keyword.iskeyword(name) and not name.startswith("__")
 
@@ -98,7 +98,7 @@ def _is_evaluation(value: Any) -> bool:
 
 
 def object_of(fields: Mapping[str, Field], *optional: str) -> Field:
-    """An object with these fields, all but the optional; others may be there."""
+    """An object with these fields, of which `optional` may be absent; others are allowed."""
 
     def fits(value: Any) -> bool:
         return isinstance(value, dict) and all(
@@ -136,7 +136,7 @@ HEADER = {
     "device": matching("[a-z]+(:[0-9]{1,4})?", "a device such as cpu or cuda:0"),
     "threads": whole(1, 4096),
     "model": CALL,
-    "parts": or_null(dict_of(list_of(TEXT))),  # null: the model says itself what its groups are
+    "parts": or_null(dict_of(list_of(TEXT))),  # null: the model defines its own groups
     "data": CALL,
     "recipe": Field("an object", lambda v: isinstance(v, dict)),
     "loss": LOSS,
@@ -146,7 +146,7 @@ HEADER = {
     "metric": TEXT,
     "began": STATE,
     "losses": object_of({"every": whole(1), "sha256": SHA256}),
-    "groups": dict_of(SIZE),  # this and the next in format 1
+    "groups": dict_of(SIZE),  # this and the next: format 1 only
     "seconds": number(0),
 }
 RECIPE = {
@@ -214,21 +214,21 @@ OUTCOME = {
 
 
 def check_header(header: Any) -> dict[str, Any]:
-    """The header itself. Raises RecordError that names the field at fault; none has to be there."""
+    """Return the header. Raises RecordError naming the field at fault; no field is required."""
     _check(header, HEADER, "")
     _check(header.get("recipe", {}), RECIPE, "recipe.")
     return header
 
 
 def check_outcome(outcome: Any) -> dict[str, Any]:
-    """The outcome itself, whole. Raises RecordError that names the field at fault."""
+    """Return the outcome. Raises RecordError naming the field that is wrong or missing."""
     _check(outcome, OUTCOME, "outcome.")
     need(outcome, "steps", "losses", "losses_every", "evaluations", what="outcome")
     steps, every = outcome["steps"], outcome["losses_every"]
     if len(outcome["losses"]) != -(-steps // every):
         raise RecordError(
-            f"outcome.losses must be one of every {every} of {steps} losses; there are "
-            f"{len(outcome['losses'])}."
+            f"outcome.losses must hold one loss for every {every} of {steps} steps, not "
+            f"{len(outcome['losses'])} losses."
         )
     return outcome
 
@@ -240,11 +240,11 @@ def check_steps(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_event(row: dict[str, Any]) -> dict[str, Any]:
-    """The fields of an event that is no step, as the event has them. Raises RecordError or CommandError
-    for anything else."""
+    """The fields of an event other than a step, as its class takes them. Raises RecordError or
+    CommandError for anything else."""
     kind = row.get("kind")
     if not isinstance(kind, str) or kind not in EVENT:
-        raise RecordError(f"no event is a {shown(kind)}; events are steps, {', '.join(EVENT)}.")
+        raise RecordError(f"{shown(kind)} is not an event; events are steps, {', '.join(EVENT)}.")
     schema = _PLACE | EVENT[kind]
     _fit(row, schema, f"{kind}.")
     need(row, *schema, what=f"{kind} event")
@@ -261,7 +261,7 @@ def check_event(row: dict[str, Any]) -> dict[str, Any]:
 
 def need(values: Mapping[str, Any], *names: str, what: str = "header") -> None:
     if missing := [name for name in names if name not in values]:
-        raise RecordError(f"The record's {what} is not whole: it lacks {', '.join(missing)}.")
+        raise RecordError(f"The record's {what} is incomplete: it lacks {', '.join(missing)}.")
 
 
 def recipe_of(header: Mapping[str, Any]) -> Recipe:
@@ -275,7 +275,7 @@ def recipe_of(header: Mapping[str, Any]) -> Recipe:
 
 
 def call_of(made: Any) -> dict[str, Any] | None:
-    """The call that makes a model or data again; None if its `recipe` is no such call."""
+    """The call that recreates a model or data; None if its `recipe` is not such a call."""
     call = getattr(made, "recipe", None)
     try:
         check_plain(call)
@@ -290,8 +290,8 @@ def loss_name(loss: Any) -> str:
 
 
 def check_plain(value: Any, depth: int = 0) -> None:
-    """Raises RecordError for what JSON cannot hold: numbers that are not finite, half a surrogate pair,
-    other types; and for what is nested too deep to be read."""
+    """Raises RecordError for what JSON cannot hold (numbers that are not finite, half a surrogate pair,
+    other types) and for nesting deeper than `DEEPEST`."""
     if depth > DEEPEST:
         raise RecordError(f"Lists and objects must be nested no deeper than {DEEPEST}.")
     if isinstance(value, dict):
@@ -324,7 +324,7 @@ def _fit(values: dict[str, Any], schema: Mapping[str, Field], where: str) -> Non
 
 
 def shown(value: Any) -> str:
-    """A value for a message: on one line, and cut where it is long."""
+    """A value for a message, on one line and shortened if long."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:60]}…"
 

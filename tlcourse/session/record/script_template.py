@@ -1,21 +1,21 @@
-"""The fixed parts of the scripts that `script.py` writes."""
+"""The fixed parts of the scripts that `to_script.py` writes."""
 
 TEMPLATE = '''\
 """The training of a recorded run in plain PyTorch ({versions}).
 
-What was rewound, or left on another branch, is not here: a state is determined by its step and by
-what was done before, so only what led to the end of the run matters.
+What was rewound, or left on another branch, is not here: only the commands that led to the end of the
+run affect its result.
 """
 
 {imports}
 
-{tlcourse}# Which sample comes when, and how it is varied: pure functions of the seed (from tlcourse).
+{tlcourse}# Sample order and augmentation: pure functions of the seed (from tlcourse).
 
 {functions}
 
-# The model, and its groups of parameters from input to output.
+# The model and its parameter groups, from input to output.
 
-torch.set_num_threads({threads})  # other numbers sum in another order, to other last bits
+torch.set_num_threads({threads})  # affects the order of sums, and so the last bits
 data = {data}
 model = {model}
 {moved}{channels_last}lr = {rates}
@@ -26,13 +26,13 @@ norms = {{
 }}
 {adapters}
 frozen = {frozen}
-still = {still}  # frozen groups whose BatchNorm statistics stand still
+frozen_stats = {frozen_stats}  # groups whose BatchNorm statistics are frozen too
 for name in groups:
     for p in groups[name]:
         p.requires_grad_(name not in frozen)
-{optimizer}held = dict(zip(lr, optimizer.param_groups))
+{optimizer}optimizer_groups = dict(zip(lr, optimizer.param_groups))
 
-# The training. `if step == …` is what was done by hand.
+# Training. Each `if step == …` is an intervention.
 
 SEED = {seed}
 {loss}
@@ -55,7 +55,7 @@ def batch(place):
 losses = []
 for step in range({steps}):
 {interventions}    model.train()
-    for name in still:
+    for name in frozen_stats:
         for norm in norms.get(name, ()):
             norm.eval()
     torch.manual_seed(({noise} + step) & 0x7FFF_FFFF_FFFF_FFFF)  # for dropout
@@ -63,7 +63,7 @@ for step in range({steps}):
 {body}
     optimizer.step()
 {scheduled}
-# How good is it?
+# Test accuracy.
 
 model.eval()
 right = 0
@@ -79,7 +79,7 @@ if len(data.test.y):
 
 ADD_LORA = '''\
 def add_lora(model, wanted, name, rank, alpha, endings, key):
-    """Low-rank adapters beside the layers of the wanted parameters; returns those layers."""
+    """Add low-rank adapters to the layers of the wanted parameters; returns those layers."""
     own = {id(p) for p in wanted}
     found = {
         path: layer
@@ -110,12 +110,12 @@ def add_lora(model, wanted, name, rank, alpha, endings, key):
 
 SWAP_HEAD = '''\
 def swap_head(model, head, mlp, key):
-    """A fresh layer in place of the head's last linear one; returns the head's new parameters."""
+    """Replace the head's last linear layer by a fresh one; returns the head's new parameters."""
     own = {id(p) for p in head}
     places = {new: (owner, name) for owner in model.modules() for name, new in owner.named_children()}
     old = [m for m in places if isinstance(m, nn.Linear) and id(m.weight) in own][-1]
     width, classes = old.in_features, old.out_features
-    if getattr(places[old][0], "swapped_in", False):  # an mlp goes as a whole
+    if getattr(places[old][0], "swapped_in", False):  # an MLP head is replaced as a whole
         old = places[old][0]
         width = old[0].in_features
     torch.manual_seed(key)

@@ -1,7 +1,7 @@
-"""A record as a plain PyTorch script: the same training without a session, to read and to hand in.
+"""A record as a plain PyTorch script: the same training without a session, to read and to share.
 
-The script follows the timeline that the run ended on; what was rewound or left is not in it, since a
-state is determined by its step and its history alone.
+The script follows the timeline on which the run ended. What was rewound, or left on another branch, is
+not in it: step and history alone determine a state.
 """
 
 import inspect
@@ -32,13 +32,13 @@ _UNQUOTED = str.maketrans("", "", "\"'\\")
 
 
 class Code(str):
-    """A piece of the script. Only `code` and the three functions below it make one."""
+    """A piece of the script: this package's own text, or a value made safe by the functions below."""
 
     __slots__ = ()
 
 
 class _Filler(string.Formatter):
-    """`str.format` for source code: a `Code` enters as it is, any other value as its literal."""
+    """`str.format` for source code: a `Code` is inserted as it is, any other value as a literal."""
 
     def format_field(self, value: Any, spec: str) -> str:
         return value if isinstance(value, Code) else literal(value)
@@ -50,24 +50,24 @@ def code(template: str, *values: Any, **named: Any) -> Code:
 
 
 def argument(name: str) -> Code:
-    """The name of an argument. Raises RecordError for what is no identifier."""
+    """The name of an argument. Raises RecordError if it is not an identifier."""
     if not is_argument(name):
         raise RecordError(f"An argument's name must be an identifier, not {name!r}.")
     return Code(name)
 
 
 def comment(text: str) -> Code:
-    """Text for a comment: it stays on its line."""
+    """Text for a comment, kept on one line."""
     return Code(printable(text))
 
 
 def docstring(text: str) -> Code:
-    """Text for within a docstring: it cannot end it."""
+    """Text inside a docstring, which it cannot end."""
     return Code(printable(text).translate(_UNQUOTED))
 
 
 def literal(value: Any) -> Code:
-    """A plain value as source. Raises RecordError for any other."""
+    """A plain value as source code. Raises RecordError for any other value."""
     check_plain(value)
     if isinstance(value, dict):
         rows = [f"{literal(key)}: {literal(inner)}" for key, inner in value.items()]
@@ -76,30 +76,29 @@ def literal(value: Any) -> Code:
         comma = "," if isinstance(value, tuple) and len(value) == 1 else ""
         begin, end = "()" if isinstance(value, tuple) else "[]"
         return Code(begin + ", ".join(map(literal, value)) + comma + end)
-    for kind in (bool, str, int, float):  # what numpy makes of them is no literal
+    for kind in (bool, str, int, float):  # NumPy subclasses have another repr
         if isinstance(value, kind):
             return Code(repr(kind(value)))
     return Code(repr(value))
 
 
 def to_script(record: Record | str | Path) -> str:
-    """A Python script that trains as the recorded run did, to the same losses, bit for bit on the same
-    machine, and prints the last loss and the accuracy on test data.
+    """A Python script that repeats the recorded training, with the same losses bit for bit on the same
+    machine, and prints the last loss and the test accuracy.
 
-    Where `load_model` or `load_data` cannot make the model or the data again, where the loss is not
-    cross-entropy or has further terms, or where a function of the user's made the optimizer or the
-    scheduler, the script has a marked place to put them. Nothing from the
-    record becomes code: it enters as literals, and as names of arguments. Raises RecordError for a
-    record that is not whole, or of a run in several processes.
+    The script has a marked place for whatever a record cannot recreate: a model or data that do not come
+    from `load_model` or `load_data`, a loss other than cross-entropy, further loss terms, and functions
+    that make the optimizer or scheduler. Nothing from the record becomes code, except as literals and
+    argument names. Raises RecordError for a record that is incomplete, or of a run in several processes.
     """
     if not isinstance(record, Record):
         record = Record.load(record)
     if not record.complete:
         raise RecordError(
-            "A record of format 1 does not say in which state each command left the groups; run it "
+            "A record of format 1 does not hold the state of the groups after each command; run it "
             "again first: tl.to_script(tl.replay(record).run.record)."
         )
-    header = check_header(record.header)  # again: a record need not come from a file
+    header = check_header(record.header)  # again, since a record need not come from a file
     need(header, "versions", "machine", "recipe", "began")
     paths = Paths(record.events)
     history = [event for event in paths.events(paths.now) if is_steering(event)]
@@ -118,7 +117,7 @@ def to_script(record: Record | str | Path) -> str:
 
 
 class _Writer:
-    """Follows the states that the run was in after each command: so a command becomes plain lines."""
+    """Writes each command as plain lines, from the states of the run before and after it."""
 
     def __init__(self, header: dict[str, Any]):
         if header.get("ranks", 1) > 1:
@@ -164,7 +163,7 @@ class _Writer:
             optimizer=_optimizer(recipe),
             scheduled=Code("    scheduler.step()\n" if recipe.scheduler else ""),
             frozen=list(recipe.freeze),
-            still=_set(recipe.freeze if recipe.freeze_stats else ()),
+            frozen_stats=_set(recipe.freeze if recipe.freeze_stats else ()),
             loss=_loss(header.get("loss", "cross_entropy"), terms),
             batch_size=recipe.batch_size,
             seed=recipe.seed,
@@ -197,35 +196,35 @@ class _Writer:
         return Code("".join(row + "\n" for row in rows))
 
     def _lines(self, command: Command, before: RunState, after: RunState) -> Iterator[Code]:
-        """What a command made new, and then every difference between the states around it."""
+        """What a command creates, then each difference between the states before and after it."""
         was = {group.name: group for group in before.groups}
         if isinstance(command, AddLoRA):
             yield from self._add_lora(command, before, after)
         elif isinstance(command, SwapHead):
             yield from self._swap_head(command, after)
             if old := was.get(after.groups[-1].name):
-                was[old.name] = replace(old, trainable=True)  # as its fresh parameters do
-        off, on, still, moving = [], [], [], []
+                was[old.name] = replace(old, trainable=True)  # as fresh parameters are
+        off, on, stats_off, stats_on = [], [], [], []
         for group in after.groups:
             old = was.get(group.name, replace(group, trainable=True))
             if old.trainable != group.trainable:
                 (on if group.trainable else off).append(group.name)
-            if _stands_still(old) != _stands_still(group):
-                (still if _stands_still(group) else moving).append(group.name)
+            if _stats_frozen(old) != _stats_frozen(group):
+                (stats_off if _stats_frozen(group) else stats_on).append(group.name)
             if group.lr != old.lr and not self.own_rates:
-                yield code("held[{}]['lr'] = {}", group.name, group.lr)
+                yield code("optimizer_groups[{}]['lr'] = {}", group.name, group.lr)
             if group.scale != old.scale:
-                held = Code("adapters" if group.name in self.adapters else "model.scalable")
-                yield code("for layer in {}[{}]:", held, group.name)
+                layers = Code("adapters" if group.name in self.adapters else "model.scalable")
+                yield code("for layer in {}[{}]:", layers, group.name)
                 yield code("    layer.set_scale({}, {})", group.name, float(group.scale or 0.0))
         for names, trains in ((off, False), (on, True)):
             if names:
                 yield code("for name in {}:", names)
                 yield code("    for p in groups[name]: p.requires_grad_({})", trains)
-        if still:
-            yield code("still |= {}", _set(still))
-        if moving:
-            yield code("still -= {}", _set(moving))
+        if stats_off:
+            yield code("frozen_stats |= {}", _set(stats_off))
+        if stats_on:
+            yield code("frozen_stats -= {}", _set(stats_on))
         for name, weight in after.weights.items():
             if before.weights.get(name) != weight:
                 yield code("weights[{}] = {}", name, float(weight))
@@ -253,16 +252,16 @@ class _Writer:
         yield Code("    for p in part.parameters()")
         yield Code("]")
         yield code("optimizer.add_param_group({{'params': groups[{}], 'lr': {}}})", name, rate)
-        yield code("held[{}] = optimizer.param_groups[-1]", name)
+        yield code("optimizer_groups[{}] = optimizer.param_groups[-1]", name)
         self.adapters.append(name)
 
     def _swap_head(self, command: SwapHead, after: RunState) -> Iterator[Code]:
         key = rng.fold_in(self.recipe.seed, "head", self.heads) & _KEY
         self.heads += 1
         if not after.groups:
-            raise RecordError(f"After {shown(command)} there is no group at all.")
+            raise RecordError(f"After {shown(command)} there are no groups.")
         name, mlp = after.groups[-1].name, command.head == "mlp"
-        yield code("held[{0}]['params'] = groups[{0}] = swap_head(", name)
+        yield code("optimizer_groups[{0}]['params'] = groups[{0}] = swap_head(", name)
         yield code("    model, groups[{}], mlp={}, key={}", name, mlp, key)
         yield Code(")")
 
@@ -271,13 +270,13 @@ def _check_rates(done: Iterable[Command]) -> None:
     for command in done:
         if isinstance(command, AddLoRA | SwapHead | SetLR) or getattr(command, "lr", None):
             raise RecordError(
-                f"{command!r} sets a factor on an optimizer or schedule of your own, and a script "
-                "does not write that. tl.replay(record, optimizer=…, scheduler=…) runs it again."
+                f"{command!r} scales the rate of your own optimizer or schedule, which a script cannot "
+                "express. Repeat the run with tl.replay(record, optimizer=…, scheduler=…)."
             )
 
 
-def _stands_still(group: GroupState) -> bool:
-    """Whether its BatchNorm statistics do."""
+def _stats_frozen(group: GroupState) -> bool:
+    """Whether the group's BatchNorm statistics are frozen."""
     return not group.trainable and bool(group.stats)
 
 
@@ -301,7 +300,7 @@ def _imports(augmented: bool, lora: bool, terms: bool, divided: bool) -> Code:
     return Code("\n".join([*rows, "from torch import Tensor, nn"]))
 
 
-@cache  # looking a function's source up parses its whole module
+@cache  # getsource parses a whole module each time
 def _functions(augmented: bool, lora: bool, swaps: bool) -> Code:
     parts = [rng.mix, rng.fold_in, rng.permutation]
     constants = "_MASK, _GOLDEN = " + f"{rng._MASK:#x}, {rng._GOLDEN:#x}"
@@ -355,7 +354,7 @@ def _optimizer(recipe: Recipe) -> Code:
 
 
 def _parts(paths: dict[str, list[str]] | None) -> Code:
-    if paths is None:  # the model's own groups, or of a record that says nothing, its children
+    if paths is None:  # the model's own groups; in an older record, its children
         return Code(_PARTS)
     return code(_DIVIDED, paths)
 
@@ -382,7 +381,7 @@ def _loss(name: str, terms: dict[str, float]) -> Code:
     if terms:
         named = comment(", ".join(terms))
         rows += [
-            code("weights = {}  # of the loss's further terms", terms),
+            code("weights = {}  # of the further loss terms", terms),
             code("terms = YOUR_TERMS  # put here {}: a dict of functions of (model, batch)", named),
             Code("Batch = namedtuple('Batch', 'x y logits step')"),
         ]
@@ -430,5 +429,5 @@ def _body(accumulate: int, bf16: bool, device: str, terms: bool) -> Code:
 
 
 def _set(names: Iterable[str]) -> Code:
-    """A set as code, in this order: Python's own would change from run to run."""
+    """A set as code, in the given order: Python's own order differs between processes."""
     return Code("{" + ", ".join(map(literal, names)) + "}") if names else Code("set()")

@@ -1,4 +1,4 @@
-"""A moment of a run, kept so that it can be gone back to bit for bit."""
+"""Snapshots of a run, from which its state can be restored bit for bit."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from ..engine.boundary import State
 
 History = tuple[tuple[int, Command], ...]
-"""(step, command): what was done on a timeline that changes how it goes on, in order. It and the step
-determine the state."""
+"""(step, command) pairs: the commands that affect a timeline's training, in order. History and step
+together determine the state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A state without its tensors: to be there, the steps are taken again."""
+    """A state without its tensors: it is reached by repeating the steps."""
 
     step: int
     history: History
@@ -29,9 +29,9 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """Trainable parameters, all buffers and the optimizer's state as copies; frozen parameters by
-    reference, since nothing writes to them in place (see `Levers`). Buffers are always copied: a
-    tensor's version does not tell that BatchNorm has moved its statistics."""
+    """Copies of trainable parameters, all buffers and the optimizer state; references to frozen
+    parameters, since nothing writes to them in place (see `Levers`). Buffers are always copied: a
+    tensor's version counter does not show that BatchNorm has updated its statistics."""
 
     step: int
     history: History
@@ -54,25 +54,25 @@ class Snapshot:
 
 
 def take(t: "State", history: History, *, first: bool = False) -> Snapshot:
-    """first: nothing has been trained yet, so that what `Levers` remembers as the origin is shared."""
+    """first: nothing has been trained yet, so the initial weights that `Levers` keeps are shared."""
     levers = t.levers
     state = levers.optimizer.state
-    still = {p for name in levers.frozen for p in levers.groups[name]}
+    frozen = {p for name in levers.frozen for p in levers.groups[name]}
 
-    def kept(p: Parameter) -> Tensor:
+    def value_of(p: Parameter) -> Tensor:
         if first:
             return levers.origin[p]
-        return p.detach() if p in still else p.detach().clone()
+        return p.detach() if p in frozen else p.detach().clone()
 
     everything = [p for parameters in levers.groups.values() for p in parameters]
     return Snapshot(
         step=t.step,
         history=history,
         edits=tuple(levers.edits),
-        parameters={p: kept(p) for p in everything},
+        parameters={p: value_of(p) for p in everything},
         buffers={name: b.clone() for name, b in levers.model.named_buffers()},
         optimizer={
-            p: dict(state[p]) if p in still else clone_state(state[p])
+            p: dict(state[p]) if p in frozen else clone_state(state[p])
             for p in everything
             if p in state
         },
@@ -86,17 +86,17 @@ def take(t: "State", history: History, *, first: bool = False) -> Snapshot:
 
 
 def restore(t: "State", kept: Snapshot) -> None:
-    """Put a run back into that moment. What was trained gets copies, so that the snapshot stays."""
+    """Restore the run to a snapshot. Trained tensors are copied, so that the snapshot stays intact."""
     levers = t.levers
     levers.restructure(kept.edits)
-    still = {p for name in kept.frozen for p in levers.groups[name]}
+    frozen = {p for name in kept.frozen for p in levers.groups[name]}
     for p, value in kept.parameters.items():
-        p.data = value if p in still else value.clone()
+        p.data = value if p in frozen else value.clone()
     for name, buffer in levers.model.named_buffers():
         buffer.copy_(kept.buffers[name])
     levers.optimizer.state.clear()
     for p, state in kept.optimizer.items():
-        levers.optimizer.state[p] = dict(state) if p in still else clone_state(state)
+        levers.optimizer.state[p] = dict(state) if p in frozen else clone_state(state)
     levers.restore(kept.frozen, kept.rates, kept.scales)
     levers.optimizer.go_to(kept.schedule)
     t.weights, t.augment = dict(kept.weights), kept.augment
@@ -104,6 +104,6 @@ def restore(t: "State", kept: Snapshot) -> None:
 
 
 def own_bytes(snapshots: list[Snapshot], live: set[int]) -> int:
-    """Memory that they hold and nothing else does. live: addresses of what the run itself holds."""
+    """Bytes held by the snapshots alone. live: addresses of tensors that the run itself holds."""
     sizes = {v.data_ptr(): v.nbytes for s in snapshots for v in s.tensors()}
     return sum(size for address, size in sizes.items() if address not in live)

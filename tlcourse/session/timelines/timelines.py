@@ -1,8 +1,8 @@
-"""The course of time: which moments are kept, which timelines there are, and how to go back.
+"""Which snapshots are kept, which timelines exist, and how a run goes back.
 
-A state is determined by a step and a history (what was done, at which steps). So any step can be
-reached: restore the nearest kept snapshot that shares the history, and take the steps between again.
-That is why old snapshots can be thinned out without losing anything but time.
+A step and a history (what was done, and at which steps) determine a state. So any step can be reached:
+restore the nearest snapshot that shares the history, and repeat the steps in between. Dropping old
+snapshots therefore costs only time.
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ START = "start"
 
 @dataclass(slots=True)
 class Timeline:
-    """history, step: where it is, or was left. A control's history is what led to its beginning."""
+    """history, step: current, or as it was left. A control's history is what led to its start."""
 
     name: str
     parent: str | None
@@ -35,16 +35,13 @@ class Timeline:
 
 @dataclass(slots=True)
 class Timelines:
-    """budget_mb: 10⁶ bytes that snapshots may hold together; bookmarks are never thinned out."""
+    """budget_mb: 10⁶ bytes that all snapshots may hold together; bookmarks are never dropped."""
 
     budget_mb: float
     branches: dict[str, Timeline] = field(default_factory=dict)
-    kept: list[Snapshot] = field(
-        default_factory=list
-    )  # by themselves: thinned out when space is short
-    named: dict[str, tuple[str, Snapshot | Moment]] = field(
-        default_factory=dict
-    )  # bookmark → branch, moment
+    kept: list[Snapshot] = field(default_factory=list)  # automatic: dropped when over budget
+    # bookmark → (branch, moment)
+    named: dict[str, tuple[str, Snapshot | Moment]] = field(default_factory=dict)
     sizes: dict[str, float] = field(default_factory=dict)  # bookmark → MB
     held_mb: float = 0.0
     twin: "Training | None" = None
@@ -64,19 +61,19 @@ class Timelines:
         return self.branches[t.branch].history
 
     def did(self, t: "Training", command: Command) -> None:
-        """Remember a command that changes how the run goes on."""
+        """Add a command that affects training to the history."""
         line = self.branches[t.branch]
         line.history += ((t.step, command),)
 
     def arrive(self, t: "Training") -> None:
-        """Before the first intervention at a step: keep the state on arrival, to be gone back to."""
+        """Before the first intervention at a step, snapshot the state for a later rewind."""
         if not any(step == t.step for step, _ in self.history(t)):
             self.keep(t)
 
-    # -- to keep -------------------------------------------------------------------------------
+    # -- keeping -------------------------------------------------------------------------------
 
     def keep(self, t: "Training") -> Snapshot:
-        """A snapshot of now, thinned out again when space is short. Free if there is one."""
+        """Snapshot the current state, or return its existing snapshot. It may be dropped later."""
         history = self.history(t)
         for have in self._all():
             if have.step == t.step and have.history == history:
@@ -87,7 +84,7 @@ class Timelines:
         return made
 
     def thin(self, t: "Training") -> None:
-        """Within the budget again: what leaves the smallest gap goes first, the newest last."""
+        """Drop snapshots until within budget, smallest gap first, the newest last."""
         self._weigh(t)
         while self.kept and self.held_mb > self.budget_mb:
             self.kept.sort(key=lambda s: s.step)
@@ -97,12 +94,12 @@ class Timelines:
             self._weigh(t)
 
     def save(self, t: "Training", name: str) -> float:
-        """Set a bookmark; returns the MB that it holds. CommandError if there is no room for it."""
+        """Set a bookmark; returns its size in MB. Raises CommandError if there is no room for it."""
         if name in self.named:
             branch, there = self.named[name]
             raise CommandError(
-                f"There is a bookmark {name!r} already, at step {there.step} of {branch}; "
-                "give this one another name."
+                f"There is already a bookmark {name!r}, at step {there.step} of {branch}; "
+                "choose another name."
             )
         made = take(t, self.history(t))
         live = _live(t)
@@ -111,17 +108,17 @@ class Timelines:
         total = own_bytes([made, *others], live) / 1e6
         if total > self.budget_mb:
             raise CommandError(
-                f"Bookmarks would hold {total:.0f} MB and may hold {self.budget_mb:g}: give the "
-                f"Session keep_mb={2 * total:.0f} to allow it."
+                f"Bookmarks would take {total:.0f} MB, but the limit is {self.budget_mb:g} MB; to "
+                f"raise it, create the Session with keep_mb={2 * total:.0f}."
             )
         self.named[name], self.sizes[name] = (t.branch, made), alone / 1e6
         self.thin(t)
         return alone / 1e6
 
-    # -- to go back ----------------------------------------------------------------------------
+    # -- going back ----------------------------------------------------------------------------
 
     def find(self, t: "Training", to: int | str, branch: str | None) -> tuple[str, int, History]:
-        """(branch, step, history) of a moment. CommandError with the choices if there is none."""
+        """(branch, step, history) of a moment. Raises CommandError if it does not exist."""
         if branch is not None and (branch not in self.branches or self.branches[branch].control):
             there = ", ".join(b.name for b in self.branches.values() if not b.control)
             raise CommandError(f"No branch {branch!r}. There are: {there}.")
@@ -134,14 +131,14 @@ class Timelines:
         line = self.branches[branch or t.branch]
         if to > line.step:
             raise CommandError(
-                f"{line.name} has come to step {line.step}, so {to} is not there yet."
+                f"{line.name} has only reached step {line.step}; there is no step {to} yet."
             )
         at_tip = to == line.step and line.name != t.branch
         history = tuple(done for done in line.history if at_tip or done[0] < to)
         return line.name, to, history
 
     def go(self, t: "Training", step: int, history: History) -> None:
-        """Put the run into that moment, bit for bit. `tick` stays what it is."""
+        """Bring the run to that state, bit for bit. `tick` does not change."""
         start, tick = self.nearest(step, history), t.tick
         restore(t, start)
         rest = list(history[len(start.history) :])
@@ -154,7 +151,7 @@ class Timelines:
         t.tick = tick
 
     def nearest(self, step: int, history: History) -> Snapshot:
-        """The latest snapshot from which that moment is reached by going on."""
+        """The latest snapshot from which training leads to that state."""
 
         def leads_there(s: Snapshot) -> bool:
             shared = len(s.history)
@@ -169,7 +166,7 @@ class Timelines:
     def rewind(self, t: "Training", to: int | str, branch: str | None) -> None:
         name, step, history = self.find(t, to, branch)
         if name == t.branch and step == t.step and history == self.history(t):
-            raise CommandError(f"The run is at step {step} of {name} already.")
+            raise CommandError(f"The run is already at step {step} of {name}.")
         self._leave(t)
         self.go(t, step, history)
         t.branch = name
@@ -180,7 +177,7 @@ class Timelines:
     def fork(self, t: "Training", name: str, at: int | str | None) -> None:
         if name in self.branches:
             raise CommandError(
-                f"There is a branch {name!r} already. There are: {', '.join(self.branches)}."
+                f"There is already a branch {name!r}. Branches: {', '.join(self.branches)}."
             )
         here = (t.branch, t.step, self.history(t))
         parent, step, history = here if at is None else self.find(t, at, None)
@@ -191,7 +188,7 @@ class Timelines:
         t.branch = name
 
     def _leave(self, t: "Training") -> None:
-        """Keep where the present timeline is, so that coming back to it is quick; end the twin."""
+        """Snapshot the current timeline, so that returning to it is quick; end the twin."""
         self.branches[t.branch].step = t.step
         self.keep(t)
         self.end_twin()
@@ -199,13 +196,13 @@ class Timelines:
     # -- the twin ------------------------------------------------------------------------------
 
     def make_twin(self, t: "Training") -> "Training":
-        """A copy of the run as it is, to be trained beside. Begins to count with `add_twin`."""
+        """A copy of the run, to train alongside it. It takes effect with `add_twin`."""
         number = 1 + sum(line.control for line in self.branches.values())
         return t.fork("twin" if number == 1 else f"twin {number}")
 
     def add_twin(self, t: "Training", twin: "Training") -> None:
         self.armed, self.twin = False, twin
-        untouched = self.history(t)[:-1]  # without the intervention that it came with
+        untouched = self.history(t)[:-1]  # without the intervention that started it
         self.branches[twin.branch] = Timeline(
             twin.branch, t.branch, t.step, t.step, untouched, control=True
         )
@@ -215,7 +212,7 @@ class Timelines:
             self.branches[self.twin.branch].step = self.twin.step
             self.twin = None
 
-    # -- what is so now ------------------------------------------------------------------------
+    # -- current state -------------------------------------------------------------------------
 
     def states(self, t: "Training") -> tuple[TimelineState, ...]:
         now = {t.branch: t.step}
@@ -243,5 +240,5 @@ class Timelines:
 
 
 def _live(t: "Training") -> set[int]:
-    """Addresses of what the run itself holds."""
+    """Addresses of parameters that the run itself holds."""
     return {p.data_ptr() for parameters in t.levers.groups.values() for p in parameters}

@@ -1,7 +1,7 @@
-"""The thread that sends news of a run to the views; nothing else sends anything.
+"""The thread that sends updates of a run to its views; nothing else sends anything.
 
-It sends ten times a second while there is news, and within milliseconds while a click waits for its
-answer. It ends when the run is over and everything is sent, and starts again when a view says hello.
+It sends ten times a second while there is news, and within milliseconds while a click awaits its answer.
+It ends when the run is over and everything is sent, and starts again when a view says hello.
 """
 
 import threading
@@ -13,17 +13,17 @@ from typing import Any
 from .story import OVER, Story
 
 BEAT_S = 0.1  # between two deltas
-EAGER_S = 0.004  # between two looks while a command waits for its answer
-PATIENCE_S = 2.0  # how long to look that often
-HEARTBEAT_S = 2.0  # a message at least this often, so that a view can tell busy from gone
-SAVE_S = 1.0  # between two writes of the trait that late views and notebooks keep
+EAGER_S = 0.004  # between two checks while a command awaits its answer
+PATIENCE_S = 2.0  # how long to check that often
+HEARTBEAT_S = 2.0  # longest silence, so that a view can tell busy from gone
+SAVE_S = 1.0  # between two writes of the trait for late views and saved notebooks
 
 Send = Callable[[dict[str, Any], list[bytes]], None]
 
 
 class Messenger:
     """send(content, buffers): to every view. save(state): what a view without a kernel will show.
-    headless(story): called once, at the end of a run that no view has watched."""
+    headless(story): called once, at the end of a run that never had a view."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class Messenger:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._viewed = self._ended = False
-        self._waiting: dict[str, float] = {}  # id of a command sent → until when to be eager
+        self._waiting: dict[str, float] = {}  # id of a sent command → until when to check often
         self._spoke = self._saved = 0.0
-        self._sent = 0  # messages told to views: each knows by it whether it has missed one
+        self._sent = 0  # deltas sent: by it a view knows whether it has missed one
         self._attending = False
         self._news = True
 
     def wake(self) -> None:
-        """Make sure that the thread runs. Any thread may call this."""
+        """Make sure the thread is running. Any thread may call this."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -56,7 +56,7 @@ class Messenger:
         self._wake.set()
 
     def attend(self, on: bool) -> None:
-        """While a cell runs, keep looking even if the run is over: the cell may rewind it. Does
+        """While a cell runs, keep watching even if the run is over: the cell may rewind it. Does
         nothing if there has never been a view."""
         if self._viewed:
             self._attending = on
@@ -79,7 +79,7 @@ class Messenger:
             raise
 
     def _turn(self) -> bool:
-        """Look once at the run and once at the inbox. False when the thread may end."""
+        """Check the run and the inbox once. False if the thread may end."""
         over, now = self.story.run.status in OVER, monotonic()
         if over or now - self._spoke >= BEAT_S or (self._waiting and self.story.answers_wait()):
             self._tell(now, over)
@@ -123,7 +123,7 @@ class Messenger:
         story = self.story
         if message["type"] == "hello":
             self._viewed = True
-            if message in self._inbox:  # said again while the kernel was busy: answered once
+            if message in self._inbox:  # repeated while the kernel was busy: answer once
                 return
             content, losses = story.snapshot()
             self._speak({**content, "view": message["view"]}, losses)

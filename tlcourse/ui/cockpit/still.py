@@ -1,5 +1,5 @@
-"""The cockpit as a static picture, for readers of an executed notebook where no widget runs: GitHub,
-nbviewer, a PDF. An SVG on white, without script, style sheet or font."""
+"""The cockpit as a static picture, for executed notebooks where no widget runs: GitHub, nbviewer, a PDF.
+An SVG on white, without scripts, style sheets or fonts."""
 
 from collections.abc import Iterable
 from html import escape
@@ -18,8 +18,8 @@ from .words import done
 WIDTH, LEFT, RIGHT = 720, 52, 14
 LOSS, ACCURACY = (56, 150), (238, 96)  # top and height of each panel, px
 BOTTOM = sum(ACCURACY)
-ROW, COLUMN = 15, (WIDTH - LEFT - RIGHT) / 2  # of the list below
-POINTS = 500  # of a curve
+ROW, COLUMN = 15, (WIDTH - LEFT - RIGHT) / 2  # of the list at the bottom, px
+POINTS = 500  # most points per curve
 INK, GRID = "#57606a", "#d0d7de"
 COLOURS = {"loss": "#0072b2", "accuracy": "#c25000", "twin": "#a3417c", "pale": "#6b7680"}
 DASHES = {"twin": "6 3.5", "gone": "1 3"}
@@ -27,7 +27,7 @@ WIDTHS = {"now": 1.8, "twin": 1.6, "other": 1.3, "gone": 1.2}
 
 
 def still(story: Story) -> str:
-    """Loss, accuracy, timelines and interventions as they are now."""
+    """An SVG of loss, accuracy, timelines and interventions so far."""
     now = story.now()
     course = course_of(story.paths)
     total = max(now["total"] or 0, course.tip, now["step"], 1)
@@ -171,7 +171,7 @@ def _colour(line: Line) -> str:
 
 
 def _keys(course: Course) -> list[str]:
-    """A legend, if there is more than one line: above the loss, to the right."""
+    """If there is more than one line, a legend at the top right of the loss."""
     roles = {line.role: line for line in reversed(course.lines)}
     if len(course.lines) == 1:
         return []
@@ -195,13 +195,13 @@ def _keys(course: Course) -> list[str]:
     return parts
 
 
-# -- hands -----------------------------------------------------------------------------------------
+# -- interventions ---------------------------------------------------------------------------------
 
 Listed = list[tuple[float, str, str]]  # step, words, role; in order
 
 
 def _listed(course: Course) -> Listed:
-    """What was done; a rewind at the step where the run was before it."""
+    """Interventions; a rewind is listed at the step that it left."""
     went = iter(course.rewinds)
     found = []
     for event, role in course.hands:
@@ -213,8 +213,8 @@ def _listed(course: Course) -> Listed:
 
 
 def _marks(course: Course, listed: Listed, total: int) -> list[str]:
-    """A vertical line where the present timeline was steered; between the panels the numbers of the list
-    below, merged where they would overlap; bookmarks under the axis."""
+    """Vertical lines at the current timeline's interventions; between the panels their numbers in the
+    list, merged where they would overlap; bookmarks under the axis."""
     panel = _Panel(LOSS, total, 1.0)
     parts: list[str] = []
     groups: list[list[tuple[float, int, bool]]] = []

@@ -1,4 +1,4 @@
-"""`Cockpit`: the widget. It passes clicks on to the run; a `Messenger` does the sending."""
+"""`Cockpit`: the widget. It passes clicks to the run; a `Messenger` sends updates to the views."""
 
 import contextlib
 import warnings
@@ -28,14 +28,14 @@ NEEDED = ("events", "groups", "status", "step", "steps", "can", "send", "start")
 
 
 def _load_peft() -> None:
-    """Load the adapters' library, which takes seconds, before it is needed."""
+    """Import peft before it is needed, since that takes seconds."""
     with warnings.catch_warnings(), contextlib.suppress(ImportError):
         warnings.simplefilter("ignore")
         import_module("peft")
 
 
 def _before_cell(info: Any) -> None:
-    """Let the main thread use all its threads again if no run is going on."""
+    """Give the main thread all its CPU threads back if no run is training."""
     CORES.reclaim()
     for cockpit in list(_SHOWN):
         cockpit._messenger.attend(True)
@@ -47,7 +47,7 @@ def _after_cell(result: Any) -> None:
 
 
 def _hint() -> str:
-    """A hint for old kernels: before version 7 they process a click only between cells."""
+    """A hint for ipykernel below version 7, which processes clicks only between cells."""
     shell = get_ipython()
     if not hasattr(shell, "kernel"):
         return ""
@@ -57,17 +57,17 @@ def _hint() -> str:
         return ""
     return (
         f"This kernel is ipykernel {ipykernel.__version__}: clicks wait while a cell runs, also while "
-        "one awaits the run. Leave the cells alone while you steer, or install ipykernel 7."
+        "one awaits the run. Run no cells while you steer, or install ipykernel 7."
     )
 
 
 class Cockpit(anywidget.AnyWidget):
     """Shows a run and lets you steer it. As the last line of a cell it displays itself and starts the
-    run, and the cell returns at once. A run may have several cockpits, also after its end.
+    run; the cell returns at once. A run may have several cockpits, even after its end.
 
-    Clicks are custom messages, not traits: in ipykernel 7.4 trait sync from the browser stops for good
+    Clicks are custom messages, not traits: in ipykernel 7.4, trait sync from the browser stops for good
     once a cell has awaited; custom messages still work. The one trait, `saved`, is for notebooks that
-    are opened later, when no kernel answers.
+    are opened later without a kernel.
     """
 
     _esm = bundle()
@@ -77,8 +77,8 @@ class Cockpit(anywidget.AnyWidget):
     def __init__(self, run: Steerable) -> None:
         if missing := [name for name in NEEDED if not hasattr(run, name)]:
             raise CommandError(
-                f"A cockpit needs a Session (or a loop under steer, or a recording), not {run!r}: "
-                f"that has no {', '.join(missing)}."
+                f"A cockpit needs a Session (or a loop under steer, or a recording), not {run!r}, "
+                f"which has no {', '.join(missing)}."
             )
         self._run = run
         story = Story(run, _hint())
@@ -88,7 +88,7 @@ class Cockpit(anywidget.AnyWidget):
         self.on_msg(self._hear)
         run.start()
         self._messenger.wake()
-        if shell := get_ipython():  # registers it once, however often it is asked to
+        if shell := get_ipython():  # repeated registration has no effect
             shell.events.register("pre_run_cell", _before_cell)
             shell.events.register("post_run_cell", _after_cell)
 
@@ -97,7 +97,7 @@ class Cockpit(anywidget.AnyWidget):
         return "Cockpit of a run" + (f" of {steps} steps" if steps else "")
 
     def _ipython_display_(self, **_: Any) -> None:
-        # As display_data with an id, so that a picture can be added later if no browser is there.
+        # display_data with an id, so that a picture can be added later if there is no browser.
         display(self._bundle(), raw=True, display_id=self._display_id)
         self._shown = True
         _SHOWN.add(self)
@@ -110,7 +110,7 @@ class Cockpit(anywidget.AnyWidget):
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         return {"text/plain": repr(self), "application/vnd.jupyter.widget-view+json": view}
 
-    # -- from views: only enqueue, so that a click never waits ---------------------------------
+    # -- from views: only enqueue, so that clicks never block ----------------------------------
 
     def _hear(self, _: Any, content: dict[str, Any], buffers: list[memoryview]) -> None:
         if content.get("type") == "hello":
@@ -133,7 +133,7 @@ class Cockpit(anywidget.AnyWidget):
         self._messenger.post(post)
 
     def _play(self, action: Any, value: Any) -> None:
-        """Control the player of a recording. Nothing trains, so nothing is recorded."""
+        """Control playback of a recording."""
         if getattr(self._run, "player", None) is None or action not in PLAYS:
             return
         move = getattr(self._run, action)
@@ -153,8 +153,8 @@ class Cockpit(anywidget.AnyWidget):
         self.saved = {**state, "model_id": self.model_id}
 
     def _picture(self, story: Story) -> None:
-        """If no view has watched (nbclient, or a web page made from the notebook), add a picture to the
-        output. In a live browser that would redraw the view while it is in use."""
+        """If there has been no view (nbclient, or a web page made from the notebook), add a picture to
+        the output. In a live browser that would redraw the view while it is in use."""
         if self._shown:
             picture = {**self._bundle(), "image/svg+xml": still(story)}
             update_display(picture, raw=True, display_id=self._display_id)

@@ -1,4 +1,4 @@
-"""Commands in words, as a log of what was done, and as code that repeats them."""
+"""Commands as log entries in words, and as code that repeats them."""
 
 from dataclasses import MISSING, fields
 from functools import singledispatch
@@ -27,7 +27,7 @@ from tlcourse.session.events import Applied
 
 
 def done(event: Applied) -> str:
-    """What was applied: "unfroze stage4 at lr 1e-04"."""
+    """An applied command: "unfroze stage4 at lr 1e-04"."""
     command = event.command
     if isinstance(command, Unfreeze) and command.lr is None and command.group in event.lrs:
         command = Unfreeze(command.group, event.lrs[command.group])
@@ -53,13 +53,13 @@ def asked(command: Any) -> str:
     kind = str(command.get("kind"))
     try:
         words = _ASKED[kind].format(**command)
-    except (KeyError, IndexError):  # a kind that is no command, or a field that is not there
+    except (KeyError, IndexError):  # an unknown kind, or a missing field
         words = " ".join([kind, *([str(command["group"])] if "group" in command else [])])
     return f"not done: {words}"
 
 
 def code(command: Command) -> str:
-    """ "tl.SetLR('head', 0.001)": what makes this command again."""
+    """Code for this command, such as "tl.SetLR('head', 0.001)"."""
     arguments = []
     for field in fields(command):  # type: ignore[arg-type]
         value = getattr(command, field.name)

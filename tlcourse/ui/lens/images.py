@@ -25,7 +25,7 @@ class Image:
         return {self.kind: self.data}, {self.kind: about}
 
     def address(self) -> str:
-        """As the source of an <img>."""
+        """The image as the `src` of an <img>."""
         data = self.data
         if self.kind == "image/svg+xml":
             data = base64.b64encode(data.encode()).decode("ascii")
@@ -65,7 +65,7 @@ def _bundle(drawn: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def _picture_of(figure: Any) -> Any:
     from tlcourse.plots.style import Picture
 
-    if pyplot := sys.modules.get("matplotlib.pyplot"):  # else every drawing would stay in memory
+    if pyplot := sys.modules.get("matplotlib.pyplot"):  # else pyplot keeps every figure open
         pyplot.close(figure)
     titles = [axes.get_title(loc) for axes in figure.axes for loc in ("left", "center", "right")]
     named = [title for title in [figure.get_suptitle(), *titles] if title]
@@ -73,7 +73,7 @@ def _picture_of(figure: Any) -> Any:
 
 
 def _alt(drawn: Any) -> str:
-    return getattr(drawn, "alt", "") or "A picture that nobody has described."
+    return getattr(drawn, "alt", "") or "A picture without a description."
 
 
 def _named(drawn: Any) -> str:

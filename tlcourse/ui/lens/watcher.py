@@ -1,6 +1,6 @@
-"""The thread that draws a model again and again while it trains, and the rule for how often.
+"""The thread that redraws a model while it trains, and the rule for how often.
 
-It ends when the run is over and the last picture is drawn, and starts again when it is needed.
+It ends when the run is over and the last picture is drawn, and starts again when needed.
 """
 
 import threading
@@ -15,28 +15,28 @@ from tlcourse.session import Applied
 from ..cockpit.story import OVER
 from .images import Image, image_of
 
-BEAT_S = 0.04  # between two looks at the events
-IDLE_S = 0.25  # the same if there is no view
-SHARE = 0.2  # of the run's time that drawing may take
-OWED_S = 5.0  # the longest that many drawings in a row may delay the next
+BEAT_S = 0.04  # between two checks for events
+IDLE_S = 0.25  # the same, without a view
+SHARE = 0.2  # largest share of the run's time spent on drawing
+OWED_S = 5.0  # longest delay after many drawings in a row
 
 
 @dataclass(slots=True)
 class Turns:
-    """When to draw again: every `every` seconds, but for no more than a share of the run's time. After a
-    command at once, though two drawings are at least as far apart as a drawing takes; that time is
-    saved later. All times in seconds, of one clock."""
+    """When to redraw: every `every` seconds, but taking at most `SHARE` of the run's time. After a
+    command at once, though with a pause at least as long as the last drawing took; that time is made
+    up for later. All times in seconds, of one clock."""
 
     every: float
     _next: float = -inf
     _soonest: float = -inf
-    _owed: float = -inf  # until then, the share is used up
+    _owed: float = -inf  # until then, drawing has used up its share
 
     def due(self, now: float, *, trained: bool, steered: bool) -> bool:
         return (steered and now >= self._soonest) or (trained and now >= self._next)
 
     def took(self, began: float, seconds: float, held_up: bool) -> None:
-        """held_up: a run was training meanwhile."""
+        """held_up: the run was training meanwhile."""
         ended = began + seconds
         cost = seconds if held_up else 0.0
         self._soonest = ended + cost
@@ -46,7 +46,7 @@ class Turns:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """image: None if it could not be drawn; then error says why."""
+    """image: None if drawing failed; error then says why."""
 
     step: int
     branch: str
@@ -55,7 +55,7 @@ class Seen:
 
 
 class Watcher:
-    """show(seen, viewed): in this thread, each time. viewed: a view has been there."""
+    """show(seen, viewed): called in this thread after each drawing. viewed: there has been a view."""
 
     def __init__(
         self,
@@ -69,14 +69,14 @@ class Watcher:
         self._events, self._read = run.events, 0
         self._trained = self._steered = False
         self._viewed = self._attending = False
-        self._final = -1  # events at the last picture of a run that was over
+        self._final = -1  # number of events at the last picture after the end
         self._drawn = False
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
-        """Make sure that the thread runs. Any thread may call this."""
+        """Make sure the thread is running. Any thread may call this."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -86,7 +86,7 @@ class Watcher:
         self._wake.set()
 
     def attend(self, on: bool) -> None:
-        """While a cell runs, keep looking even if the run is over: the cell may rewind it."""
+        """While a cell runs, keep watching even if the run is over: the cell may rewind it."""
         self._attending = on and self._viewed
         self.wake()
 
@@ -96,8 +96,8 @@ class Watcher:
         self.wake()
 
     def finish(self, timeout_s: float = 10.0) -> None:
-        """If there is no view, wait for the last picture of a run that is over: a program that runs the
-        notebook may end with this cell."""
+        """Without a view, wait for the last picture of a run that is over: the program that executes
+        the notebook may exit after this cell."""
         thread = self._thread
         if thread and not self._viewed and self._run.status in OVER:
             thread.join(timeout_s)
@@ -113,7 +113,7 @@ class Watcher:
             raise
 
     def _turn(self) -> bool:
-        over = self._run.status in OVER  # before the events: once it is over, they are complete
+        over = self._run.status in OVER  # read before the events: once over, they are complete
         self._listen()
         if over:
             if self._final != self._read:
@@ -141,7 +141,7 @@ class Watcher:
         self._read = until
 
     def _look(self) -> None:
-        """What happens from now on asks for another look."""
+        """Draw, and show the result. Events from now on lead to another drawing."""
         self._trained = self._steered = False
         spent = 0.0
         began = monotonic()

@@ -40,18 +40,18 @@ def look_again(run: Any) -> None:
 
 
 class Lens(anywidget.AnyWidget):
-    """Shows what `draw` makes of a run's model, and draws it again as the run goes on.
+    """Shows what `draw` makes of a run's model, and redraws it as the run progresses.
 
         tl.Lens(run, lambda model: tl.plots.cloud(tl.features(model, data).test.x, data.test.y))
 
     draw: (model) → a Picture or a matplotlib figure. It is called between two steps, as by `run.look`:
     in eval mode and without gradients, so it changes nothing in the run. Drawing takes at most about a
-    fifth of the run's time; a slow `draw` is called less often. every: at least this many seconds
-    between two pictures; after a command there is one at once, also while the run is paused. An
-    exception in `draw` is shown instead of a picture. Without a view only the last picture is drawn, at
-    the end.
+    fifth of the run's time, so a slow `draw` is called less often. every: at least this many seconds
+    between two pictures; after a command there is one at once, even while the run is paused. An
+    exception in `draw` is shown instead of a picture. Without a view, only one picture is drawn, at the
+    end.
 
-    A lens does not start the run; the cockpit does. Several lenses of one run draw one after another.
+    A lens does not start the run; the cockpit does. Several lenses on one run draw in turn.
     """
 
     _esm = bundle(MODULES)
@@ -61,8 +61,7 @@ class Lens(anywidget.AnyWidget):
     def __init__(self, run: Any, draw: Callable[[Any], Any], every: float = 1.0) -> None:
         if not hasattr(run, "look"):
             raise CommandError(
-                f"A lens looks at the model of a Session (or of a loop under steer), not into {run!r}: "
-                "there is none in it."
+                f"A lens needs a Session (or a loop under steer), whose model it can draw, not {run!r}."
             )
         if not callable(draw):
             raise CommandError(
@@ -78,7 +77,7 @@ class Lens(anywidget.AnyWidget):
         self._watcher = Watcher(run, draw, every, self._show)
         self.on_msg(self._hear)
         _SHOWN.add(self)
-        if shell := get_ipython():  # registers it once, however often it is asked to
+        if shell := get_ipython():  # repeated registration has no effect
             shell.events.register("pre_run_cell", _before_cell)
             shell.events.register("post_run_cell", _after_cell)
         self._watcher.wake()
@@ -111,8 +110,8 @@ class Lens(anywidget.AnyWidget):
     # -- from the watcher's thread -------------------------------------------------------------
 
     def _show(self, seen: Seen, viewed: bool) -> None:
-        """If no view has watched (nbclient, or a web page made from the notebook), add the picture to
-        the output. In a live browser that would redraw the view."""
+        """If there has been no view (nbclient, or a web page made from the notebook), add the picture
+        to the output. In a live browser that would redraw the view."""
         self.seen = _state(self._run, seen)
         with self._lock:
             if not viewed:

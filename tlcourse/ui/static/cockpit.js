@@ -1,4 +1,4 @@
-// The widget: says hello, hears what happens, draws it, and sends commands.
+// The cockpit widget: announces itself to the kernel, draws the updates it receives, and sends commands.
 
 import { showReason } from "./format.js";
 import { emptyView, reduce, takes } from "./model/reduce.js";
@@ -11,17 +11,17 @@ import { makeError, makeLog } from "./controls/log.js";
 
 /** @typedef {import("./model/reduce.js").View} View */
 
-/** How long to wait for an answer to a hello before it is said again: a hello can be lost while a kernel starts. */
+/** How long to wait for an answer to a hello before repeating it: one can be lost while a kernel starts. */
 const HELLO_AGAIN_MS = [1000, 2000, 4000, 8000];
 
-/** What a screen reader hears: the state, and answers to what was done here. @param {View} view */
+/** Text for screen readers: the state, and the answers to commands from this view. @param {View} view */
 export function announce(view) {
   const answers = Object.values(view.answers).map((a) => (a.ok ? "applied" : `refused: ${showReason(a.reason)}`));
   const state = linkNote(view) || stateWord(view);
   return [state, ...answers].join(". ");
 }
 
-/** Beside each control that was used: waiting, applied, or why it was refused. @param {Element} root @param {View} view */
+/** Show beside each used control: waiting, applied, or why it was refused. @param {Element} root @param {View} view */
 function drawAnswers(root, view) {
   for (const node of root.querySelectorAll("[data-say]")) {
     const keys = (node.getAttribute("data-say") ?? "").split(" ");
@@ -39,7 +39,7 @@ function drawAnswers(root, view) {
   }
 }
 
-/** The widget's model itself, which knows whether its kernel lives; null in front ends that hide it.
+/** The widget's own model, which knows whether its kernel is alive; null in front ends that hide it.
  * @param {any} model */
 async function ownModel(model) {
   try {
@@ -49,12 +49,12 @@ async function ownModel(model) {
   }
 }
 
-/** Models that have lost their kernel: for good, since a kernel that starts again knows nothing of
- * them. A view that is made later learns it here. */
+/** Models that have lost their kernel: permanently, since a restarted kernel does not know them.
+ * Views created later learn it here. */
 const lost = new WeakSet();
 
-/** JupyterLab saves only widgets whose kernel is alive: the first save after reopening a notebook would
- * lose the record. So this one goes on counting as alive.
+/** JupyterLab saves only widgets whose kernel is alive, so the first save after reopening a notebook
+ * would lose the record. Therefore mark this one as alive.
  * @param {any} own @param {any} model */
 function keepInNotebook(own, model) {
   for (const part of [own, model.get("layout")]) if (part && "comm_live" in part) part.comm_live = true;
@@ -66,8 +66,8 @@ function render({ model, el }) {
   let count = 0;
   let view = emptyView();
   let scheduled = 0;
-  let asked = 0; // hellos since the last answer
-  let again = 0; // the timer of the next
+  let asked = 0; // hellos sent since the last answer
+  let again = 0; // timer of the next hello
   let dead = false;
 
   const chart = makeChart();
@@ -81,10 +81,10 @@ function render({ model, el }) {
     header.el, error.el, time.el, chart.el, h("div", { class: "tlc-below" }, groups.el, log.el), live);
   el.append(root);
   el.classList.add("tlc-host");
-  // JupyterLab's shortcuts (a b d d …) must not hear what is typed here.
+  // Keep what is typed here from JupyterLab's shortcuts (a b d d …).
   for (const type of ["keydown", "keypress", "keyup"]) root.addEventListener(type, (/** @type {Event} */ e) => e.stopPropagation());
 
-  // Somebody opens the adapters: their library takes seconds to load, so the kernel starts now.
+  // When the adapters are opened, let the kernel import peft now: that takes seconds.
   root.addEventListener("toggle", (/** @type {Event} */ e) => {
     const opened = e.target instanceof HTMLDetailsElement && e.target.open && e.target.classList.contains("tlc-more");
     if (opened && takes(view, "add_lora")) model.send({ type: "soon" });
@@ -93,7 +93,7 @@ function render({ model, el }) {
   /** @param {string} key @param {any} command */
   function steer(key, command) {
     if (!takes(view, command.kind)) return;
-    // The second click of a double click, before the first is answered, would send the same once more.
+    // Ignore the second click of a double click: the first has not been answered yet.
     if (key.startsWith("switch:") && view.pending.some((p) => p.key === key)) return;
     const id = `${me}:${++count}`;
     hear({ type: "sent", key, id, now: performance.now() });
@@ -111,7 +111,7 @@ function render({ model, el }) {
     if (!scheduled) scheduled = requestAnimationFrame(draw);
   }
 
-  /** Introduce this view, and again until it is answered. */
+  /** Announce this view, repeatedly until the kernel answers. */
   function hello() {
     clearTimeout(again);
     if (dead) return;
@@ -124,7 +124,7 @@ function render({ model, el }) {
   function hear(message) {
     const before = view;
     view = reduce(view, message);
-    if (view.behind && !before.behind && before.link === "live") hello(); // one was missed
+    if (view.behind && !before.behind && before.link === "live") hello(); // missed a message
     if (view === before) return;
     if (!scheduled) scheduled = requestAnimationFrame(draw);
   }
@@ -149,13 +149,13 @@ function render({ model, el }) {
     if (content.type === "snapshot" || content.type === "delta") hear({ ...content, losses: (buffers ?? []).map(floats), now: performance.now() });
   }
 
-  /** @param {boolean} fresh just now, from a living kernel */
+  /** @param {boolean} fresh just received from a live kernel */
   function onSaved(fresh) {
     hear({ type: "snapshot", source: "trait", fresh, state: model.get("saved"), now: performance.now() });
   }
   const onFresh = () => onSaved(true);
 
-  /** Is the kernel gone? JupyterLab says so of the model (and marks the element, at first). */
+  /** Check whether the kernel is gone: JupyterLab tells the model (and at first also marks the element). */
   async function onLink() {
     const marked = el.classList.contains("jupyter-widgets-disconnected");
     const own = await ownModel(model);
@@ -188,7 +188,7 @@ function render({ model, el }) {
   };
 }
 
-/** A message's buffer as numbers, wherever in memory it lies. @param {DataView|ArrayBuffer|undefined} buffer */
+/** A message's buffer as numbers, whatever its alignment. @param {DataView|ArrayBuffer|undefined} buffer */
 function floats(buffer) {
   if (!buffer) return new Float32Array(0);
   const bytes = buffer instanceof ArrayBuffer ? new Uint8Array(buffer) : new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);

@@ -1,4 +1,4 @@
-// Classes in words: a field for each, and beside it at once what the words are worth.
+// Class descriptions: a text field for each class, and the accuracy of classifying with them.
 
 import { h, keyed, put } from "./dom.js";
 
@@ -7,7 +7,7 @@ import { h, keyed, put } from "./dom.js";
  *  @typedef {{ classes: Row[], accuracy: number, first: number, before: number, chance: number, count: number, split: string,
  *    edits: number, edited: string | null, temperature: number, matrix: number[][], examples: Example[] }} State */
 
-const PAUSE_MS = 180; // after the last key, before it is sent
+const PAUSE_MS = 180; // from the last key press to sending
 const PATIENCE_MS = 4000;
 
 /** @param {number} share */
@@ -15,19 +15,19 @@ export function percent(share) {
   return `${(100 * share).toFixed(1).replace(/\.0$/, "")} %`;
 }
 
-/** A difference of two shares. @param {number} by */
+/** A difference of two shares in percentage points. @param {number} by */
 export function points(by) {
   const size = Math.abs(100 * by).toFixed(1).replace(/\.0$/, "");
   return size === "0" ? "no change" : `${by > 0 ? "+" : "−"}${size} ${size === "1" ? "point" : "points"}`;
 }
 
-/** What a screen reader hears after an edit. @param {State} state */
+/** Text for screen readers after an edit. @param {State} state */
 export function heard(state) {
   const change = state.edits ? `, ${points(state.accuracy - state.before)} by the last edit` : "";
   return `${percent(state.accuracy)} of ${state.count} texts right${change}.`;
 }
 
-/** Who is most often taken for whom. @param {State} state @param {number} n */
+/** The most frequent confusions. @param {State} state @param {number} n */
 export function confused(state, n) {
   const pairs = state.matrix.flatMap((row, i) => row.map((times, j) => ({ i, j, times })));
   return pairs.filter((p) => p.i !== p.j && p.times > 0).sort((a, b) => b.times - a.times).slice(0, n)
@@ -67,7 +67,7 @@ function render({ model, el }) {
         h("details", {}, h("summary", {}, "All of them"), h("div", { class: "tlc-scroll", tabindex: 0, role: "group", "aria-label": "Table of confusions" }, grid)))),
     live);
   el.append(root);
-  // JupyterLab's shortcuts (a b d d …) must not hear what is typed here.
+  // Keep what is typed here from JupyterLab's shortcuts (a b d d …).
   for (const type of ["keydown", "keypress", "keyup"]) root.addEventListener(type, (/** @type {Event} */ e) => e.stopPropagation());
 
   /** @param {any} message */
@@ -81,14 +81,14 @@ function render({ model, el }) {
     return id;
   }
 
-  /** A pause in typing: ask. @param {ReturnType<typeof makeField>} field */
+  /** Ask after a pause in typing. @param {ReturnType<typeof makeField>} field */
   function typed(field) {
     clearTimeout(field.timer);
     field.timer = window.setTimeout(() => ask(field), PAUSE_MS);
     put(field.el, "data-pending", true);
   }
 
-  /** The field is left: do not wait for the pause. @param {ReturnType<typeof makeField>} field */
+  /** Ask at once when the field loses focus. @param {ReturnType<typeof makeField>} field */
   function left(field) {
     if (field.timer) ask(field);
   }
@@ -111,7 +111,7 @@ function render({ model, el }) {
     const by = state.accuracy - state.before;
     put(change, "text", state.edits ? `${points(by)} by the edit of “${state.edited}”` : "");
     put(change, "data-way", !state.edits || Math.abs(by) < 1e-9 ? null : by > 0 ? "up" : "down");
-    put(began, "text", `began at ${percent(state.first)} · guessing ${percent(state.chance)}`);
+    put(began, "text", `started at ${percent(state.first)} · chance ${percent(state.chance)}`);
     const [bar, from, chance] = /** @type {any} */ (meter.children);
     bar.style.width = `${100 * state.accuracy}%`;
     from.style.left = `${100 * state.first}%`;
@@ -124,7 +124,7 @@ function render({ model, el }) {
     drawPairs(pairs, state);
     drawGrid(grid, state);
     const changed = state.examples.some((e) => e.was);
-    put(legend, "text", changed ? "Marked: predictions that the last edit changed. Then the most confident mistakes." : "The most confident mistakes.");
+    put(legend, "text", changed ? "First, marked: predictions that the last edit changed. Then the most confident mistakes." : "The most confident mistakes.");
     drawExamples(examples, state);
   }
 
@@ -162,7 +162,7 @@ function render({ model, el }) {
   };
 }
 
-/** A class: its name, its description, how many of its texts are found.
+/** A class: its name, its description, how many of its texts are classified correctly.
  * @param {string} name @param {string} id @param {(field: any) => void} typed @param {(field: any) => void} left */
 function makeField(name, id, typed, left) {
   const label = `tlc-class-${id.replace(/\W+/g, "-")}`;
@@ -181,7 +181,7 @@ function makeField(name, id, typed, left) {
 
   /** @param {Row} row */
   function draw(row) {
-    // What is being typed is not replaced by what the kernel knew before.
+    // Do not replace what is being typed by an older text from the kernel.
     if (!field.timer && !field.asked && row.text !== shown && !(document.activeElement === box && row.text === tidy(box.value))) {
       box.value = row.text;
       grow();
@@ -211,13 +211,13 @@ export function tidy(text) {
 function drawPairs(list, state) {
   const found = confused(state, 5);
   list.replaceChildren(...(found.length ? found.map((p) =>
-    h("li", {}, h("b", {}, p.is), " taken for ", h("b", {}, p.said), h("span", { class: "tlc-times" }, ` ${p.times} ×`))) : [h("li", {}, "None.")]));
+    h("li", {}, h("b", {}, p.is), " predicted as ", h("b", {}, p.said), h("span", { class: "tlc-times" }, ` ${p.times} ×`))) : [h("li", {}, "None.")]));
 }
 
-/** Row: what it is; column: what was said. @param {Element} grid @param {State} state */
+/** Row: true class; column: predicted class. @param {Element} grid @param {State} state */
 function drawGrid(grid, state) {
   const names = state.classes.map((row) => row.name);
-  const head = h("tr", {}, h("th", { scope: "col" }, "is ↓  said →"), ...names.map((name) => h("th", { scope: "col" }, h("span", {}, name))));
+  const head = h("tr", {}, h("th", { scope: "col" }, "true ↓  predicted →"), ...names.map((name) => h("th", { scope: "col" }, h("span", {}, name))));
   const rows = state.matrix.map((row, i) => {
     const total = Math.max(1, row.reduce((sum, times) => sum + times, 0));
     return h("tr", {}, h("th", { scope: "row" }, names[i]), ...row.map((times, j) =>
@@ -234,7 +234,7 @@ function drawExamples(list, state) {
     const bars = example.likeliest.map(([name, p], place) => h("span", { class: "tlc-likely", "data-first": place === 0, "data-right": name === example.truth },
       h("span", { class: "tlc-likely-name" }, name === example.truth ? `✓ ${name}` : name), h("span", { class: "tlc-p" }, h("i", { style: `width: ${100 * p}%` })), h("span", { class: "tlc-much" }, percent(Math.round(p * 100) / 100))));
     const says = h("p", { class: "tlc-verdict", "data-right": right },
-      `${right ? "✓" : "✗"} is ${example.truth}${right ? "" : `, said ${example.likeliest[0][0]}`}${example.was ? ` (before: ${example.was})` : ""}`);
+      `${right ? "✓" : "✗"} ${example.truth}${right ? "" : `, predicted ${example.likeliest[0][0]}`}${example.was ? ` (before: ${example.was})` : ""}`);
     const item = list.children[at];
     put(item, "data-changed", example.was !== null);
     item.replaceChildren(h("p", { class: "tlc-quote" }, example.text), says, h("div", { class: "tlc-likelies" }, ...bars));

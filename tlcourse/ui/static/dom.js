@@ -1,8 +1,8 @@
-// Helpers to make and change elements.
+// Helpers to create and update elements.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An HTML element. `on…` become listeners, the rest attributes.
+/** An HTML element. `on…` props become listeners, the rest attributes.
  * @param {string} tag @param {Record<string, any>} [props] @param {...(Node|string)} children
  * @returns {any} */
 export function h(tag, props = {}, ...children) {
@@ -24,8 +24,8 @@ export function s(tag, props = {}, ...children) {
   return node;
 }
 
-/** Set an attribute, or the text, only if it differs: no work for the browser, no news for a screen
- * reader. false and null take an attribute away.
+/** Set an attribute, or the text, only if it differs, to spare the browser and screen readers. false
+ * and null remove an attribute.
  * @param {Element} node @param {string} name @param {any} value */
 export function put(node, name, value) {
   if (name === "text") {
@@ -38,7 +38,7 @@ export function put(node, name, value) {
   }
 }
 
-/** Make `parent` hold exactly these keyed children, in order, keeping those it has (and their focus).
+/** Make `parent` hold exactly these keyed children, in order, reusing existing ones (and their focus).
  * @param {Element} parent @param {string[]} keys @param {(key: string) => HTMLElement} make */
 export function keyed(parent, keys, make) {
   const had = new Map(Array.from(parent.children, (c) => [/** @type {HTMLElement} */ (c).dataset.key, c]));
@@ -54,7 +54,7 @@ export function keyed(parent, keys, make) {
   for (const gone of had.values()) gone.remove();
 }
 
-// "~": drawn by its outline
+// "~": outline only
 const ICONS = {
   play: "M4 2.5v11l9.5-5.5z",
   pause: "M3.5 2.5h3v11h-3zM9.5 2.5h3v11h-3z",
@@ -80,7 +80,7 @@ export function icon(name) {
     s("path", { d: ICONS[name].replace("~", ""), class: ICONS[name].startsWith("~") ? "tlc-outline" : null }));
 }
 
-/** Show another icon in place of the one that a parent holds, or of its text. @param {Element} parent @param {string} name */
+/** Replace the parent's icon, or its text, by another icon. @param {Element} parent @param {string} name */
 export function changeIcon(parent, name) {
   const held = parent.querySelector(".tlc-icon");
   if (held?.getAttribute("data-icon") === name) return;

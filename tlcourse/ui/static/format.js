@@ -1,4 +1,4 @@
-// Numbers as people read them (with no-break spaces before units), and the steps of a learning rate.
+// Numbers as text (with no-break spaces before units), and steps of a learning rate.
 
 /** 0.0003 → "3e-4", 0.012 → "0.012". @param {number|null|undefined} lr */
 export function showLr(lr) {
@@ -7,7 +7,7 @@ export function showLr(lr) {
   return Number(lr.toPrecision(3)).toExponential().replace("+", "");
 }
 
-/** Three times more (or less), on the ladder 1 · 3 · 10 where that is near. @param {number} lr @param {1|-1} way */
+/** Three times more or less, rounded to 1, 3 or 10 times a power of ten if near. @param {number} lr @param {1|-1} way */
 export function nextLr(lr, way) {
   const target = way > 0 ? lr * 3 : lr / 3;
   const power = 10 ** Math.floor(Math.log10(target));
@@ -39,7 +39,7 @@ export function showShare(share) {
   return `${Number(percent.toPrecision(2))}\u00a0%`;
 }
 
-/** Which groups moved, the farthest first. @param {Record<string, number|null>|undefined} moved */
+/** The groups that moved, farthest first. @param {Record<string, number|null>|undefined} moved */
 export function showMoved(moved) {
   const went = Object.entries(moved ?? {}).filter(([, share]) => share);
   return went.sort(([, a], [, b]) => Number(b) - Number(a)).map(([group, share]) => `${group}\u00a0${showShare(share)}`).join(", ");
@@ -50,7 +50,7 @@ export function showAccuracy(accuracy) {
   return accuracy == null ? "–" : `${Number((100 * accuracy).toFixed(1))}\u00a0%`;
 }
 
-/** A difference of two shares: 0.031 → "+3.1 points". @param {number} by */
+/** A difference of two shares in percentage points: 0.031 → "+3.1 points". @param {number} by */
 export function showPoints(by) {
   const size = Number((100 * Math.abs(by)).toFixed(1));
   return `${size === 0 ? "±" : by < 0 ? "−" : "+"}${size}\u00a0${size === 1 ? "point" : "points"}`;
@@ -80,8 +80,8 @@ export function showValue(value, digits = 3) {
   return size >= 1e5 || size < 1e-3 ? value.toExponential(1).replace(".0", "").replace("+", "") : String(Number(value.toPrecision(digits)));
 }
 
-/** A refusal for the cockpit: without sentences that name a Python call, since there is a control for it
- * here. @param {string} reason */
+/** A refusal for the cockpit: without sentences that name a Python call, since the cockpit has a control
+ * for it. @param {string} reason */
 export function showReason(reason) {
   const [first, ...rest] = reason.split(/(?<=\.) (?=[A-Z])/);
   return [first, ...rest.filter((sentence) => !/\b[A-Z]\w*\(/.test(sentence))].join(" ");
@@ -104,7 +104,7 @@ export function showMemory(mb) {
   return `${Number(size.toPrecision(size < 10 ? 2 : 3))}\u00a0${unit}`;
 }
 
-/** A learning rate on a slider's scale of tens, and back, at two digits. @param {number|null} lr */
+/** A learning rate on a slider's log scale; back (`expLr`) it is rounded to two digits. @param {number|null} lr */
 export function logLr(lr) {
   return lr && lr > 0 ? Math.log10(lr) : -3;
 }

@@ -1,4 +1,4 @@
-// A picture of the model, and the step that it belongs to.
+// A picture of the model, and its step.
 
 import { h, put } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// A question before the run: a slider for each item, and one button that means it.
+// A prediction before the run: a slider for each item, and a button to commit.
 
 import { h, put } from "./dom.js";
 
@@ -7,32 +7,32 @@ import { h, put } from "./dom.js";
 
 const PATIENCE_MS = 4000;
 
-/** A value in words, as Python's Question.words has it. @param {State} state @param {number} value */
+/** A value in words, the same as Python's Question.words. @param {State} state @param {number} value */
 export function words(state, value) {
   const bare = (value * state.factor).toLocaleString("en-US", { maximumFractionDigits: state.decimals }).replace(/^-0$/, "0");
   const one = bare === "1" || bare === "-1";
   return bare.replace("-", "−") + (one && state.suffix === " points" ? " point" : state.suffix);
 }
 
-/** What the foot says. @param {State} state @param {"open"|"again"|"sent"|"late"|"committed"|"final"} stage */
+/** The text of the footer. @param {State} state @param {"open"|"again"|"sent"|"late"|"committed"|"final"} stage */
 export function told(state, stage) {
   if (stage === "sent") return "Saving …";
   if (stage === "late") return "No answer yet. A busy kernel answers when its cell is done; if there is no kernel, run this cell again.";
-  if (stage === "final") return "Committed, and final: you have seen the outcome.";
+  if (stage === "final") return "Committed and final: you have seen the outcome.";
   if (stage === "committed") return state.note || "Committed. Run the next cells to see the outcome.";
-  if (stage === "again") return "Your earlier guess counts until you commit another one.";
+  if (stage === "again") return "Your earlier guess counts until you commit a new one.";
   if (state.note) return state.note;
-  return state.seen ? "The outcome has been shown already; a guess is still worth making." : "Move the sliders, then commit. A wrong guess teaches more than none.";
+  return state.seen ? "The outcome has already been shown, but a guess is still worth making." : "Move the sliders, then commit. Even a wrong guess helps you learn.";
 }
 
 /** @param {{ model: any, el: HTMLElement }} context */
 function render({ model, el }) {
   /** @type {State} */
   let state = model.get("state");
-  let again = false; // a mind is being changed
+  let again = false; // a committed guess is being changed
   let waiting = 0;
   let late = false;
-  let byKey = false; // the hand was on the button that goes away
+  let byKey = false; // the commit button, which will be hidden, had the focus
   const label = `tlc-question-${Math.random().toString(36).slice(2)}`;
   const sliders = new Map(state.items.map((item) => [item.name, makeRow(state, item.name)]));
   const commit = h("button", { type: "button", class: "tlc-button tlc-commit", "data-control": "commit", onclick: send }, "Commit");
@@ -42,7 +42,7 @@ function render({ model, el }) {
     h("p", { class: "tlc-ask", id: label }, h("span", { class: "tlc-kind" }, `Predict ${state.id}`), " ", h("b", {}, state.text)),
     h("div", { class: "tlc-guesses" }, ...[...sliders.values()].map((row) => row.el)),
     h("div", { class: "tlc-foot" }, commit, other, foot));
-  for (const type of ["keydown", "keypress", "keyup"]) root.addEventListener(type, (/** @type {Event} */ e) => e.stopPropagation()); // they are the notebook's shortcuts
+  for (const type of ["keydown", "keypress", "keyup"]) root.addEventListener(type, (/** @type {Event} */ e) => e.stopPropagation()); // keep them from the notebook's shortcuts
   el.append(root);
 
   function stage() {
@@ -116,11 +116,11 @@ function render({ model, el }) {
 
 /** @param {State} state @param {string} name */
 function makeRow(state, name) {
-  const value = h("span", { class: "tlc-guess", "aria-hidden": "true" }); // the slider says it itself
+  const value = h("span", { class: "tlc-guess", "aria-hidden": "true" }); // the slider announces it
   const slide = h("input", { type: "range", class: "tlc-dial", min: state.low, max: state.high, step: state.step, "aria-label": name, "data-control": name, oninput: show });
   const el = h("div", { class: "tlc-item" }, h("span", { class: "tlc-item-name" }, name),
     h("span", { class: "tlc-end" }, words(state, state.low)), slide, h("span", { class: "tlc-end" }, words(state, state.high)), value);
-  let exact = NaN; // a guess that was made in code may lie between two steps
+  let exact = NaN; // a guess made in code may lie between two slider steps
 
   function show() {
     exact = Number(slide.value);

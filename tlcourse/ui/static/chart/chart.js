@@ -1,4 +1,4 @@
-// The curves: loss, accuracy, what a twin shows, and one measure of the groups, over one axis of steps.
+// The curves: loss, accuracy, difference from the twin, and one measure per group, over one axis of steps.
 
 import { makeSmoother } from "../model/curve.js";
 import { difference, linesOf, tipNow } from "../model/lines.js";
@@ -21,7 +21,7 @@ import { h, put, s } from "../dom.js";
 const LEFT = 50;
 const RIGHT = 14;
 const AXIS = 38;
-const LOW = 960; // px of the window, below which panels are drawn lower
+const LOW = 960; // below this window height in px, panels are lower
 const SPEAK_MS = 5000; // between two descriptions of the curves
 
 /** The chart and its `draw`. */
@@ -38,9 +38,9 @@ export function makeChart() {
     class: "tlc-plot", tabindex: 0, role: "group", "aria-roledescription": "chart", "aria-describedby": inWords.id,
     "aria-label": "Curves. Left and right arrows read values, plus and minus zoom, 0 shows all",
   }, panels, axis, hair, drawn);
-  const chooser = h("span", { class: "tlc-choices", role: "group", "aria-label": "Show of each group" }, h("span", {}, "For each group:"));
+  const chooser = h("span", { class: "tlc-choices", role: "group", "aria-label": "Shown for each group" }, h("span", {}, "For each group:"));
   const back = h("button", { type: "button", class: "tlc-small tlc-whole", hidden: true, onclick: () => show(null) });
-  const hint = h("span", { class: "tlc-hint" }, "drag over the curves to zoom");
+  const hint = h("span", { class: "tlc-hint" }, "drag across the curves to zoom");
   const empty = h("div", { class: "tlc-empty" }, "Curves appear with the first steps.");
   const el = h("div", { class: "tlc-chart" }, flags.el, plot, tip,
     h("div", { class: "tlc-tools" }, chooser, back, hint), empty, inWords, readout);
@@ -61,7 +61,7 @@ export function makeChart() {
   let measure = null;
   let width = 0;
   let looked = /** @type {number|null} */ (null);
-  let read = false; // by keys: then it is also said
+  let read = false; // by keyboard: then also announced
   let spoke = -Infinity;
   let due = 0;
 
@@ -75,7 +75,7 @@ export function makeChart() {
     }, choice));
   }
 
-  let stale = false; // the curves too, or only the crosshair
+  let stale = false; // redraw the curves too, not only the crosshair
   const again = () => {
     stale = true;
     soon();
@@ -102,7 +102,7 @@ export function makeChart() {
     again();
   }
 
-  /** All steps: those planned, or a little more than were taken. @param {{view: View, lines: Scene["lines"]}} what @returns {Window} */
+  /** All steps: those planned, or slightly more than were taken. @param {{view: View, lines: Scene["lines"]}} what @returns {Window} */
   function whole(what) {
     const { total } = what.view.now;
     return [0, total == null ? roomFor(taken(what)) : Math.max(total, taken(what))];
@@ -113,8 +113,8 @@ export function makeChart() {
     view = next;
     stale = false;
     width = el.clientWidth;
-    if (!width) return; // not on the page at present; its next size draws it
-    const known = scene?.view === view ? scene : learn(view); // a zoom changes nothing of this
+    if (!width) return; // not on the page now; the next resize draws it
+    const known = scene?.view === view ? scene : learn(view); // unaffected by zooming
     const { lines } = known;
     const all = whole(known);
     if (window) window = fit(window, all);
@@ -139,7 +139,7 @@ export function makeChart() {
     read = false;
   }
 
-  /** What the curves need of a view, whatever part of it is shown. @param {View} from */
+  /** What the curves need of a view, independent of the zoom. @param {View} from */
   function learn(from) {
     const lines = linesOf(from);
     const smooth = smoothed(from.stretches, from.curve);
@@ -172,7 +172,7 @@ export function makeChart() {
     ]), s("text", { x: LEFT + wide / 2, y: 31, "text-anchor": "middle", text: "training step" }));
   }
 
-  /** For a screen reader, now and then; at once when the run's state changes. */
+  /** Describe the curves to screen readers, now and then, and whenever the run's state changes. */
   function speak() {
     if (!scene) return;
     const now = performance.now();
@@ -187,7 +187,7 @@ export function makeChart() {
   function look(step, byKey = false) {
     if (step !== null && scene) step = Math.min(step, taken(scene));
     if (step === null || !scene || step < scene.frame.x0 || step > scene.frame.x1 || !scene.lines.path.length) {
-      if (!hair.hidden) hideTip(); // else it tells of a flag
+      if (!hair.hidden) hideTip(); // otherwise it shows a flag
       return put(hair, "hidden", true);
     }
     const told = plans.flatMap((plan) => plan.tells(step).map(([what, value]) => `${what} ${value}`));
@@ -199,8 +199,8 @@ export function makeChart() {
     if (byKey) put(readout, "text", `step ${step}: ${told.join(", ")}`);
   }
 
-  /** The tooltip beside a place: to the right, where the curves are still to come, if there is room. Nothing is
-   * measured: the style sheet says how wide it may be.
+  /** Put the tooltip beside a position: to the right if there is room. Nothing is measured: the style sheet
+   * limits its width.
    * @param {number} at @param {string[][]} blocks @param {number} [gap] px */
   function place(at, blocks, gap = -16) {
     tip.replaceChildren(...blocks.map(([first, ...rest]) => h("p", {}, h("b", {}, first), ...rest.map((r) => h("span", {}, r)))));
@@ -217,13 +217,13 @@ export function makeChart() {
     ground: () => {
       if (!scene) return null;
       const all = whole(scene);
-      return { left: LEFT, right: LEFT + scene.frame.width, shown: window ?? all, whole: all }; // what is asked for, if not drawn yet
+      return { left: LEFT, right: LEFT + scene.frame.width, shown: window ?? all, whole: all }; // as requested, even if not drawn yet
     },
     point: (step, byKey) => {
       if (step === looked && !byKey) return;
       looked = step;
       read = byKey;
-      if (step === null) look(null); // at once: a flag may be about to say something
+      if (step === null) look(null); // at once: a flag may be about to show its tooltip
       else soon();
     },
     range: (px) => {
@@ -235,7 +235,7 @@ export function makeChart() {
   return { el, draw };
 }
 
-/** The last step that was ever taken. @param {{view: View, lines: Scene["lines"]}} what */
+/** The highest step ever taken. @param {{view: View, lines: Scene["lines"]}} what */
 function taken({ view, lines }) {
   return Math.max(tipNow(view, lines), ...view.stretches.map(({ x, n }) => (n ? x[n - 1] : 0)), 1);
 }

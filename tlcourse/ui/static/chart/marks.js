@@ -1,4 +1,4 @@
-// Interventions and bookmarks above the curves: flags in a row, each with a tooltip.
+// Interventions and bookmarks above the curves: a row of flags with tooltips.
 
 import { showCount, showMoved } from "../format.js";
 import { roleOf } from "../model/lines.js";
@@ -14,13 +14,13 @@ const FLAGS = { freeze: "snow", unfreeze: "drop", augment: "waves", stop: "stop"
 /** @type {Record<string, string>} */
 const LETTERS = { set_lr: "lr", add_lora: "LoRA", set_scale: "scale", swap_head: "head", set_weight: "weight" };
 
-/** The step of a note: of a rewind, where the run was before it. @param {Note} note */
+/** The step of a note; for a rewind, the step that it left. @param {Note} note */
 function placeOf(note) {
   return note.kind === "rewind" ? note.from_step ?? note.step : note.step;
 }
 
-/** Interventions that changed something and bookmarks, those nearer than `gap` steps together.
- * pale: all of it was given up, or lies on another timeline than the present one.
+/** Interventions that changed something, and bookmarks; those within `gap` steps are merged.
+ * pale: everything in it was given up, or is not on the current timeline.
  * @param {View} view @param {import("../model/lines.js").Lines} lines @param {number} gap @returns {Mark[]} */
 export function marksOf(view, lines, gap) {
   /** @type {Mark[]} */
@@ -43,12 +43,12 @@ export function marksOf(view, lines, gap) {
   return marks;
 }
 
-/** Steps at which the present timeline was steered. @param {View} view @param {import("../model/lines.js").Lines} lines */
+/** Steps of interventions on the current timeline. @param {View} view @param {import("../model/lines.js").Lines} lines */
 export function steeredAt(view, lines) {
   return view.notes.filter((note) => note.marked && note.kind !== "rewind" && roleOf(view, lines, note) === "now").map((note) => note.step);
 }
 
-/** What a mark says, line by line. @param {Note} note */
+/** The lines of a mark's tooltip. @param {Note} note */
 export function tell(note) {
   const lines = [`step ${placeOf(note)}: ${note.text}`];
   if (note.before != null && note.after != null && note.before !== note.after) {

@@ -1,4 +1,4 @@
-// The panels of learning rates, gradient norms and weight movement: a line for each group. Pure.
+// The panels of learning rates, gradient norms and weight movement: one line per group. Pure.
 
 import { along, tipNow } from "../model/lines.js";
 import { PAD, round, rowsAt, yOf } from "./panels.js";
@@ -11,13 +11,13 @@ import { showLr, showShare, showValue } from "../format.js";
  *  @typedef {[number, number|null][]} Points  (step, value), in rising steps; null is a gap
  *  @typedef {"rates"|"grad"|"moved"} Measure */
 
-/** What can be shown besides loss and accuracy, one at a time. @type {Record<Measure, {choice: string, title: string}>} */
+/** Measures that can be shown below loss and accuracy, one at a time. @type {Record<Measure, {choice: string, title: string}>} */
 export const MEASURES = {
   rates: { choice: "learning rates", title: "learning rate" },
   grad: { choice: "gradients", title: "gradient norm ‖g‖" },
   moved: { choice: "movement", title: "weights moved ‖w − w₀‖ / ‖w₀‖" },
 };
-/** Number of hues; further groups start over, dashed. */
+/** Number of hues; further groups reuse them, dashed. */
 export const HUES = 8;
 
 /** @param {Scene} scene @param {Measure} measure @returns {Plan} */
@@ -62,7 +62,7 @@ export function measurePanel(scene, measure) {
     return stepwise ? entry.lrs : entry[measure];
   }
 
-  /** Names at the lines' ends. */
+  /** Names at the ends of the lines. */
   function labelsOf() {
     const end = Math.min(sx(stepwise ? tip : entries.at(-1)?.step ?? 0), frame.left + frame.width);
     const left = end > frame.left + frame.width - 150;

@@ -1,5 +1,5 @@
-// Meters: further measurements of a run, as lines in the accuracy panel. Pure.
-// A reading comes as an evaluation of the split "meter", with its value as accuracy.
+// Meters: additional measurements of a run, as lines in the accuracy panel. Pure.
+// A reading arrives as an evaluation of the split "meter", with its value as accuracy.
 
 import { along, sharedBy } from "../model/lines.js";
 import { showAccuracy, showPoints, showValue } from "../format.js";
@@ -10,15 +10,15 @@ import { showAccuracy, showPoints, showValue } from "../format.js";
  *  @typedef {import("./panels.js").Series} Series
  *  @typedef {import("./panels.js").Told} Told
  *  @typedef {{name: string, key: string, hue: number, share: boolean, now: Evaluation[], twin: Evaluation[],
- *   all: Evaluation[]}} Meter  share: every value lies in 0 … 1, so that it can stand beside an accuracy */
+ *   all: Evaluation[]}} Meter  share: all values lie in 0 … 1, so it can share the accuracy's axis */
 
-/** Colours that are neither the loss's, the accuracy's nor the twin's. */
+/** Colours not used for loss, accuracy or twin. */
 const METER_HUES = [2, 7, 4, 6, 0];
-/** px between two labels, and of a letter. */
+/** Distance between two labels, and width of a letter, px. */
 const LABELS_APART = 13;
 const LETTER_PX = 6.2;
 
-/** In the order in which they were first read. @param {View} view @param {import("../model/lines.js").Lines} lines @returns {Meter[]} */
+/** All meters, in order of their first reading. @param {View} view @param {import("../model/lines.js").Lines} lines @returns {Meter[]} */
 export function metersOf(view, lines) {
   /** @type {Map<string, Evaluation[]>} */
   const named = new Map();
@@ -74,7 +74,7 @@ export function meterLabels(meters, { x0, x1, left, width }, x, y, height) {
     if (!e) continue;
     const at = x(e.step);
     const wide = LETTER_PX * meter.name.length + 8;
-    const ahead = at + wide < left + width; // room where the run has not come to yet
+    const ahead = at + wide < left + width; // room to the right, where there are no curves yet
     const end = !ahead && at - left > wide;
     const value = y(Number(e.accuracy)) + 4;
     const free = (/** @type {number} */ place) => labels.every((l) => Math.abs(l.y - place) >= LABELS_APART);
@@ -85,7 +85,7 @@ export function meterLabels(meters, { x0, x1, left, width }, x, y, height) {
   return labels;
 }
 
-/** What the crosshair tells of a meter. @param {Meter} meter @param {number} step @param {string} [twin] its name @returns {Told[]} */
+/** What the crosshair shows of a meter. @param {Meter} meter @param {number} step @param {string} [twin] its name @returns {Told[]} */
 export function meterTells(meter, step, twin) {
   /** @type {Told[]} */
   const told = [];
@@ -96,7 +96,7 @@ export function meterTells(meter, step, twin) {
   return told;
 }
 
-/** With minus without, of each meter, where both were last read at one step: "old task −12 points".
+/** Each meter's value minus the twin's, at the last step with both readings: "old task −12 points".
  * @param {View} view @param {import("../model/lines.js").Lines} lines @returns {string[]} */
 export function metersApart(view, lines) {
   const lead = lines.twin?.lead;
@@ -110,7 +110,7 @@ export function metersApart(view, lines) {
   });
 }
 
-/** A sentence for a screen reader. @param {Meter} meter */
+/** A sentence for screen readers. @param {Meter} meter */
 export function meterSaid(meter) {
   const first = meter.now[0];
   const last = meter.now.at(-1);

@@ -1,4 +1,4 @@
-// Draws a plan: a heading, a legend whose entries are switches, and a picture.
+// Draws a plan: a heading, a legend whose entries switch lines, and a picture.
 
 import { PAD } from "./panels.js";
 import { h, keyed, put, s } from "../dom.js";
@@ -6,7 +6,7 @@ import { h, keyed, put, s } from "../dom.js";
 /** @typedef {import("./panels.js").Plan} Plan
  *  @typedef {import("./panels.js").Series} Series */
 
-/** A panel and its `draw`. @param {string} key @param {number} left px before the frame @param {(key: string) => void} toggle */
+/** A panel and its `draw`. @param {string} key @param {number} left px left of the frame @param {(key: string) => void} toggle */
 export function makePanel(key, left, toggle) {
   const said = h("b");
   const beside = h("span", { class: "tlc-beside" });
@@ -80,7 +80,7 @@ export function makePanel(key, left, toggle) {
     for (const gone of had.values()) gone.remove();
   }
 
-  /** An arrow where the loss leaves the frame, with words at the first. @param {number[]} places @param {number} right */
+  /** An arrow where the loss leaves the frame; the first has a label. @param {number[]} places @param {number} right */
   function drawExits(places, right) {
     off.replaceChildren(...places.map((at) => s("path", { d: `M${at.toFixed(1)} 1l5 8h-10z` })));
     if (!places.length) return;

@@ -1,4 +1,4 @@
-// The panels of loss, accuracy and difference: from a view to paths, rows and words. Pure.
+// The panels of loss, accuracy and difference: from a view to paths, axis labels and text. Pure.
 
 import { ceiling, cloud, exits, extent, isDense, path } from "../model/curve.js";
 import { along, leadOf, sharedBy, tipNow, valueAt } from "../model/lines.js";
@@ -23,12 +23,12 @@ import { showAccuracy, showPoints, showValue } from "../format.js";
  *   labels?: {x: number, y: number, text: string, hue?: number, end?: boolean}[],
  *   tip?: [number, number]|null, top?: number, tells: (step: number) => Told[]}} Plan  places in px from the panel's top */
 
-/** Room above and below a panel's frame, px. */
+/** Margin above and below a panel's frame, px. */
 export const PAD = 7;
-/** px of a column of a smooth curve, where points are denser than pixels. */
+/** Column width of a smooth curve in px, if points are denser than pixels. */
 const GRAIN = 3;
 
-/** Where a value lies in a panel. @param {Axis} axis @param {number} height */
+/** The y of a value in a panel. @param {Axis} axis @param {number} height */
 export function yOf(axis, height) {
   return (/** @type {number} */ value) => PAD + height * Math.max(-0.2, 1 - share(axis, value));
 }
@@ -39,7 +39,7 @@ export function rowsAt(axis, height, count) {
   return rowsOf(axis, count).map(([value, text]) => [sy(value), text]);
 }
 
-/** The lines that can be seen: all but what the legend has switched off. @param {Scene} scene */
+/** The visible lines: all except those switched off in the legend. @param {Scene} scene */
 function seen({ lines, hidden }) {
   return lines.lines.filter((line) => !hidden.has(line.role === "gone" ? "gone" : `line:${line.name}`));
 }
@@ -65,7 +65,7 @@ export function lossPanel(scene) {
   const x = (/** @type {number} */ step) => frame.left + (frame.width * (step - frame.x0)) / (frame.x1 - frame.x0);
   const tip = tipNow(view, lines);
   const last = valueAt(lines.path, smooth, tip);
-  const exact = valueAt(lines.path, raw, tip); // a loss that explodes is capped in the mean
+  const exact = valueAt(lines.path, raw, tip); // the smoothed value caps an exploding loss
   const running = view.now.status === "running" && now.length > 0 && Number.isFinite(last) && tip <= frame.x1 && tip >= frame.x0;
   return {
     key: "loss", title: "training loss", said: lines.path.length ? showValue(exact > view.curve.cap ? exact : last) : "", height,
@@ -102,7 +102,7 @@ export function lossPanel(scene) {
   }
 }
 
-/** Which lines there are, to switch them. @param {Scene} scene @returns {Entry[]} */
+/** Legend entries, which switch their lines. @param {Scene} scene @returns {Entry[]} */
 function legendOf({ lines }) {
   const others = lines.lines.filter((line) => line.role !== "gone");
   const many = lines.lines.length > 0;
@@ -182,7 +182,7 @@ export function accuracyPanel(scene) {
     },
   };
 
-  /** With meters, which line is which; those whose values are no shares are told here, and not drawn. @returns {Entry[]} */
+  /** Legend entries if there are meters; a meter whose values are not shares has only this entry, no line. @returns {Entry[]} */
   function entries() {
     if (!meters.length) return [];
     return [{ key: "valid", text: "validation", role: "now" }, ...meters.map((meter) => {
@@ -204,7 +204,7 @@ export function accuracyPanel(scene) {
 /** @type {Record<string, string>} */
 const SPLITS = { valid: "validation", train: "training", test: "test" };
 
-/** The present timeline's loss minus the twin's, filled from zero; null without a twin. @param {Scene} scene @returns {Plan|null} */
+/** The current timeline's loss minus the twin's, filled from zero; null without a twin. @param {Scene} scene @returns {Plan|null} */
 export function differencePanel({ view, lines, apart, frame, hidden }) {
   if (!apart || hidden.has(`line:${lines.twin?.name}`)) return null;
   const height = 44;

@@ -1,11 +1,11 @@
-// Axes: where a value lies, which values are written beside it, and which steps are shown. Pure.
+// Axes: positions of values, axis labels, and the window of steps shown. Pure.
 
 import { showLr, showValue, ticks } from "../format.js";
 
 /** @typedef {{low: number, high: number, log?: boolean}} Axis
  *  @typedef {[number, number]} Window  first and last step shown */
 
-/** The fewest steps that a zoom shows. */
+/** The fewest steps that can be shown. */
 export const NARROWEST = 8;
 
 /** Share of the height, 0 at the bottom … 1 at the top. @param {Axis} axis @param {number} value */
@@ -13,7 +13,7 @@ export function share({ low, high, log }, value) {
   return log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
 }
 
-/** Values to write beside an axis, and how. @param {Axis} axis @param {number} count @returns {[number, string][]} */
+/** Values and texts of the labels of an axis. @param {Axis} axis @param {number} count @returns {[number, string][]} */
 export function rowsOf(axis, count) {
   if (!axis.log) return ticks(axis.low, axis.high, count).map((value) => [value, showValue(value)]);
   const from = Math.ceil(Math.log10(axis.low) - 1e-9);
@@ -24,7 +24,7 @@ export function rowsOf(axis, count) {
   return found.map((value) => [value, showLr(value)]);
 }
 
-/** A logarithmic axis around values, from one power of ten to another. @param {number[]} values @returns {Axis} */
+/** A logarithmic axis around values, bounded by powers of ten. @param {number[]} values @returns {Axis} */
 export function decades(values) {
   const known = values.filter((value) => value > 0 && Number.isFinite(value));
   if (!known.length) return { low: 1e-4, high: 1e-2, log: true };
@@ -33,7 +33,7 @@ export function decades(values) {
   return { low, high: high > low ? high : low * 10, log: true };
 }
 
-/** A round number a little above: the end of an axis whose end nobody knows moves seldom.
+/** A round number slightly above, so that an axis without a known end rarely changes.
  * @param {number} steps */
 export function roomFor(steps) {
   if (steps < 20) return 20;
@@ -51,7 +51,7 @@ export function fit([from, to], whole) {
   return [low, low + span];
 }
 
-/** Zoom so that `at` stays where it is. factor < 1 comes nearer.
+/** Zoom so that `at` stays where it is. factor < 1 zooms in.
  * @param {Window} shown @param {Window} whole @param {number} at @param {number} factor */
 export function zoomed(shown, whole, at, factor) {
   const span = Math.max(NARROWEST, (shown[1] - shown[0]) * factor);
@@ -65,7 +65,7 @@ export function panned(shown, whole, by) {
   return fit([shown[0] + by * span, shown[1] + by * span], whole);
 }
 
-/** Labels moved apart, so that none lies on another. Those of (nearly) the same place become one.
+/** Labels moved apart so that none overlap. Those at nearly the same place are merged.
  * @param {{y: number, text: string, hue?: string}[]} labels @param {number} gap px @param {number} low @param {number} high */
 export function apart(labels, gap, low, high) {
   /** @type {{y: number, text: string, hue?: string}[]} */

@@ -1,4 +1,4 @@
-// The curves in sentences, for a screen reader. Pure.
+// The curves in sentences, for screen readers. Pure.
 
 import { along, tipNow, valueAt } from "../model/lines.js";
 import { meterSaid, metersApart, metersOf } from "./meters.js";
@@ -14,7 +14,7 @@ export function spoken({ view, lines, smooth, raw, apart }) {
   const first = lines.path[0];
   const began = raw[first.stretch.id][first.from];
   const now = valueAt(lines.path, smooth, tip);
-  const way = now < began * 0.98 ? "fell" : now > began * 1.02 ? "rose" : "stayed";
+  const way = now < began * 0.98 ? "fell" : now > began * 1.02 ? "rose" : "barely changed,";
   said.push(Number.isFinite(now) ? `The training loss ${way} from ${showValue(began)} to ${showValue(now)}, smoothed.` : "The training loss is not a number.");
   const valid = along(lines, view.evals.filter((e) => e.split === "valid" && e.accuracy != null));
   if (valid.length) {
@@ -26,7 +26,7 @@ export function spoken({ view, lines, smooth, raw, apart }) {
   const others = [...new Set(lines.lines.filter((line) => line.role === "other").map((line) => line.name))];
   if (others.length) said.push(`Current timeline: ${lines.now}. Others: ${others.join(", ")}.`);
   if (lines.lines.some((line) => line.role === "gone")) said.push("Parts given up by a rewind are drawn faint.");
-  if (apart) said.push(`Compared with the twin, which goes without the change at step ${apart.since}: ${[differenceWords(apart.last, apart.accuracy), ...metersApart(view, lines)].join("; ")}.`);
+  if (apart) said.push(`Compared with the twin, which lacks the change at step ${apart.since}: ${[differenceWords(apart.last, apart.accuracy), ...metersApart(view, lines)].join("; ")}.`);
   const rates = along(lines, view.rates).at(-1);
   if (rates) said.push(`Learning rates: ${Object.entries(rates.lrs).map(([group, lr]) => `${group} ${showLr(lr)}`).join(", ")}.`);
   return said.join(" ");

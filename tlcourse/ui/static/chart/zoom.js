@@ -1,4 +1,4 @@
-// Input on the curves: hover, drag a range, wheel or pinch, and the same by keys.
+// Input on the curves: hover, drag a range, wheel or pinch, or the same with keys.
 
 import { panned, zoomed } from "./scale.js";
 
@@ -6,18 +6,18 @@ import { panned, zoomed } from "./scale.js";
  *  @typedef {{left: number, right: number, shown: Window, whole: Window}} Ground  px of the frame, steps shown, all steps
  *  @typedef {{ground: () => Ground|null, point: (step: number|null, byKey: boolean) => void,
  *   range: (px: [number, number]|null) => void, show: (window: Window|null) => void}} Hands
- *    point: look at a step; range: a range is being drawn; show: these steps, or all (null) */
+ *    point: inspect a step; range: a range is being selected; show: show these steps, or all (null) */
 
 /** How far a pointer must move before it selects a range. */
 const DRAG_PX = 6;
 
-/** Watch an element; returns what stops the watching. @param {HTMLElement} el @param {Hands} hands */
+/** Listen on an element; returns a function that stops it. @param {HTMLElement} el @param {Hands} hands */
 export function watch(el, { ground, point, range, show }) {
-  /** @type {Map<number, number>} pointers that are down, and where */
+  /** @type {Map<number, number>} pressed pointers and their positions */
   const down = new Map();
-  let began = NaN; // px where a range began
+  let began = NaN; // px where the range began
   let spread = NaN; // px between two fingers
-  let looked = 0; // the step that the keyboard looks at
+  let looked = 0; // the step inspected by keyboard
 
   const px = (/** @type {PointerEvent|WheelEvent|MouseEvent} */ e) => e.clientX - el.getBoundingClientRect().left;
   const stepAt = (/** @type {Ground} */ g, /** @type {number} */ at) =>
@@ -77,7 +77,7 @@ export function watch(el, { ground, point, range, show }) {
     const g = ground();
     const sideways = e.shiftKey || Math.abs(e.deltaX) > Math.abs(e.deltaY);
     if (!g || !(e.ctrlKey || e.metaKey || e.altKey || (e.shiftKey && g.shown[1] - g.shown[0] < g.whole[1] - g.whole[0]))) return;
-    e.preventDefault(); // else the page zooms
+    e.preventDefault(); // otherwise the page zooms
     const amount = (e.deltaMode === 1 ? 16 : 1) * (sideways ? e.deltaX || e.deltaY : e.deltaY);
     if (sideways) show(panned(g.shown, g.whole, amount / 500));
     else show(zoomed(g.shown, g.whole, stepAt(g, inside(g, px(e))), Math.exp(Math.max(-60, Math.min(60, amount)) / 150)));
@@ -104,7 +104,7 @@ export function watch(el, { ground, point, range, show }) {
     point(looked, true);
   };
 
-  const leave = (/** @type {PointerEvent} */ e) => { // what a finger has touched stays in sight
+  const leave = (/** @type {PointerEvent} */ e) => { // a step selected by touch stays selected
     if (e.pointerType !== "touch" && !Number.isFinite(began) && document.activeElement !== el) point(null, false);
   };
   /** @type {[string, any, any?][]} */

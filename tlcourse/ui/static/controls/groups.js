@@ -1,4 +1,4 @@
-// Parameter groups, a row each: does it train, at which rate, how large is its gradient, how far has it moved?
+// Parameter groups, one row each: whether it trains, its learning rate, its gradient, and how far it has moved.
 
 import { showCount } from "../format.js";
 import { linesOf, roleOf } from "../model/lines.js";
@@ -18,7 +18,7 @@ export function makeGroups(steer, typed) {
   const trainAll = h("button", { type: "button", class: "tlc-small", "data-control": "train-backbone", onclick: () => steer("backbone", { kind: "unfreeze", group: "backbone" }) }, "Train backbone");
   const both = h("span", { class: "tlc-both" }, freezeAll, trainAll);
   const say = h("span", { class: "tlc-say", "data-say": "backbone" });
-  const pull = h("span", { title: "Norm of the last gradient: how strongly the loss pulls on the group's weights" }, "gradient");
+  const pull = h("span", { title: "Norm of the last gradient of the group's weights" }, "gradient");
   const since = h("span");
   const body = h("div", { class: "tlc-rows" });
   const levers = makeLevers(steer);
@@ -34,13 +34,13 @@ export function makeGroups(steer, typed) {
     const trains = view.groups.filter((g) => g.trainable);
     const count = (/** @type {any[]} */ gs) => showCount(gs.reduce((n, g) => n + g.parameters, 0));
     put(sum, "text", view.groups.length ? `${count(trains)} of ${count(view.groups)} train` : "");
-    put(sum, "title", "Trainable parameters, of all");
+    put(sum, "title", "Trainable parameters out of all");
     const lines = linesOf(view);
     const norms = view.norms.findLast((one) => roleOf(view, lines, one) === "now");
     const far = norms ? { moved: norms.moved, since: 0 } : view.movement;
     put(since, "text", norms ? "moved" : view.movement ? `moved since ${view.movement.since}` : "moved");
     put(since, "title", norms ? "How far the weights have moved since the start of the run, relative to their norm"
-      : "How far the weights moved in the steps after the last change, relative to their norm: did it have an effect?");
+      : "How far the weights moved in the steps after the last change, relative to their norm");
     keyed(body, view.groups.map((g) => g.name), (name) => {
       const row = makeRow(name, steer, typed);
       rows.set(name, row);

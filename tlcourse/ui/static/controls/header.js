@@ -1,4 +1,4 @@
-// The header: status, speed, memory; pause, evaluate, stop. For a recording, its player.
+// The header: status, speed, memory; pause, evaluate, stop; for a recording, its player.
 
 import { showMemory, showSpeed, showTime } from "../format.js";
 import { divergence, going, linked, takes } from "../model/reduce.js";
@@ -15,10 +15,10 @@ const STATES = {
 };
 const SPEEDS = [0.5, 1, 2, 4, 8, 16];
 
-/** How to get a run that can be steered: model and data are gone with the kernel. */
+/** How to get a run that can be steered: the model and data are gone with the kernel. */
 const AGAIN = "To steer a new run, run the notebook from the top (Run ▸ Run All Above Selected Cell), then this cell.";
 
-/** The status in a word. @param {View} view */
+/** The status in one word. @param {View} view */
 export function stateWord(view) {
   return (STATES[view.now.status] ?? STATES.ready)[0];
 }
@@ -97,25 +97,25 @@ export function makeHeader(steer, play) {
   return { el, draw };
 }
 
-/** Memory in few words, or in full. @param {View} view @param {boolean} brief */
+/** Memory use, in brief or in full. @param {View} view @param {boolean} brief */
 export function memoryWords(view, brief) {
   const { process, snapshots, gpu, gpu_total: whole } = view.now.memory ?? {};
   const parts = [];
   if (gpu != null) parts.push(`GPU ${showMemory(gpu)}${whole ? ` of ${showMemory(whole)}` : ""}`);
-  if (process != null && (!brief || gpu == null)) parts.push(brief ? showMemory(process) : `this kernel's process ${showMemory(process)}`);
-  if (snapshots != null && !brief) parts.push(`snapshots to rewind to ${showMemory(snapshots)}`);
+  if (process != null && (!brief || gpu == null)) parts.push(brief ? showMemory(process) : `kernel process ${showMemory(process)}`);
+  if (snapshots != null && !brief) parts.push(`snapshots for rewinding ${showMemory(snapshots)}`);
   return brief || !parts.length ? parts.join(" · ") : `Memory: ${parts.join(", ")}`;
 }
 
-/** Play, pause, faster, slower, to any place. @param {Play} play */
+/** Controls of a recording: play, pause, speed, position. @param {Play} play */
 function makePlayer(play) {
   let playing = false;
-  let held = false; // a hand is on the scrubber
+  let held = false; // the scrubber is being dragged
   const go = button("play", "play", "Play", "Play or pause the recording", () => play(playing ? "pause" : "play"));
   const speed = h("select", { class: "tlc-select", "data-control": "speed", "aria-label": "Speed of the recording", onchange: () => play("speed", Number(speed.value)) },
     ...SPEEDS.map((s) => h("option", { value: s }, `${s}×`)));
   const place = h("input", {
-    type: "range", min: 0, step: 1, class: "tlc-scrub", "data-control": "seek", "aria-label": "Place in the recording",
+    type: "range", min: 0, step: 1, class: "tlc-scrub", "data-control": "seek", "aria-label": "Position in the recording",
     oninput: () => { held = true; say(); },
     onchange: () => { held = false; play("seek", Number(place.value)); },
   });

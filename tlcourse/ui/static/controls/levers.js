@@ -1,4 +1,4 @@
-// What belongs to no single group: augmentation, terms of the loss, adapters, the head.
+// Controls for more than one group: augmentation, loss terms, adapters, the head.
 
 import { showValue } from "../format.js";
 import { takes } from "../model/reduce.js";
@@ -48,9 +48,9 @@ export function makeLevers(steer) {
   return { el, draw };
 }
 
-/** A slider that shows the value in force until it is dragged, and sends when it is released.
+/** A slider that shows the current value until it is dragged, and sends on release.
  * @param {string} key @param {string} text @param {number} max @param {number} step @param {(value: number) => void} send
- * @param {boolean} [grows] the range grows when its end is reached: the value has no bound */
+ * @param {boolean} [grows] extend the range when its end is reached, for an unbounded value */
 export function makeSlider(key, text, max, step, send, grows = false) {
   let held = false;
   const value = h("output", { class: "tlc-strength" });
@@ -83,7 +83,7 @@ function makeLora(steer) {
   const rank = h("select", { class: "tlc-select", "data-control": "lora-rank", "aria-label": "Rank of LoRA" }, ...RANKS.map((r) => h("option", { value: r }, `rank ${r}`)));
   rank.value = "8";
   const add = h("button", {
-    type: "button", class: "tlc-small", "data-control": "lora", title: "Small trainable matrices beside the layers, whose own weights are frozen",
+    type: "button", class: "tlc-small", "data-control": "lora", title: "Add small trainable matrices to the layers and freeze their own weights",
     onclick: () => {
       let name = "lora";
       for (let i = 2; taken.includes(name); i++) name = `lora ${i}`;

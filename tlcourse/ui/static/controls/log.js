@@ -1,4 +1,4 @@
-// What was done, newest first, each to copy as code or to undo by a rewind. And an error of the training.
+// The log of interventions, newest first; each can be copied as code or undone by a rewind. And training errors.
 
 import { showCount, showMoved, showReason } from "../format.js";
 import { goneNotes, rewindTo } from "../model/lanes.js";
@@ -50,7 +50,7 @@ export function makeLog(steer) {
       put(when, "text", `${note.from_step ?? note.step}`);
       put(when, "title", `at step ${note.from_step ?? note.step} of ${note.branch}`);
       put(what, "text", note.text);
-      put(why, "text", gone[at] ? "taken back by a rewind" : detail(note));
+      put(why, "text", gone[at] ? "undone by a rewind" : detail(note));
       put(copy, "hidden", !note.code);
       put(copy, "aria-label", `Copy as code: ${note.text}`);
       const undoable = note.ok && !gone[at] && note.steers && takes(view, "rewind");
@@ -62,7 +62,7 @@ export function makeLog(steer) {
   return { el, draw };
 }
 
-/** Into the clipboard; where the browser forbids that, the code is shown and selected.
+/** Copy to the clipboard; if the browser forbids that, show the code, selected.
  * @param {HTMLElement} line @param {HTMLElement} button @param {string} code */
 async function copyCode(line, button, code) {
   try {
@@ -75,7 +75,7 @@ async function copyCode(line, button, code) {
     }, COPIED_MS);
   } catch {
     line.querySelector(".tlc-code")?.remove();
-    const field = h("input", { class: "tlc-code", type: "text", readonly: true, "aria-label": "Code of this change: copy it by hand", value: code, onblur: () => field.remove() });
+    const field = h("input", { class: "tlc-code", type: "text", readonly: true, "aria-label": "Code of this change, to copy", value: code, onblur: () => field.remove() });
     field.value = code;
     line.append(field);
     field.focus();

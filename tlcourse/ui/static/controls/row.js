@@ -1,4 +1,4 @@
-// One parameter group: a switch, a learning rate to drag or type, and what came of it.
+// One parameter group: a switch, a learning rate to drag or type, its gradient and movement.
 
 import { expLr, logLr, nextLr, readLr, showCount, showLr, showShare, showValue } from "../format.js";
 import { going, takes } from "../model/reduce.js";
@@ -9,15 +9,15 @@ import { h, put } from "../dom.js";
  *  @typedef {(key: string, command: object) => void} Steer
  *  @typedef {(key: string) => void} Typed */
 
-/** Keys that move the slider send after this pause, so that ten key presses are one command. */
+/** Wait this long after a key press on the slider, so that ten presses send one command. */
 const REST_MS = 450;
 
 /** @param {string} name @param {Steer} steer @param {Typed} typed */
 export function makeRow(name, steer, typed) {
   /** @type {any} */
   let group = { trainable: false, lr: null, stats: true, scale: null };
-  let dirty = false; // a rate is being set here: the kernel's must wait
-  let hand = false; // a pointer holds the slider
+  let dirty = false; // a rate is being set here: do not overwrite it
+  let hand = false; // the pointer is dragging the slider
   let resting = 0;
   const key = `lr:${name}`;
 
@@ -25,7 +25,7 @@ export function makeRow(name, steer, typed) {
   const toggle = h("button", {
     type: "button", role: "switch", class: "tlc-switch", "data-control": `switch:${name}`, "aria-label": `${name}: trains`,
     onclick: () => {
-      const lr = dirty ? readLr(field.value) : null; // what was just set counts, be it right or not
+      const lr = dirty ? readLr(field.value) : null; // use the rate just set, even if invalid
       const rate = dirty ? { lr: lr ?? field.value } : {};
       steer(`switch:${name}`, group.trainable ? { kind: "freeze", group: name } : { kind: "unfreeze", group: name, ...rate });
       settle();
@@ -80,7 +80,7 @@ export function makeRow(name, steer, typed) {
     h("span", { class: "tlc-name" }, h("b", { title: name }, name), size),
     h("span", { class: "tlc-rate" }, slide, field), h("span", { class: "tlc-pullbox" }, pull, stats), moved, say, later, scale.el);
 
-  /** Send the rate; while the group is frozen, keep it for the switch. */
+  /** Send the rate; while the group is frozen, keep it until it is switched on. */
   function commit() {
     if (!dirty) return;
     const lr = readLr(field.value);
@@ -124,8 +124,8 @@ export function makeRow(name, steer, typed) {
     const lr = dirty ? readLr(field.value) : group.lr;
     if (dirty && !hand && lr != null && document.activeElement !== slide) slide.value = String(logLr(lr));
     put(slide, "aria-valuetext", lr == null ? "none" : showLr(lr));
-    put(slide, "title", group.trainable ? "Drag to change the learning rate" : "The rate it will train at once you switch it on");
-    put(field, "title", group.trainable ? "Enter applies, Esc reverts, ↑ and ↓ multiply and divide by three" : "The rate it will train at once you switch it on");
+    put(slide, "title", group.trainable ? "Drag to change the learning rate" : "The learning rate it will have once it is switched on");
+    put(field, "title", group.trainable ? "Enter applies, Esc reverts, ↑ and ↓ multiply and divide by three" : "The learning rate it will have once it is switched on");
     put(el, "data-draft", dirty);
     put(later, "hidden", !(dirty && rated && !group.trainable && Number(readLr(field.value)) > 0));
     for (const control of [field, slide]) put(control, "disabled", !rated);
@@ -139,7 +139,7 @@ export function makeRow(name, steer, typed) {
     put(stats, "text", group.stats ? "BN fixed" : "BN updates");
     put(stats, "aria-pressed", String(!group.stats));
     put(stats, "aria-label", `BatchNorm statistics of ${name} keep updating while it is frozen`);
-    put(stats, "title", group.stats ? "While frozen, its BatchNorm statistics are fixed too. Click to let them follow the batches" : "Its BatchNorm statistics follow the batches although it is frozen. Click to fix them");
+    put(stats, "title", group.stats ? "While frozen, its BatchNorm statistics are fixed too. Click to let them update" : "Its BatchNorm statistics keep updating although it is frozen. Click to fix them");
     put(stats, "disabled", !takes(view, "freeze"));
     const far = went.moved;
     put(share, "text", far == null ? "–" : showShare(far));
@@ -151,7 +151,7 @@ export function makeRow(name, steer, typed) {
   return { el, draw };
 }
 
-/** The scale of an adapter: 0 is without it, 1 as it was trained. @param {string} name @param {Steer} steer */
+/** The scale of an adapter: 0 is off, 1 is as trained. @param {string} name @param {Steer} steer */
 function makeScale(name, steer) {
   let held = false;
   const value = h("output", { class: "tlc-strength" });
@@ -161,7 +161,7 @@ function makeScale(name, steer) {
     onchange: () => { held = false; steer(`scale:${name}`, { kind: "set_scale", adapter: name, value: Number(slide.value) }); },
     onblur: () => { held = false; },
   });
-  const el = h("span", { class: "tlc-scale", hidden: true }, h("span", { class: "tlc-label" }, "scale"), slide, value, h("span", { class: "tlc-label" }, "0 without it, 1 as trained"));
+  const el = h("span", { class: "tlc-scale", hidden: true }, h("span", { class: "tlc-label" }, "scale"), slide, value, h("span", { class: "tlc-label" }, "0: off, 1: as trained"));
 
   /** @param {View} view @param {Group} group @param {boolean} open */
   function draw(view, group, open) {

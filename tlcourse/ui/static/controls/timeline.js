@@ -1,4 +1,4 @@
-// The timeline: lanes of steps, marks of what was done, bookmarks, and a head to drag back.
+// The timeline: lanes of steps, interventions, bookmarks, and a playhead to drag back.
 
 import { freshName, goneNotes, lanesOf, nearBookmark, rewindTo } from "../model/lanes.js";
 import { linked, takes } from "../model/reduce.js";
@@ -22,9 +22,9 @@ export function makeTimeline(steer) {
   /** @type {Lane[]} */
   let lanes = [];
   let width = 0;
-  let end = 1; // of the axis, in steps
+  let end = 1; // last step of the axis
   /** @type {Moment|null} */
-  let moment = null; // where to go, not confirmed yet
+  let moment = null; // chosen target, not confirmed yet
   let dragged = false;
 
   const mark = makeNaming("save", "bookmark", "Bookmark", "Save this state under a name", (name) => ({ kind: "save", name }));
@@ -54,7 +54,7 @@ export function makeTimeline(steer) {
   function draw(next) {
     view = next;
     width = track.clientWidth;
-    if (!width) return; // not on the page at present
+    if (!width) return; // not on the page now
     const perPx = (/** @type {number} */ step) => step / Math.max(1, width - ENDS.left - ENDS.right);
     lanes = lanesOf(view, (name) => perPx(end) * (name.length * 6.5 + 18));
     end = Math.max(view.now.total ?? 0, ...lanes.map((lane) => lane.far), 1);
@@ -70,10 +70,10 @@ export function makeTimeline(steer) {
     put(head, "style", `left:${sx(at).toFixed(1)}px;top:${TOP + ROW * ((here?.row ?? 0) + 0.5)}px`);
     put(head, "data-moved", moment !== null);
     for (const [name, value] of Object.entries({
-      role: "slider", tabindex: "0", "aria-label": "Play head: go back in time", "aria-valuemin": 0, "aria-valuemax": here?.tip ?? 0, "aria-valuenow": at,
+      role: "slider", tabindex: "0", "aria-label": "Playhead: go back in time", "aria-valuemin": 0, "aria-valuemax": here?.tip ?? 0, "aria-valuenow": at,
       "aria-valuetext": moment ? `step ${at}: Enter rewinds, Escape cancels` : `step ${at}`, title: "Drag back to rewind",
     })) put(head, name, back ? value : null);
-    put(how, "text", lanes.length > 1 || back ? `${here?.name ?? ""}${back && view.now.step > 0 ? " · drag the head back to rewind" : ""}` : "");
+    put(how, "text", lanes.length > 1 || back ? `${here?.name ?? ""}${back && view.now.step > 0 ? " · drag the playhead back to rewind" : ""}` : "");
     mark.draw(view, "save", view.bookmarks.map((b) => b.name));
     fork.draw(view, "branch", view.timelines.map((one) => one.name));
     put(twin, "hidden", !view.can.includes("twin"));
@@ -115,7 +115,7 @@ export function makeTimeline(steer) {
     picture.replaceChildren(...parts);
   }
 
-  /** Bookmarks, and the tips of timelines that one can return to. */
+  /** Bookmarks, and the last steps of other timelines. */
   function drawPins() {
     const now = /** @type {View} */ (view);
     const tips = lanes.filter((lane) => !lane.present && !lane.control);
@@ -182,7 +182,7 @@ export function makeTimeline(steer) {
     fork.open((/** @type {string} */ name) => ({ kind: "branch", name, at }));
   }
 
-  /** A step of the present timeline, or the bookmark beside it. @param {number} step @param {number} reach @returns {Moment} */
+  /** A step of the current timeline, or a bookmark near it. @param {number} step @param {number} reach @returns {Moment} */
   function momentAt(step, reach) {
     const now = /** @type {View} */ (view);
     const near = nearBookmark(now, step, reach);
@@ -249,7 +249,7 @@ export function makeTimeline(steer) {
     form.addEventListener("keydown", (/** @type {KeyboardEvent} */ e) => { if (e.key === "Escape") close(); });
     form.addEventListener("focusout", (/** @type {FocusEvent} */ e) => {
       if (form.hidden || !e.relatedTarget || form.contains(/** @type {Node} */ (e.relatedTarget))) return;
-      if (key === "save" && field.value.trim()) form.requestSubmit(); // moving on keeps the bookmark
+      if (key === "save" && field.value.trim()) form.requestSubmit(); // leaving the form sets the bookmark
       else close();
     });
 
