@@ -62,6 +62,31 @@ class Part:
         return iter(self.inside)
 
 
+def without_fixed(
+    groups: Mapping[str, nn.Module],
+) -> tuple[dict[str, nn.Module | Part], list[Parameter]]:
+    """The groups without parameters that cannot train: those with requires_grad=False in a group of
+    which others train, and whole numbers. Also these parameters. A group that is frozen as a whole
+    stays: a command may unfreeze it."""
+    parts: dict[str, nn.Module | Part] = {}
+    fixed: list[Parameter] = []
+    for name, module in groups.items():
+        own = list(module.parameters())
+        trains = any(p.requires_grad for p in own)
+        kept = [p for p in own if can_train(p) and (p.requires_grad or not trains)]
+        if kept and len(kept) < len(own):
+            fixed += [p for p in own if all(p is not other for other in kept)]
+            parts[name] = Part(tuple(kept), tuple(module.modules()))
+        else:
+            parts[name] = module
+    return parts, fixed
+
+
+def can_train(p: Parameter) -> bool:
+    """Whether it can have a gradient: whole numbers, as in quantized layers, cannot."""
+    return p.is_floating_point() or p.is_complex()
+
+
 def divide(
     model: nn.Module, groups: Groups | None = None, held: Collection[Parameter] | None = None
 ) -> dict[str, Part]:

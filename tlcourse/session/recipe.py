@@ -3,7 +3,7 @@ checked from the arguments of a `Session`, before anything changes."""
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import nn
 from tlcourse.checks import is_whole, learning_rate, whole_number
 from tlcourse.data import Data
 from tlcourse.errors import CommandError
+from tlcourse.models.partition import can_train
 from tlcourse.rng import checked_seed
 
 from .commands import members
@@ -72,12 +73,10 @@ def plan(
     """The recipe of these arguments. pictures: whether the data are such. Raises CommandError with the
     choices for what cannot run."""
     names = list(groups)
+    came = {n: list(module.parameters()) for n, module in groups.items()}
     if freeze is None:
-        freeze = [
-            name
-            for name, module in groups.items()
-            if not any(p.requires_grad for p in module.parameters())
-        ]
+        freeze = [n for n, own in came.items() if not any(p.requires_grad for p in own)]
+    never = [n for n, own in came.items() if not any(map(can_train, own))]
     for name in ("steps", "batch_size", "accumulate"):
         rest[name] = whole_number(rest[name], name, CommandError, 1)
     eval_every = max(1, rest["steps"] // 20) if eval_every is None else eval_every
@@ -100,17 +99,20 @@ def plan(
     rest["layout"] = layout_of(rest["layout"], model, pictures)
     return Recipe(
         lr=plan_lr(names, lr),
-        freeze=plan_freeze(names, freeze),
+        freeze=plan_freeze(names, freeze, never),
         eval_every=eval_every,
         weights=_plan_weights(dict(terms or {}), dict(weights or {})),
         **rest,
     )
 
 
-def plan_freeze(names: list[str], freeze: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """The groups that start frozen, in order. Refuses to freeze everything."""
+def plan_freeze(
+    names: list[str], freeze: str | list[str] | tuple[str, ...], never: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """The groups that start frozen, in order; never: those that cannot train. Refuses to freeze
+    everything."""
     named = [freeze] if isinstance(freeze, str) else list(freeze)
-    frozen = {member for name in named for member in members(name, names)}
+    frozen = {member for name in named for member in members(name, names)} | set(never)
     if frozen == set(names):
         raise CommandError(
             f"freeze={freeze!r} would freeze everything and nothing could learn; "

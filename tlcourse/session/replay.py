@@ -134,6 +134,7 @@ def session_of(
     known["optimizer"] = _factory("optimizer", known["optimizer"], optimizer)
     known["scheduler"] = _factory("scheduler", known["scheduler"], scheduler)
     parts = parts_of(header, model)
+    fix(header, model)
     try:
         run = Session(
             model,
@@ -193,6 +194,18 @@ def parts_of(header: Mapping[str, Any], model: nn.Module) -> Mapping[str, Any] |
     names, children = list(recipe_of(header).lr), dict(model.named_children())
     old = "parts" not in header and not has_groups(model) and set(names) <= set(children)
     return {name: children[name] for name in names} if old else None
+
+
+def fix(header: Mapping[str, Any], model: nn.Module) -> None:
+    """Let the parameters not train that were fixed in the recorded run."""
+    for name in header.get("fixed", ()):
+        try:
+            model.get_parameter(name).requires_grad_(False)
+        except AttributeError:
+            raise RecordError(
+                f"The model has no parameter {name!r}, which was fixed in that run; pass the "
+                "model as it was before that run."
+            ) from None
 
 
 def _first_other(then: list[tuple[int, Command]], now: list[tuple[int, Command]]) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tlcourse.data import Data
 from tlcourse.errors import CommandError, SessionError, TrainingFailed
-from tlcourse.models.partition import Groups, groups_of, has_groups, paths_of
+from tlcourse.models.partition import Groups, groups_of, has_groups, paths_of, without_fixed
 
 from .autosave.saver import check_folder, save_to
 from .commands import Branch, Command, Rewind, kinds
@@ -40,7 +40,8 @@ class Session:
     """A run of `steps` training steps of `model` on `data` that takes commands between steps.
 
     lr: one rate, or a mapping from group (or "head", "backbone", "all") to rate.
-    freeze: groups that start frozen; None leaves the model as it is.
+    freeze: groups that start frozen; None leaves the model as it is. In a group that trains, parameters
+    that came with requires_grad=False stay fixed, and so does what cannot train (whole numbers).
     freeze_stats: whether frozen BatchNorm keeps its running statistics too (see `Freeze`).
     groups: name → module, its path in the model, or several of them; None takes `model.groups`, or
     divides the model by depth: into its children, and a child with most of the parameters into its own.
@@ -131,10 +132,14 @@ class Session:
         self.events = EventLog()
         self._warned = 0
         several = ranks.size if ranks else 1
-        parts = paths_of(model, groups) if divided else None
-        self._header = header_of(model, parts, data, recipe, loss, device, keep_mb, several)
+        paths = paths_of(model, groups) if divided else None
+        parts, fixed = without_fixed(groups)
+        self._header = header_of(model, paths, data, recipe, loss, device, keep_mb, several)
+        if fixed:
+            names = {p: name for name, p in model.named_parameters()}
+            self._header["fixed"] = [names[p] for p in fixed]
         self._training = Training(
-            model, groups, data, recipe, loss, device, terms, keep_mb, ranks,
+            model, parts, data, recipe, loss, device, terms, keep_mb, ranks,
             optimizer=optimizer, scheduler=scheduler, saved=autosave is not None,
         )  # fmt: skip
         self._training.meters = Meters(meters)

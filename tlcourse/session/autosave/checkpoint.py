@@ -7,18 +7,21 @@ as step and history, which determine a state: returning there repeats the steps.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from tlcourse.errors import CommandError
+
 from ..commands import AddLoRA, SwapHead, from_json
 from ..engine.inbox import Envelope, Inbox
 from ..engine.training import Training
 from ..model.groups import Levers
 from ..model.user_optimizer import pack_schedule, unpack_schedule
-from ..timelines.snapshot import History, Moment, take
+from ..timelines.snapshot import History, Moment, put_buffers, put_numbers, take
 from ..timelines.timelines import START, Timeline
 
 
@@ -108,9 +111,9 @@ def put_back(t: Training, inbox: Inbox, kept: Checkpoint) -> None:
 def _pack(t: Training, prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """The contents of a snapshot; tensors go into `tensors`, under names that start with the prefix."""
     moment, names = take(t, ()), _names(t.levers)
-    origin = t.levers.origin
+    origin, first = t.levers.origin, t.time.named[START][1].numbers
     for p, value in moment.parameters.items():
-        if value.data_ptr() != origin[p].data_ptr():  # otherwise it was never written to
+        if origin[p].written(value):
             tensors[f"{prefix}/weight/{names[p]}"] = value
     for name, value in moment.buffers.items():
         tensors[f"{prefix}/buffer/{name}"] = value
@@ -130,6 +133,11 @@ def _pack(t: Training, prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any
         "weights": moment.weights,
         "augment": moment.augment,
         "optimizer": numbers,
+        "numbers": {
+            n: v
+            for n, v in moment.numbers.items()
+            if (n not in first or first[n] != v) and (v is None or isfinite(v))
+        },
     }
 
 
@@ -141,6 +149,8 @@ def _unpack(
     levers = t.levers
     for p, name in _names(levers).items():
         if (value := tensors.get(f"{prefix}/weight/{name}")) is not None:
+            if value.shape != p.shape:
+                raise CommandError(f"{name} is {tuple(p.shape)}, not {tuple(value.shape)}")
             p.data = _like(p, value)
         if name in state["optimizer"]:
             start = f"{prefix}/optimizer/{name}/"
@@ -149,8 +159,14 @@ def _unpack(
                 key: _like(p, value) if value.shape == p.shape else value.to(p.device)
                 for key, value in mine.items()
             }
-    for name, buffer in levers.model.named_buffers():
-        buffer.copy_(tensors[f"{prefix}/buffer/{name}"])
+    start = f"{prefix}/buffer/"
+    buffers = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+    numbers = state.get("numbers", {})
+    known = buffers | numbers
+    if missing := [name for name, _ in levers.model.named_buffers() if name not in known]:
+        raise CommandError(f"the buffer {missing[0]} is missing")
+    put_buffers(levers.model, buffers, empty=numbers)
+    put_numbers(levers.model, numbers)
     levers.restore(state["frozen"], state["rates"], state["scales"])
     if (schedule := tensors.get(f"{prefix}/schedule")) is not None:
         levers.optimizer.go_to(unpack_schedule(schedule))

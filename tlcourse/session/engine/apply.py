@@ -7,6 +7,7 @@ from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from tlcourse.errors import CommandError
+from tlcourse.models.partition import can_train
 
 from ..commands import (
     AddLoRA,
@@ -62,7 +63,7 @@ def _(command: SetLR, t: State) -> None:
 def _(command: Freeze, t: State) -> None:
     levers = t.levers
     named = _members(command.group, levers)
-    changing = [name for name in named if levers.frozen.get(name) != command.stats]
+    changing = [name for name in named if levers.can_freeze(name, command.stats)]
     if not changing:
         raise CommandError(f"{command.group} is frozen already.")
     if set(levers.frozen) | set(named) == set(levers.names):
@@ -87,6 +88,11 @@ def _(command: Unfreeze, t: State) -> None:
             f"{command.group} is training already. "
             f"To change its rate: SetLR({command.group!r}, {rate:g})."
         )
+    for name in frozen:
+        if not all(map(can_train, levers.groups[name])):
+            raise CommandError(
+                f"{name} is stored as whole numbers, which cannot train; AddLoRA can."
+            )
     for name in frozen:
         levers.unfreeze(name, command.lr)
 

@@ -7,9 +7,6 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
-from torch import Tensor
-from torch.nn import Parameter
-
 from tlcourse.errors import CommandError
 
 from ..commands import (
@@ -25,11 +22,9 @@ from ..commands import (
     members,
 )
 from ..events import Applied, Branched, Event, Moved, Norms, Refused, Saved
-from ..model.groups import Levers
+from ..model.groups import Levers, Weights
 from ..state import RunState
 from .inbox import Envelope
-
-Weights = dict[str, list[tuple[Parameter, Tensor]]]
 
 
 class Moments(Protocol):

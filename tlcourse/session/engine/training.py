@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tlcourse.data import Data, Split
+from tlcourse.models.partition import Part, can_train
 from tlcourse.rng import fold_in
 
 from ..commands import Command
@@ -62,7 +63,7 @@ class Training:
     def __init__(
         self,
         model: nn.Module,
-        groups: Mapping[str, nn.Module],
+        groups: Mapping[str, nn.Module | Part],
         data: Data,
         recipe: Recipe,
         loss: Loss = F.cross_entropy,
@@ -112,11 +113,12 @@ class Training:
         if recipe.layout == "channels_last":
             model = model.to(memory_format=torch.channels_last)
         held = {name: list(module.parameters()) for name, module in groups.items()}
-        everything = list(chain.from_iterable(held.values()))
+        everything = [p for p in chain.from_iterable(held.values()) if can_train(p)]
         made: NamedOptimizer | UserOptimizer
         if isinstance(optimizer, str) and scheduler is None:
             made = NamedOptimizer(optimizer, recipe.weight_decay, everything, recipe.lr)
         else:
+            held = {n: [p for p in own if can_train(p)] for n, own in held.items()}
             rest = (held, recipe.lr, recipe.weight_decay, recipe.steps, saved)
             made = user_optimizer(optimizer, scheduler, *rest)
         for parameter in everything:  # from here on, `freeze` alone says what is frozen

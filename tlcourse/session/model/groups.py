@@ -5,6 +5,7 @@ A Session and a loop of somebody else have the same levers; they may differ in t
 
 from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ class Levers:
         self.scalable = {name: tuple(at) for name, at in brought.items() if name in self.groups}
         now: Mapping[str, float] = getattr(model, "scales", {})
         self.scales: dict[str, float] = {name: now.get(name, 1.0) for name in self.scalable}
-        self.origin: dict[Parameter, Tensor] = {}  # what each weight was when it came
+        self.origin: dict[Parameter, Was] = {}  # what each weight was when it came
 
     @property
     def names(self) -> list[str]:
@@ -53,6 +54,11 @@ class Levers:
         return set(self.scales) - set(self.scalable)
 
     # -- to move -------------------------------------------------------------------------------
+
+    def can_freeze(self, name: str, stats: bool) -> bool:
+        """Whether freezing would change anything: weights, or BatchNorm's statistics."""
+        have = bool(self.norms.get(name))
+        return name not in self.frozen or (have and self.frozen[name] != stats)
 
     def freeze(self, name: str, stats: bool) -> None:
         for parameter in self.groups[name]:
@@ -91,7 +97,7 @@ class Levers:
         for name, parameters in self.groups.items():
             for p in parameters:
                 if p not in self.origin:
-                    self.origin[p] = p.detach() if name in self.frozen else p.detach().clone()
+                    self.origin[p] = Was.of(p, frozen=name in self.frozen)
 
     def set_scale(self, adapter: str, value: float) -> None:
         self.scales[adapter] = value
@@ -199,38 +205,91 @@ class Levers:
             for depth, (name, parameters) in enumerate(list(self.groups.items()))
         )
 
-    def weights(self) -> dict[str, list[tuple[Parameter, Tensor]]]:
+    def weights(self) -> "Weights":
         """Every group's parameters with their values now, to measure movement from."""
         return {
-            name: [
-                (p, p.detach() if name in self.frozen else p.detach().clone()) for p in parameters
-            ]
+            name: [(p, Was.of(p, frozen=name in self.frozen)) for p in parameters]
             for name, parameters in self.groups.items()
         }
 
-    def moved(self, since: Mapping[str, list[tuple[Parameter, Tensor]]]) -> dict[str, float]:
-        """‖w − w₀‖ / ‖w₀‖ of every group since then."""
+    def moved(self, since: "Weights") -> dict[str, float]:
+        """‖w − w₀‖ / ‖w₀‖ of every group since then, frozen ones too."""
         return {name: _distance(pairs) for name, pairs in since.items()}
 
     def moved_in_all(self) -> dict[str, float]:
         """The same since the beginning of the run."""
-        pairs = {name: [(p, self.origin[p]) for p in ps] for name, ps in self.groups.items()}
-        return self.moved(pairs)
+        return self.moved(
+            {name: [(p, self.origin[p]) for p in ps] for name, ps in self.groups.items()}
+        )
 
     def gradients(self) -> dict[str, float]:
         """‖g‖₂ of the last step's gradient, of every group that trains."""
         return {
-            name: float(nn.utils.get_total_norm([p.grad for p in ps if p.grad is not None]))
+            name: _norm([p.grad for p in ps if p.grad is not None])
             for name, ps in self.groups.items()
             if name not in self.frozen
         }
 
 
+SAMPLE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Was:
+    """A weight as it was. sample: of a frozen weight, whose memory is shared, about `SAMPLE` of its
+    numbers: should something write to it all the same, they tell how far it moved."""
+
+    values: Tensor
+    sample: Tensor | None = None
+
+    @classmethod
+    def of(cls, p: Parameter, frozen: bool) -> "Was":
+        return cls(p.detach(), _sample(p).clone()) if frozen else cls(p.detach().clone())
+
+    def written(self, p: Tensor) -> bool:
+        """Whether the weight has other memory now, or other numbers in it."""
+        if self.sample is None or p.data_ptr() != self.values.data_ptr():
+            return p.data_ptr() != self.values.data_ptr()
+        return not torch.equal(_sample(p), self.sample)
+
+    def squares(self, p: Parameter) -> tuple[float, float]:
+        """(‖w − w₀‖², ‖w₀‖²), estimated by the sample where the memory is shared."""
+        if self.sample is None or p.data_ptr() != self.values.data_ptr():
+            return _squares(wide(p.detach()) - wide(self.values)), _squares(wide(self.values))
+        was = wide(self.sample)
+        share = p.numel() / max(1, was.numel())
+        return share * _squares(wide(_sample(p)) - was), share * _squares(was)
+
+
+Weights = dict[str, list[tuple[Parameter, Was]]]
+
+
+def wide(values: Tensor) -> Tensor:
+    """In float32 or wider: a sum of squares of halves overflows at 65,504."""
+    if values.is_complex():
+        values = torch.view_as_real(values.resolve_conj())
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def _sample(p: Tensor) -> Tensor:
+    flat = p.detach().reshape(-1)  # a view of what is contiguous
+    return flat[:: max(1, flat.numel() // SAMPLE)]
+
+
+def _squares(values: Tensor) -> float:
+    return float(values.square().sum())
+
+
 @torch.no_grad()
-def _distance(pairs: list[tuple[Parameter, Tensor]]) -> float:
-    gone = size = 0.0
-    for now, was in pairs:
-        size += float(was.square().sum())
-        if now.data_ptr() != was.data_ptr():
-            gone += float((now - was).square().sum())
+def _distance(pairs: list[tuple[Parameter, Was]]) -> float:
+    squares = [was.squares(p) for p, was in pairs]
+    gone, size = (sum(column) for column in zip(*squares, strict=True)) if squares else (0.0, 0.0)
     return (gone / size) ** 0.5 if size else float(gone > 0)
+
+
+@torch.no_grad()
+def _norm(gradients: list[Tensor]) -> float:
+    if all(g.dtype == torch.float32 and not g.is_sparse for g in gradients):
+        return float(nn.utils.get_total_norm(gradients))
+    strided = (g.coalesce().values() if g.is_sparse else g for g in gradients)
+    return sum(_squares(wide(g)) for g in strided) ** 0.5

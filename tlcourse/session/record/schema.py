@@ -137,6 +137,7 @@ HEADER = {
     "threads": whole(1, 4096),
     "model": CALL,
     "parts": or_null(dict_of(list_of(TEXT))),  # null: the model defines its own groups
+    "fixed": list_of(TEXT),  # parameters that never train, in groups that do
     "data": CALL,
     "recipe": Field("an object", lambda v: isinstance(v, dict)),
     "loss": LOSS,

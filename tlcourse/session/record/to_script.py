@@ -159,7 +159,7 @@ class _Writer:
             adapters=Code("adapters = {}\n" if lora else ""),
             channels_last=Code("model.to(memory_format=torch.channels_last)\n" if layout else ""),
             rates=recipe.lr,
-            parts=_parts(header.get("parts")),
+            parts=Code(_parts(header.get("parts")) + _fixed(header.get("fixed"))),
             optimizer=_optimizer(recipe),
             scheduled=Code("    scheduler.step()\n" if recipe.scheduler else ""),
             frozen=list(recipe.freeze),
@@ -353,6 +353,10 @@ def _optimizer(recipe: Recipe) -> Code:
     return Code("".join(f"{row}\n" for row in rows))
 
 
+def _fixed(names: list[str] | None) -> Code:
+    return code(_FIXED, names) if names else Code("")
+
+
 def _parts(paths: dict[str, list[str]] | None) -> Code:
     if paths is None:  # the model's own groups; in an older record, its children
         return Code(_PARTS)
@@ -372,6 +376,12 @@ for name in lr:
     loose = [part for part in found if isinstance(part, nn.Parameter)]
     groups[name] = [p for p in (*loose, *parts[name].parameters()) if p not in seen]
     seen.update(groups[name])"""
+
+_FIXED = """
+fixed = {{model.get_parameter(name) for name in {}}}
+groups = {{name: [p for p in groups[name] if p not in fixed] for name in lr}}
+for p in fixed:
+    p.requires_grad_(False)"""
 
 
 def _loss(name: str, terms: dict[str, float]) -> Code:

@@ -1,11 +1,13 @@
 """Snapshots of a run, from which its state can be restored bit for bit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import Parameter
+
+from tlcourse.errors import CommandError
 
 from ..commands import Command
 from ..model.edits import Edit
@@ -38,6 +40,7 @@ class Snapshot:
     edits: tuple[Edit, ...]
     parameters: Mapping[Parameter, Tensor]
     buffers: Mapping[str, Tensor]
+    numbers: Mapping[str, int | float | None]
     optimizer: Mapping[Parameter, dict[str, Any]]
     frozen: Mapping[str, bool]
     rates: Mapping[str, float]
@@ -61,7 +64,7 @@ def take(t: "State", history: History, *, first: bool = False) -> Snapshot:
 
     def value_of(p: Parameter) -> Tensor:
         if first:
-            return levers.origin[p]
+            return levers.origin[p].values
         return p.detach() if p in frozen else p.detach().clone()
 
     everything = [p for parameters in levers.groups.values() for p in parameters]
@@ -70,7 +73,8 @@ def take(t: "State", history: History, *, first: bool = False) -> Snapshot:
         history=history,
         edits=tuple(levers.edits),
         parameters={p: value_of(p) for p in everything},
-        buffers={name: b.clone() for name, b in levers.model.named_buffers()},
+        buffers=buffers_of(levers.model),
+        numbers=numbers_of(levers.model),
         optimizer={
             p: dict(state[p]) if p in frozen else clone_state(state[p])
             for p in everything
@@ -92,8 +96,8 @@ def restore(t: "State", kept: Snapshot) -> None:
     frozen = {p for name in kept.frozen for p in levers.groups[name]}
     for p, value in kept.parameters.items():
         p.data = value if p in frozen else value.clone()
-    for name, buffer in levers.model.named_buffers():
-        buffer.copy_(kept.buffers[name])
+    put_buffers(levers.model, kept.buffers, empty=kept.numbers)
+    put_numbers(levers.model, kept.numbers)
     levers.optimizer.state.clear()
     for p, state in kept.optimizer.items():
         levers.optimizer.state[p] = dict(state) if p in frozen else clone_state(state)
@@ -101,6 +105,73 @@ def restore(t: "State", kept: Snapshot) -> None:
     levers.optimizer.go_to(kept.schedule)
     t.weights, t.augment = dict(kept.weights), kept.augment
     t.step = kept.step
+
+
+def buffers_of(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of the buffers, and of tensors that modules keep as plain attributes (a memory that
+    grows)."""
+    found = {name: b.clone() for name, b in model.named_buffers()}
+    for path, module in model.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Tensor):
+                found[f"{path}.{name}".removeprefix(".")] = value.detach().clone()
+    return found
+
+
+def numbers_of(model: nn.Module) -> dict[str, int | float | None]:
+    """Numbers that modules keep as plain attributes, such as a counter of calls; None for a buffer that
+    is empty."""
+    found: dict[str, int | float | None] = {}
+    for path, module in model.named_modules():
+        for name, value in vars(module).items():
+            if type(value) in (int, float):
+                found[f"{path}.{name}".removeprefix(".")] = value
+        found |= {
+            f"{path}.{name}".removeprefix("."): None
+            for name, value in module._buffers.items()
+            if value is None
+        }
+    return found
+
+
+def put_numbers(model: nn.Module, kept: Mapping[str, int | float | None]) -> None:
+    """CommandError for a name that is no number of the model."""
+    for name, value in kept.items():
+        module, leaf = _owner(model, name)
+        number = type(vars(module).get(leaf)) in (int, float) and type(value) in (int, float)
+        if not number and (leaf not in module._buffers or value is not None):
+            raise CommandError(f"{name} is no number of the model")
+        setattr(module, leaf, value)
+
+
+def put_buffers(model: nn.Module, kept: Mapping[str, Tensor], empty: Container[str] = ()) -> None:
+    """What `buffers_of` copied, put back; a buffer of another size or dtype than now is replaced.
+    CommandError for a name that the model uses for something else."""
+    for name, _ in list(model.named_buffers()):
+        if name not in kept and name not in empty:  # it was not there yet
+            delattr(*_owner(model, name))
+    for name, value in kept.items():
+        module, leaf = _owner(model, name)
+        now = getattr(module, leaf, None)
+        if isinstance(now, Tensor) and not isinstance(now, Parameter):
+            if (now.shape, now.dtype) == (value.shape, value.dtype):
+                now.detach().copy_(value)
+            else:
+                setattr(module, leaf, value.to(now.device, copy=True))
+        elif not hasattr(module, leaf) and leaf.isidentifier():
+            module.register_buffer(leaf, value.clone())
+        elif now is None and leaf in module._buffers:
+            setattr(module, leaf, value.clone())
+        else:
+            raise CommandError(f"{name} is no buffer of the model")
+
+
+def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
+    path, _, leaf = name.rpartition(".")
+    try:
+        return model.get_submodule(path), leaf
+    except AttributeError:
+        raise CommandError(f"the model has no module {path!r}") from None
 
 
 def own_bytes(snapshots: list[Snapshot], live: set[int]) -> int:
