@@ -78,6 +78,17 @@ CASES = {
         ],
     ),
     "stopped": ({}, [(4, tl.SetLR("head", 1e-3)), (11, tl.Stop())]),
+    "done after the last step": (
+        {"freeze": "stem"},
+        [
+            (6, tl.AddLoRA("stem", rank=2)), (11, tl.SetScale("lora", 3)), (11, tl.SwapHead("mlp")),
+            (11, tl.AddLoRA("body", name="low")), (11, tl.Stop()),
+        ],
+    ),
+    "partly fixed": (
+        {"fixed": ["body.0.weight", "head.2.bias"]},
+        [(5, tl.Freeze("body")), (9, tl.Unfreeze("body")), (12, tl.AddLoRA("body"))],
+    ),
 }  # fmt: skip
 
 
@@ -96,7 +107,10 @@ def runs(pictures):
             from torch.nn.functional import multi_margin_loss
 
             options["loss"] = multi_margin_loss
-        run = tl.Session(Net(), pictures, **options)
+        model = Net()
+        for parameter in options.pop("fixed", ()):
+            model.get_parameter(parameter).requires_grad_(False)
+        run = tl.Session(model, pictures, **options)
         for step, command in script:
             run.at(step, command)
         run.run()

@@ -9,7 +9,7 @@ run affect its result.
 
 {imports}
 
-{tlcourse}# Sample order and augmentation: pure functions of the seed (from tlcourse).
+{tlcourse}# Random draws: pure functions of the seed (from tlcourse).
 
 {functions}
 
@@ -62,7 +62,7 @@ for step in range({steps}):
     optimizer.zero_grad()
 {body}
     optimizer.step()
-{scheduled}
+{scheduled}{final}
 # Test accuracy.
 
 model.eval()
@@ -105,7 +105,16 @@ def add_lora(model, wanted, name, rank, alpha, endings, key):
     for path, layer in zip(found, beside.values()):
         owner, _, leaf = path.rpartition(".")
         setattr(model.get_submodule(owner), leaf, layer)
+        layer.__class__ = type("Adapted", (type(layer),), {"weight": property(adapted_weight)})
     return list(beside.values())
+
+
+def adapted_weight(layer):
+    """For models that read a layer's weight (nn.MultiheadAttention) instead of calling it."""
+    weight = layer.get_base_layer().weight
+    for name in layer.active_adapters:
+        weight = weight + layer.get_delta_weight(name).to(weight.dtype)
+    return weight
 '''
 
 SWAP_HEAD = '''\

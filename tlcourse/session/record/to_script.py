@@ -138,6 +138,7 @@ class _Writer:
         layout, bf16 = recipe.layout == "channels_last", recipe.precision == "bf16"
         device = header.get("device", "cpu")
         on_cpu = device == "cpu"
+        during, after = self._interventions(began, history, steps)
         model = Code("YOUR_MODEL  # put your model here, as it was before the run")
         return code(
             TEMPLATE,
@@ -172,7 +173,8 @@ class _Writer:
             else Code(""),
             augment=Code(_AUGMENT if augmented else ""),
             laid_out=Code(".contiguous(memory_format=torch.channels_last)" if layout else ""),
-            interventions=self._interventions(began, history),
+            interventions=Code("".join("    " + row for row in during)),
+            final=Code("".join(["\n# After the last step.\n\n", *after] if after else "")),
             noise=rng.fold_in(recipe.seed, "noise"),
             body=Code(textwrap.indent(_body(recipe.accumulate, bf16, device, bool(terms)), "    ")),
             cast=code("torch.no_grad(), {}", _cast(device)) if bf16 else Code("torch.no_grad()"),
@@ -180,20 +182,27 @@ class _Writer:
 
     # -- interventions -------------------------------------------------------------------------
 
-    def _interventions(self, began: RunState, history: list[Applied]) -> Code:
-        rows: list[str] = []
+    def _interventions(
+        self, began: RunState, history: list[Applied], steps: int
+    ) -> tuple[list[str], list[str]]:
+        """Lines for what was done before a step, and after the last one."""
+        during: list[str] = []
+        after: list[str] = []
         before = began
         for step, at_step in groupby(history, lambda applied: applied.step):
-            rows.append(code("    if step == {}:", step))
             lines: list[Code] = []
             for applied in at_step:
                 lines.append(Code("# " + comment(repr(applied.command))))
                 lines += self._lines(applied.command, before, applied.state)
                 before = applied.state
+            if step >= steps:
+                after += [line + "\n" for line in lines]
+                continue
             if all(line.startswith("#") for line in lines):
                 lines.append(Code("pass"))
-            rows += ["        " + line for line in lines]
-        return Code("".join(row + "\n" for row in rows))
+            during += [code("if step == {}:", step) + "\n"]
+            during += ["    " + line + "\n" for line in lines]
+        return during, after
 
     def _lines(self, command: Command, before: RunState, after: RunState) -> Iterator[Code]:
         """What a command creates, then each difference between the states before and after it."""
