@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import tlcourse as tl
-from tlcourse.session import Applied, Moved, Norms, Refused
+from tlcourse.session import Applied, Moved, Norms, Refused, Warned
 
 from .conftest import mlp, of
 
@@ -181,3 +181,14 @@ def test_what_is_frozen_and_written_to_all_the_same_is_shown_to_move(numbers):
     run.run()
     assert of(Moved, run.events)[0].moved["body"] > 0.01
     assert of(Norms, run.events) == [] or "body" in of(Norms, run.events)[-1].moved
+
+
+def test_a_loss_that_is_no_number_is_an_event_and_a_warning(numbers):
+    run = tl.Session(mlp(), numbers, steps=12, lr=1e-2)
+    run.at(4, tl.Save("well"))
+    run.at(5, tl.SetLR("all", 1e30))
+    run.at(9, tl.Rewind("well"))
+    with pytest.warns(UserWarning, match="The loss is nan at step 7: rewind"):
+        run.run()
+    assert [event.step for event in of(Warned, run.events)] == [7]
+    assert tl.replay(run.record, model=mlp(), data=numbers).exact

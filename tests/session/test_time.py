@@ -244,3 +244,20 @@ def test_snapshots_stay_within_their_budget_and_bookmarks_are_never_dropped(numb
     assert losses(tight) == losses(free)
     none = steered(0.0)
     assert "keep_mb=" in of(Refused, none.events)[0].reason
+
+
+@pytest.mark.parametrize(
+    "command",
+    [tl.Rewind("nowhere"), tl.Rewind(50), tl.Rewind(20), tl.Branch("main"), tl.Branch("x", at=99)],
+)
+def test_a_run_that_is_over_stays_over_if_the_way_back_is_refused(numbers, command):
+    run = tl.Session(mlp(), numbers, steps=60)
+    run.at(20, tl.Stop())
+    run.run()
+    count = len(run.events)
+    with pytest.raises(CommandError):
+        run.send(command)
+    assert (run.status, run.step, len(run.events)) == ("stopped", 20, count)
+    assert tl.replay(run.record, model=mlp(), data=numbers).exact
+    run.send(tl.Rewind(10))
+    assert run.run().steps == 60

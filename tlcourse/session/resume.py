@@ -91,7 +91,7 @@ def resume(
         warnings.warn(text, stacklevel=2)
         record.events.append(Warned(run._training.tick, run.step, run.branch, text))
     run._header.update(record.header)
-    run.events = record.events
+    run.events, run._warned = record.events, len(record.events)
     run.resumed_from = save
     if state["ending"] is not None:
         run._inbox.shut_down()

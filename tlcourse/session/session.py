@@ -14,7 +14,7 @@ from tlcourse.models.partition import Groups, groups_of, has_groups, paths_of, w
 
 from .autosave.saver import check_folder, save_to
 from .commands import Branch, Command, Rewind, kinds
-from .engine.boundary import check_command, refused, warn_of_refusals
+from .engine.boundary import check_command, refused, warn_of_trouble
 from .engine.inbox import Envelope, Inbox
 from .engine.loader import holds_pictures
 from .engine.loop import events_of
@@ -165,7 +165,7 @@ class Session:
         check_command(command, self._training.levers, self._inbox.all())
         if self._inbox.put(Envelope(command, id)):
             return
-        if not isinstance(command, Rewind | Branch) or not self._open_again():
+        if not isinstance(command, Rewind | Branch) or not self._open_again(command):
             raise self._too_late(command)
         self._inbox.put(Envelope(command, id))
         self.start()
@@ -212,7 +212,7 @@ class Session:
         return self._outcome()
 
     def _outcome(self) -> Result:
-        self._warned = warn_of_refusals(self.events, self._warned)
+        self._warned = warn_of_trouble(self.events, self._warned)
         return self.result
 
     def _train(self) -> None:
@@ -241,11 +241,14 @@ class Session:
         finally:
             t.batches.close()
 
-    def _open_again(self) -> bool:
-        """Get ready to continue after the end. False for a run that failed or is still ending."""
+    def _open_again(self, command: Rewind | Branch) -> bool:
+        """Get ready to continue after the end. False for a run that failed or is still ending;
+        CommandError, and the run stays over, if the command would be refused."""
         self._runner.finish()
         if isinstance(self.events[-1], Failed):
             return False
+        if self._runner.over:
+            self._training.time.destination(self._training, command)
         if self._runner.again():
             self._training.ending = None
             self._inbox.reopen()

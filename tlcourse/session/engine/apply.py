@@ -166,12 +166,12 @@ def _(command: Save, t: State) -> None:
 
 @apply.register
 def _(command: Rewind, t: State) -> None:
-    t.time.rewind(t, command.to, command.branch)
+    t.time.rewind(t, command)
 
 
 @apply.register(Branch)
 def _(command: Branch, t: "Training") -> None:
-    t.time.fork(t, command.name, command.at)
+    t.time.fork(t, command)
 
 
 @apply.register(Twin)

@@ -21,7 +21,8 @@ from ..commands import (
     Unfreeze,
     members,
 )
-from ..events import Applied, Branched, Event, Moved, Norms, Refused, Saved
+from ..eventlog import EventLog
+from ..events import Applied, Branched, Event, Moved, Norms, Refused, Saved, Warned
 from ..model.groups import Levers, Weights
 from ..state import RunState
 from .inbox import Envelope
@@ -136,14 +137,18 @@ def refused(t: State, envelope: Envelope, reason: str) -> Refused:
     return Refused(*now(t), envelope.command, envelope.id, reason)
 
 
-def warn_of_refusals(events: list[Event], seen: int) -> int:
-    """Warn in a script of what nobody has seen in a cockpit: what was planned or sent from a line and
-    refused. seen: how many of the events were looked at before; returns how many are now."""
-    for event in events[seen:]:
+def warn_of_trouble(events: EventLog, seen: int) -> int:
+    """Warn in a script of what nobody has seen in a cockpit: a loss that is not a number, and what was
+    planned or sent from a line and refused. seen: how many of the events were looked at before; returns
+    how many are now."""
+    until = len(events)
+    for _, event in events.parts(seen, until):
         if isinstance(event, Refused) and event.id is None:
             text = f"Not done at step {event.step}: {event.command!r}. {event.reason}"
             warnings.warn(text, stacklevel=4)
-    return len(events)
+        elif isinstance(event, Warned):
+            warnings.warn(event.text, stacklevel=4)
+    return until
 
 
 def moved(t: State, since: int, weights: Weights) -> Moved:

@@ -5,10 +5,11 @@ pulls the events out of this generator, so things happen in the order of its lin
 """
 
 from collections.abc import Callable, Iterator
+from math import isfinite
 from time import perf_counter
 
 from ..commands import STEERING, Branch, Rewind
-from ..events import Applied, Event, Finished, StepDone
+from ..events import Applied, Event, Finished, StepDone, Warned
 from ..threads.time_budget import TimeBudget
 from .boundary import moved, norms, obey, refused
 from .inbox import Inbox
@@ -17,6 +18,8 @@ from .questions import answer
 from .training import Training
 
 BITE_STEPS = 5  # after so many steps, say how far the weights moved since an intervention
+
+LOST = "The loss is {} at step {}: rewind to before it, and go on with a lower rate."
 
 
 def events_of(t: Training, inbox: Inbox) -> Iterator[Event]:
@@ -38,6 +41,7 @@ def engine(
     steps, eval_every = t.recipe.steps, t.recipe.eval_every
     keeping, looking = budget(), budget()
     watch = None  # (tick, weights) of an intervention
+    lost = False  # the loss is not a number
     yield from t.meters.begin(t)
 
     while t.ending is None:
@@ -63,6 +67,8 @@ def engine(
             due = perf_counter() + 1 / t.pace if t.pace else 0.0
             loss, terms = t.train_step()
             yield StepDone(t.tick, t.step, t.branch, loss, terms)
+            if lost != (lost := not isfinite(loss)) and lost:
+                yield Warned(t.tick, t.step, t.branch, LOST.format(loss, t.step))
             if twin := t.time.twin:
                 loss, terms = twin.train_step()
                 yield StepDone(t.tick, twin.step, twin.branch, loss, terms)

@@ -16,7 +16,7 @@ from tlcourse.errors import CommandError
 from tlcourse.models.partition import Part
 from tlcourse.rng import checked_seed, set_torch_states, torch_states
 
-from ..commands import Command
+from ..commands import Command, Rewind
 from ..engine.apply import apply
 from ..events import Event
 from ..model.groups import Levers
@@ -126,12 +126,12 @@ class Marks:
         self.named[name] = made
         self._thin(t)
 
-    def rewind(self, t: "Loop", to: int | str, branch: str | None) -> None:
-        if branch not in (None, t.branch):
+    def rewind(self, t: "Loop", command: Rewind) -> None:
+        if command.branch not in (None, t.branch):
             raise CommandError(
-                f"A loop of your own has one timeline, {t.branch}, and no branch {branch!r}."
+                f"A loop of your own has one timeline, {t.branch}, and no branch {command.branch!r}."
             )
-        moment = self._find(to)
+        moment = self._find(command.to)
         touched = [p for p, version in moment.versions.items() if p._version != version]
         if any(p.data_ptr() == moment.snapshot.parameters[p].data_ptr() for p in touched):
             raise CommandError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tlcourse.errors import CommandError
 
-from ..commands import Command
+from ..commands import Branch, Command, Rewind
 from ..steerable import Bookmark, TimelineState
 from .snapshot import History, Moment, Snapshot, own_bytes, restore, take
 
@@ -163,10 +163,24 @@ class Timelines:
 
         return max(filter(leads_there, self._all()), key=lambda s: (s.step, len(s.history)))
 
-    def rewind(self, t: "Training", to: int | str, branch: str | None) -> None:
-        name, step, history = self.find(t, to, branch)
-        if name == t.branch and step == t.step and history == self.history(t):
-            raise CommandError(f"The run is already at step {step} of {name}.")
+    def destination(self, t: "Training", command: Rewind | Branch) -> tuple[str, int, History]:
+        """(branch, step, history) of the moment where the command leads; for Branch, the branch that it
+        leaves. CommandError for what is refused."""
+        if isinstance(command, Rewind):
+            name, step, history = self.find(t, command.to, command.branch)
+            if (name, step, history) == (t.branch, t.step, self.history(t)):
+                raise CommandError(f"The run is already at step {step} of {name}.")
+            return name, step, history
+        if command.name in self.branches:
+            raise CommandError(
+                f"There is already a branch {command.name!r}. Branches: {', '.join(self.branches)}."
+            )
+        if command.at is None:
+            return t.branch, t.step, self.history(t)
+        return self.find(t, command.at, None)
+
+    def rewind(self, t: "Training", command: Rewind) -> None:
+        name, step, history = self.destination(t, command)
         self._leave(t)
         self.go(t, step, history)
         t.branch = name
@@ -174,18 +188,14 @@ class Timelines:
         line.step, line.history = step, history
         self.keep(t)
 
-    def fork(self, t: "Training", name: str, at: int | str | None) -> None:
-        if name in self.branches:
-            raise CommandError(
-                f"There is already a branch {name!r}. Branches: {', '.join(self.branches)}."
-            )
-        here = (t.branch, t.step, self.history(t))
-        parent, step, history = here if at is None else self.find(t, at, None)
+    def fork(self, t: "Training", command: Branch) -> None:
+        here = t.step, self.history(t)
+        parent, step, history = self.destination(t, command)
         self._leave(t)
-        if (step, history) != here[1:]:
+        if (step, history) != here:
             self.go(t, step, history)
-        self.branches[name] = Timeline(name, parent, step, step, history)
-        t.branch = name
+        self.branches[command.name] = Timeline(command.name, parent, step, step, history)
+        t.branch = command.name
 
     def _leave(self, t: "Training") -> None:
         """Snapshot the current timeline, so that returning to it is quick; end the twin."""
