@@ -35,7 +35,9 @@ def sentences(count=64):
     ]
 
 
-def trainer_in(folder, model, steps=12, **options):
+def trainer_in(
+    folder, model, steps=12, kind=transformers.Trainer, compute_loss_func=None, **options
+):
     defaults = {
         "per_device_train_batch_size": 8, "learning_rate": 1e-2, "lr_scheduler_type": "linear",
         "logging_steps": 1, "save_strategy": "no", "report_to": [], "disable_tqdm": True,
@@ -46,9 +48,10 @@ def trainer_in(folder, model, steps=12, **options):
     )
     data = sentences()
     accuracy = {"compute_metrics": lambda p: {"accuracy": (p[0].argmax(1) == p[1]).mean()}}
-    return transformers.Trainer(
-        model=model, args=args, train_dataset=data, eval_dataset=data[:16], **accuracy
-    )
+    return kind(
+        model=model, args=args, train_dataset=data, eval_dataset=data[:16],
+        compute_loss_func=compute_loss_func, **accuracy,
+    )  # fmt: skip
 
 
 def rates_by(optimizer):
@@ -215,3 +218,99 @@ def test_what_cannot_be_steered_is_refused(tmp_path):
     steering = tl.steer_trainer(trainer_in(tmp_path, tiny_bert()))
     with pytest.raises(CommandError, match="the steps are yours"):
         steering.send(tl.Twin())
+
+
+# -- what the trainer does in its own ways ---------------------------------------------------------
+
+
+class Weighted(transformers.Trainer):
+    """Class weights, as the documentation shows them."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        loss = torch.nn.functional.cross_entropy(outputs.logits, labels, torch.tensor([0.2, 3.0]))
+        return (loss, outputs) if return_outputs else loss
+
+
+def own_loss(outputs, labels, num_items_in_batch=None):
+    return torch.nn.functional.multi_margin_loss(outputs.logits, labels)
+
+
+OWN_LOSSES = {
+    "class weights": {"kind": Weighted},
+    "class weights, accumulated": {"kind": Weighted, "gradient_accumulation_steps": 3},
+    "label smoothing": {"label_smoothing_factor": 0.3},
+    "label smoothing, accumulated": {
+        "label_smoothing_factor": 0.3, "gradient_accumulation_steps": 2,
+    },
+    "a function": {"compute_loss_func": own_loss},
+    "tuples": {"tuples": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OWN_LOSSES)
+def test_the_loss_shown_is_the_trainers_own(tmp_path, case):
+    options = dict(OWN_LOSSES[case])
+    model = tiny_bert()
+    model.config.return_dict = not options.pop("tuples", False)
+    trainer = trainer_in(tmp_path, model, steps=4, **options)
+    steering = tl.steer_trainer(trainer)
+    trainer.train()
+    logged = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    assert [e.loss for e in of(StepDone, steering.events)] == pytest.approx(logged, abs=1e-4)
+
+
+class Fails(transformers.TrainerCallback):
+    """What comes in the middle of training."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step == 3 and self.error:
+            error, self.error = self.error, None
+            raise error
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit()])
+def test_a_trainer_that_is_cut_short_is_over_and_can_train_again(tmp_path, error):
+    trainer = trainer_in(tmp_path, tiny_bert(), steps=5)
+    trainer.add_callback(Fails(error))
+    steering = tl.steer_trainer(trainer)
+    with pytest.raises(type(error)):
+        trainer.train()
+    assert steering.status == ("failed" if isinstance(error, ValueError) else "stopped")
+    with pytest.raises(CommandError, match="comes too late"):
+        steering.send(tl.Pause())
+    assert steering.look(lambda model: 1) == 1
+    trainer.train()
+    assert steering.status == "finished"
+
+
+def test_a_search_for_the_batch_size_begins_again(tmp_path):
+    trainer = trainer_in(tmp_path, tiny_bert(), steps=5, auto_find_batch_size=True)
+    trainer.add_callback(Fails(RuntimeError("CUDA out of memory.")))
+    steering = tl.steer_trainer(trainer)
+    trainer.train()
+    assert steering.status == "finished" and trainer.state.global_step == 5
+
+
+def test_a_checkpoint_brings_its_adapters_and_heads_back(tmp_path):
+    options = {"steps": 8, "save_strategy": "steps", "save_steps": 4}
+    trainer = trainer_in(tmp_path, tiny_bert(), **options)
+    steering = tl.steer_trainer(trainer)
+    steering.at(2, tl.AddLoRA("embeddings", layers="nothing"))  # refused
+    steering.at(2, tl.AddLoRA("layer.0", rank=2, lr=1e-2))
+    steering.at(3, tl.SwapHead("mlp"))
+    trainer.train()
+    again = trainer_in(tmp_path, tiny_bert(), **options)
+    watched = tl.steer_trainer(again)
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
+    assert [e.command for e in of(Applied, watched.events)][:2] == steering.edits
+    now, then = again.model.state_dict(), trainer.model.state_dict()
+    assert now.keys() == then.keys() and any("lora_" in name for name in now)
+    assert all(torch.equal(now[name], then[name]) for name in now)
+    (tmp_path / "checkpoint-4" / "tlcourse_edits.json").write_text('[{"kind": "stop"}]')
+    with pytest.raises(SessionError, match="does not say which adapters"):
+        again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))

@@ -1,8 +1,10 @@
 """An ordinary loop under `steer`: it takes commands, tells what happened, and stays an ordinary loop."""
 
 import asyncio
+import copy
 import threading
 import time
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch import nn
 
 import tlcourse as tl
 from tlcourse.errors import CommandError, SessionError
-from tlcourse.session import Applied, Evaluated, Finished, Moved, Norms, Refused, StepDone
+from tlcourse.session import Applied, Evaluated, Finished, Moved, Norms, Refused, StepDone, Warned
 from tlcourse.session.commands import kinds
 from tlcourse.session.guests.run import CAN, CANNOT
 
@@ -453,3 +455,81 @@ def test_what_comes_too_late_for_a_loop_is_refused_and_harms_nothing():
         "The loop has taken all its steps, so nothing would train with this.",
         "The loop ended at step 6, before step 100 came.",
     ]
+
+
+# -- the owner's own hand ------------------------------------------------------------------------
+
+
+def small_mlp():
+    torch.manual_seed(0)
+    parts = {"body": nn.Linear(8, 16), "act": nn.ReLU(), "head": nn.Linear(16, 2)}
+    return nn.Sequential(OrderedDict(parts))
+
+
+OWN_WAYS = {  # how a loop unfreezes by itself, from a model whose body does not train
+    "flags": (lambda net: net.parameters(), lambda net, _: net.body.requires_grad_(True)),
+    "another group": (
+        lambda net: net.head.parameters(),
+        lambda net, o: o.add_param_group({"params": list(net.body.parameters()), "lr": 0.05}),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", OWN_WAYS)
+def test_what_the_loop_does_by_itself_is_shown_and_can_be_taken_back(numbers, way):
+    held, thaw = OWN_WAYS[way]
+    net, shown = small_mlp(), []
+    net.body.requires_grad_(way != "flags")
+    optimizer = torch.optim.SGD(held(net), lr=0.05)
+    batch = numbers.train.x[:16], numbers.train.y[:16]
+    steering = tl.steer([batch] * 12, model=net, optimizer=optimizer)
+    steering.at(3, tl.SetLR("head", 0.1))
+    steering.at(8, tl.Rewind("start"))
+    start = copy.deepcopy(net.state_dict())
+    for n, (x, y) in enumerate(steering):
+        shown.append(steering.groups[0].trainable)
+        if n == 4:
+            thaw(net, optimizer)
+        if n == 8:
+            assert all(torch.equal(now, start[name]) for name, now in net.state_dict().items())
+        loss = F.cross_entropy(net(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        steering.log(loss)
+    assert shown == [False] * 5 + [True] * 3 + [False] * 4
+    assert of(Moved, steering.events)[0].moved["body"] > 0
+    assert "Your code unfroze body." in [e.text for e in of(Warned, steering.events)]
+
+
+def test_parameters_that_the_loop_adds_are_a_group_of_their_own(numbers):
+    net, extra = small_mlp(), nn.Parameter(torch.zeros(16))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+    steering = tl.steer([0] * 6, model=net, optimizer=optimizer)
+    steering.at(3, tl.SetLR("head", 0.1))
+    for n, _ in enumerate(steering):
+        if n == 1:
+            optimizer.add_param_group({"params": [extra]})
+        optimizer.zero_grad()
+        (net(numbers.train.x[:16]).square().mean() + (extra - 1).square().sum()).backward()
+        optimizer.step()
+    assert [group.name for group in steering.groups] == ["besides", "body", "head"]
+    assert of(Moved, steering.events)[0].moved["besides"] > 0
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        {"loss": torch.zeros(3)}, {"loss": "0.5"}, {"loss": 1j}, {"loss": True}, {"accuracy": 87.0},
+        {"accuracy": float("nan")}, {"accuracy": torch.tensor([0.1, 0.2])}, {"valid_loss": [1.0]},
+        {"loss": torch.zeros(1, dtype=torch.complex64)},
+    ],
+)  # fmt: skip
+def test_what_is_logged_is_checked_at_the_call(net, measured):
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    steering = tl.steer([1], model=net, optimizer=optimizer)
+    with pytest.raises(CommandError, match="is (a|one) number|goes from 0 to 1"):
+        steering.log(**measured)
+    steering.report(**measured)  # as a trainer's callback does: told once, never raised
+    steering.report(**measured)
+    assert len(of(Warned, steering.events)) == 1

@@ -326,3 +326,17 @@ def test_whatever_an_optimizer_keeps_goes_back(net):
     train(steering, net, optimizer, after=note)
     kept = next(iter(steering._loop.time.named["two"].snapshot.optimizer.values()))
     assert torch.equal(kept["kept"][0], seen[1]) and not torch.equal(seen[1], seen[3])
+
+
+def test_a_checkpoint_with_an_adapter_that_is_not_there_is_told_of(net):
+    optimizer = only_head(net)
+    steering = tl.steer(batches(4), model=net, optimizer=optimizer)
+    steering.at(2, tl.AddLoRA("body", rank=2))
+    train(steering, net, optimizer)
+    saved = deepcopy(optimizer.state_dict())
+    fresh = Net()
+    other = only_head(fresh)
+    again = tl.steer(batches(4), model=fresh, optimizer=other)
+    other.load_state_dict(saved)
+    [said] = [e.text for e in again.events if e.kind == "warned"]
+    assert "2 parameters that this model lacks, such as body.0.lora_A" in said and "AddLoRA" in said

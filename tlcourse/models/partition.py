@@ -9,6 +9,7 @@ from torch.nn import Parameter
 from tlcourse.errors import ModelError
 
 STAGES = 4  # a long row of layers becomes this many groups
+BESIDES = "besides"  # the group of what an optimizer trains outside of the model
 Named = list[tuple[str, list[nn.Module]]]
 Groups = Mapping[str, nn.Module | str | Iterable[nn.Module | str]]
 
@@ -99,7 +100,7 @@ def divide(
     held_or_all = list(model.parameters() if held is None else held)
     training = {p for p in held_or_all if p.requires_grad}
     in_model = set(model.parameters())
-    parts = _uniform("besides", [p for p in held_or_all if p not in in_model], training)
+    parts = _uniform(BESIDES, [p for p in held_or_all if p not in in_model], training)
     for name, own, modules in _partition(model, groups):
         parts |= _uniform(name, own, training, tuple(m for top in modules for m in top.modules()))
     return parts

@@ -3,6 +3,7 @@
 What is typed `State` acts on any run; what is typed `Training` only on a Session's.
 """
 
+from dataclasses import replace
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,7 @@ def _(command: AddLoRA, t: State) -> None:
         seed=t.seed,
     )
     rate = max(levers.lrs().values()) if command.lr is None else command.lr
-    levers.edit(edit, {command.name: rate})
+    levers.edit(replace(edit, command=command), {command.name: rate})
     for name in named:
         if name not in levers.frozen:
             levers.freeze(name, stats=True)
@@ -135,7 +136,8 @@ def _(command: SwapHead, t: State) -> None:
     levers = t.levers
     turn = sum(edit.adapter is None for edit in levers.edits)
     edit = plan_head(levers.model, levers.groups, kind=command.head, seed=t.seed, turn=turn)
-    levers.edit(edit, {} if command.lr is None else {levers.names[-1]: command.lr})
+    rates = {} if command.lr is None else {levers.names[-1]: command.lr}
+    levers.edit(replace(edit, command=command), rates)
 
 
 # -- the loss, the data ------------------------------------------------------------------------

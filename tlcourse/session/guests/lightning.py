@@ -34,7 +34,7 @@ class _Between(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         planned = trainer.estimated_stepping_batches
         self._steering.steps = int(planned) if planned != float("inf") else None
-        self._steering.begin()
+        self._steering.begin(anew=True)
         self._between(trainer)
 
     def on_train_batch_end(
@@ -44,7 +44,7 @@ class _Between(Callback):
         if isinstance(loss, Tensor):
             # In automatic optimization the trainer has divided it by the batches of a step.
             share = trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
-            self._steering.log(loss * share)
+            self._steering.report(loss=loss * share)
         self._steering.turned()
         self._between(trainer)
 
@@ -57,7 +57,7 @@ class _Between(Callback):
             metrics = trainer.callback_metrics.items()
             return next((v for name, v in metrics if "val" in name and word in name), None)
 
-        self._steering.log(accuracy=logged("acc"), valid_loss=logged("loss"))
+        self._steering.report(accuracy=logged("acc"), valid_loss=logged("loss"))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._steering.finish("done")

@@ -41,15 +41,15 @@ def commands_of(
 class Checkpoints:
     """Writes into the checkpoints of an optimizer, and reads from them.
 
-    model: names the parameters; loaded: called with (groups that trained, factors) of a checkpoint that
-    was loaded into the optimizer.
+    model: names the parameters; loaded: called with (groups that trained, factors, parameters that the
+    model lacks) of a checkpoint that was loaded into the optimizer.
     """
 
     def __init__(
         self,
         optimizer: UserOptimizer,
         model: nn.Module,
-        loaded: Callable[[list[str], dict[str, float]], None],
+        loaded: Callable[[list[str], dict[str, float], list[str]], None],
     ):
         self._of, self._model, self._loaded = optimizer, model, loaded
         self._read: Mapping[str, Any] | None = None
@@ -111,7 +111,9 @@ class Checkpoints:
     def _finish(self, _: Any) -> None:
         self._of.begin_anew()
         if read := self._read:
-            self._loaded(list(read["training"]), dict(read["factors"]))
+            named = dict(self._model.named_parameters())
+            lacks = [name for late in read["late"] for name in late if name and name not in named]
+            self._loaded(list(read["training"]), dict(read["factors"]), lacks)
         self._read = None
 
 

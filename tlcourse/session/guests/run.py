@@ -6,9 +6,10 @@ Whoever owns the loop says when a batch is done (`turned`) and when commands may
 
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import nan
+from numbers import Real
 from time import perf_counter
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet, ref
@@ -28,7 +29,7 @@ from ..engine.loop import BITE_STEPS
 from ..engine.memory import memory_of
 from ..engine.questions import Looking, answer
 from ..eventlog import EventLog
-from ..events import Applied, Evaluated, Event, Failed, Finished, StepDone
+from ..events import Applied, Evaluated, Event, Failed, Finished, Refused, StepDone, Warned
 from ..model.user_optimizer import UserOptimizer
 from ..steerable import Bookmark, GroupState, TimelineState
 from ..threads.time_budget import TimeBudget
@@ -77,6 +78,7 @@ class Steering:
         self._seconds = 0.0
         self._began: float | None = None
         self._losses: list[Any] = []  # logged since the last step
+        self._said: set[str] = set()
         self._stepped = False  # a step was taken that no event reports yet
         self._since = 0  # batches since the last step
         self._after_step: list[Event] = []  # events that follow it
@@ -94,7 +96,7 @@ class Steering:
         if found is levers.optimizer.torch:
             return
         _take_over(found, self)
-        holder = UserOptimizer(found, stepped=self._step)
+        holder = UserOptimizer(found, stepped=self._step, stepping=self._follow_owner)
         self._checkpoints = Checkpoints(holder, self._divided[0], self._loaded)
         if levers.optimizer.torch is None:
             self._begin_with(holder, [p for group in found.param_groups for p in group["params"]])
@@ -149,7 +151,10 @@ class Steering:
         split: str = "valid",
     ) -> None:
         """Report what the loop measured. loss: of this batch, for the training curve, which shows the
-        mean over the batches of a step. accuracy (0 … 1), valid_loss: measured on `split`."""
+        mean over the batches of a step. accuracy (0 … 1), valid_loss: measured on `split`. CommandError
+        for what is not one number."""
+        for name, value in (("loss", loss), ("accuracy", accuracy), ("valid_loss", valid_loss)):
+            _check_measured(name, value)
         if loss is not None:
             self._losses.append(loss.detach() if isinstance(loss, Tensor) else loss)
         if accuracy is not None or valid_loss is not None:
@@ -157,8 +162,28 @@ class Steering:
                 raise CommandError(f"No split {split!r}. Splits are: train, valid, test.")
             given = {"accuracy": accuracy, "loss": valid_loss}
             metrics = {name: _number(value) for name, value in given.items() if value is not None}
-            event = Evaluated(*now(self._loop), split, metrics)
-            (self._after_step if self._stepped else self.events).append(event)
+            self._tell(Evaluated(*now(self._loop), split, metrics))
+
+    def report(self, **measured: Any) -> None:
+        """`log` for a trainer's callback, into which nothing may be raised."""
+        for name, value in list(measured.items()):
+            try:
+                _check_measured(name, value)
+            except CommandError as error:
+                del measured[name]
+                if name not in self._said:
+                    self._said.add(name)
+                    self._tell(Warned(*now(self._loop), f"Not shown: {error}"))
+        self.log(**measured)
+
+    def _tell(self, event: Event) -> None:
+        """Now, or after the step that no event reports yet."""
+        (self._after_step if self._stepped else self.events).append(event)
+
+    def _follow_owner(self) -> None:
+        if self._status == "running":
+            for text in self._loop.levers.follow_owner():
+                self._tell(Warned(*now(self._loop), text))
 
     def start(self) -> "Steering":
         return self  # the loop begins where it is written
@@ -175,6 +200,12 @@ class Steering:
     @contextmanager
     def under_way(self) -> Iterator[None]:
         self.begin()
+        with self.guarded():
+            yield
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """However the loop is left, the run is over then."""
         try:
             yield
         except Exception as error:
@@ -184,9 +215,12 @@ class Steering:
             self.turned()
             self.finish("stopped")
 
-    def begin(self) -> None:
-        """The loop begins, or goes on after its end; a loop that was ended by Stop does not."""
+    def begin(self, anew: bool = False) -> None:
+        """The loop begins, or goes on after its end; a loop that was ended by Stop does not. anew: one
+        that is under way was given up (a trainer looks for its batch size)."""
         t = self._loop
+        if anew:
+            self.finish("stopped")
         if self._status == "running":
             raise SessionError(
                 "This loop is under way already; steer another loader for another loop."
@@ -203,6 +237,7 @@ class Steering:
         _UNDER_WAY.add(self)
         self._inbox.reopen()
         self._status = "running"
+        self._follow_owner()
 
     def turned(self) -> None:
         """A batch is done: report its step, if it made one."""
@@ -215,6 +250,7 @@ class Steering:
             answer(self._inbox, self.model)
         if self._status != "running" or 0 < self._since < PATIENCE:
             return
+        self._follow_owner()
         t = self._loop
         for envelope in self._inbox.due(t.step, t.tick):
             steering = isinstance(envelope.command, STEERING)
@@ -276,6 +312,29 @@ class Steering:
             self.events.append(refused(self._loop, left, reason))
         self._seconds += perf_counter() - (self._began or perf_counter())
 
+    @property
+    def edits(self) -> list[Command]:
+        """The commands that made the adapters and heads that there are, in order."""
+        return [edit.command for edit in self._loop.levers.edits if edit.command]
+
+    def edit_again(self, commands: Sequence[Command], where: str) -> None:
+        """Before a checkpoint is loaded: add the adapters and heads that it was trained with.
+        SessionError if the model cannot become what it was."""
+        have = self.edits
+        if list(commands[: len(have)]) != have:
+            raise SessionError(
+                f"{where} was saved after {list(commands) or 'no edit'}, and this model has {have} "
+                "already: resume with the model as it was before them."
+            )
+        for command in commands[len(have) :]:
+            for event in obey(self._loop, Envelope(command)):
+                self.events.append(event)
+                if isinstance(event, Refused):
+                    raise SessionError(
+                        f"{where} was saved after {command!r}, which cannot be repeated here: "
+                        f"{event.reason}"
+                    )
+
     # -- what happens --------------------------------------------------------------------------
 
     def _step(self) -> None:
@@ -311,8 +370,14 @@ class Steering:
         self.events.append(moved(self._loop, *self._watch))
         self._watch = None
 
-    def _loaded(self, training: list[str], factors: dict[str, float]) -> None:
+    def _loaded(self, training: list[str], factors: dict[str, float], lacks: list[str]) -> None:
         """A checkpoint of the optimizer was loaded."""
+        if lacks:
+            text = (
+                f"The checkpoint holds {len(lacks)} parameters that this model lacks, such as "
+                f"{lacks[0]}: send AddLoRA or SwapHead as before it was saved, then load it again."
+            )
+            self._tell(Warned(*now(self._loop), text))
         for command in commands_of(self._loop.levers, training, factors):
             self._inbox.put(Envelope(command))
 
@@ -376,6 +441,22 @@ class Steering:
 
     def __repr__(self) -> str:
         return f"<Steering {self.status}: step {self.step} of {self.steps or 'an open end'}>"
+
+
+def _check_measured(name: str, value: Any) -> None:
+    """CommandError for what is not one number. A loss is not read, which would make a GPU wait."""
+    if value is None:
+        return
+    if isinstance(value, Tensor):
+        if value.numel() != 1 or value.is_complex():
+            raise CommandError(
+                f"{name} is one number, and this tensor is {tuple(value.shape)} {value.dtype}: "
+                f"log {name}.mean(), for instance."
+            )
+    elif isinstance(value, bool) or not isinstance(value, Real):
+        raise CommandError(f"{name} is a number or a tensor of one, not {value!r:.40}.")
+    if name == "accuracy" and not 0 <= _number(value) <= 1:
+        raise CommandError(f"accuracy goes from 0 to 1, and this one is {_number(value):g}.")
 
 
 def _number(value: Any) -> float:

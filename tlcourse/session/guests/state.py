@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from tlcourse.errors import CommandError
-from tlcourse.models.partition import Part
+from tlcourse.models.partition import BESIDES, Part
 from tlcourse.rng import checked_seed, set_torch_states, torch_states
 
 from ..commands import Command, Rewind
@@ -34,6 +34,8 @@ class GuestLevers(Levers):
 
     def __init__(self, model: nn.Module, parts: Mapping[str, Part], optimizer: SteeredOptimizer):
         super().__init__(model, parts, optimizer)
+        self._count = (-1, -1)  # how many parameters the optimizer held, and the groups, last time
+        self._known: set[Parameter] = set()  # also those of adapters that a rewind has undone
         self._still: dict[nn.Module, Any] = {}
         for name, part in parts.items():
             if not part.trains:
@@ -43,7 +45,39 @@ class GuestLevers(Levers):
     def trainable(self) -> int:
         """What the optimizer trains: it may not hold all that has requires_grad."""
         training = [ps for name, ps in self.groups.items() if name not in self.frozen]
-        return sum(p.numel() for ps in training for p in ps)
+        return sum(p.numel() for ps in training for p in ps if p.requires_grad)
+
+    def follow_owner(self) -> list[str]:
+        """Read from model and optimizer what trains, since the loop's own code may have changed it.
+        Sentences on what it did. Before a step, so that what is about to be written to gets memory of
+        its own."""
+        if self.optimizer.torch is None:
+            return []
+        held, said = self.optimizer.holds(), []
+        count = len(held), sum(map(len, self.groups.values()))
+        if count != self._count:
+            self._known.update(p for parameters in self.groups.values() for p in parameters)
+            if new := [p for p in held if p not in self._known]:
+                others = dict(self.groups)
+                self.groups = {BESIDES: [*others.pop(BESIDES, ()), *new], **others}
+                self.remember_origin()
+                said.append(f"Your code gave the optimizer {len(new)} more parameters: {BESIDES}.")
+            self._count = len(held), sum(map(len, self.groups.values()))
+        for name, parameters in self.groups.items():
+            trains = any(p.requires_grad and p in held for p in parameters)
+            if trains and name in self.frozen:
+                for p in parameters:
+                    self._own(p)
+                del self.frozen[name]
+                said.append(f"Your code unfroze {name}.")
+            elif not trains and name not in self.frozen:
+                norms = self.norms.get(name, ())
+                self.frozen[name] = bool(norms) and not any(norm.training for norm in norms)
+                said.append(f"Your code froze {name}.")
+        if said:
+            self.hold_what_trains()
+            self.set_modes()
+        return said
 
     def set_modes(self) -> None:
         still = {

@@ -15,19 +15,22 @@ from torch.nn import Parameter
 from tlcourse.errors import CommandError
 from tlcourse.rng import fold_in, seeded
 
+from ..commands import Command
+
 Groups = dict[str, list[Parameter]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edit:
     """swaps: (owner, attribute, old, new); before, after: every group's parameters; layers: those of
-    an adapter, whose scale can be set."""
+    an adapter, whose scale can be set; command: what asked for it."""
 
     swaps: tuple[tuple[nn.Module, str, nn.Module, nn.Module], ...]
     before: Groups
     after: Groups
     adapter: str | None = None
     layers: tuple[nn.Module, ...] = field(default=())
+    command: Command | None = None
 
     def do(self) -> Groups:
         for owner, name, _, new in self.swaps:

@@ -3,9 +3,10 @@
 A Session and a loop of somebody else have the same levers; they may differ in the optimizer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import torch
@@ -214,7 +215,7 @@ class Levers:
 
     def moved(self, since: "Weights") -> dict[str, float]:
         """‖w − w₀‖ / ‖w₀‖ of every group since then, frozen ones too."""
-        return {name: _distance(pairs) for name, pairs in since.items()}
+        return {name: _or_nan(_distance, pairs) for name, pairs in since.items()}
 
     def moved_in_all(self) -> dict[str, float]:
         """The same since the beginning of the run."""
@@ -225,7 +226,7 @@ class Levers:
     def gradients(self) -> dict[str, float]:
         """‖g‖₂ of the last step's gradient, of every group that trains."""
         return {
-            name: _norm([p.grad for p in ps if p.grad is not None])
+            name: _or_nan(_norm, [p.grad for p in ps if p.grad is not None])
             for name, ps in self.groups.items()
             if name not in self.frozen
         }
@@ -278,6 +279,14 @@ def _sample(p: Tensor) -> Tensor:
 
 def _squares(values: Tensor) -> float:
     return float(values.square().sum())
+
+
+def _or_nan(measure: Callable[[list], float], of: list) -> float:
+    """Measuring must not end a run: a dtype or layout that torch cannot add up gives NaN."""
+    try:
+        return measure(of)
+    except (RuntimeError, NotImplementedError, TypeError):
+        return nan
 
 
 @torch.no_grad()

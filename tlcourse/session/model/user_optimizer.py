@@ -37,7 +37,7 @@ class UserOptimizer:
 
     schedule: the scheduler that `step` steps; None where a loop of somebody else steps its own.
     make: makes both once more, for a copy of the model; None where they cannot be made again.
-    stepped: called after each step.
+    stepping, stepped: called before and after each step.
 
     A parameter that the optimizer never held joins the group that fits best once it trains: one with
     parameters of its kind (matrices, or biases and norms), then one with others of its model group.
@@ -51,9 +51,10 @@ class UserOptimizer:
         schedule: LRScheduler | None = None,
         make: Make | None = None,
         stepped: Callable[[], None] = lambda: None,
+        stepping: Callable[[], None] = lambda: None,
     ):
         self.torch, self.schedule = optimizer, schedule
-        self.stepped = stepped
+        self.stepped, self.stepping = stepped, stepping
         self._make = make
         self.factors: dict[str, float] = {}
         self.training: list[str] = []
@@ -65,6 +66,8 @@ class UserOptimizer:
         self._inside = False
         self._plan: list[list[tuple[float, list[Parameter]]]] = []
         self._planned_for: tuple[Any, ...] | None = None
+        self._held: set[Parameter] = set()
+        self._held_for: tuple[Any, ...] | None = None
         self._rates = Rates(self)
         self._handles = [
             self.torch.register_step_pre_hook(self._before),
@@ -217,6 +220,14 @@ class UserOptimizer:
                 if name in self._wanted:
                     self._rates[name] = self._wanted.pop(name)
 
+    def holds(self) -> set[Parameter]:
+        """All that it has in its groups."""
+        now = tuple((id(group), len(group["params"])) for group in self.own)
+        if now != self._held_for:
+            self._held = {p for group in self.own for p in group["params"]}
+            self._held_for = now
+        return self._held
+
     def _home_of_all(self) -> dict[Parameter, int]:
         return {p: n for n, group in enumerate(self.own) for p in group["params"]}
 
@@ -235,6 +246,8 @@ class UserOptimizer:
 
     def _before(self, *_: Any) -> None:
         self.undivide()  # a step that raised has left it divided
+        if not self._inside:
+            self.stepping()
         self._inside = True
         if any(factor != 1.0 for factor in self.factors.values()):
             own = self.torch.param_groups

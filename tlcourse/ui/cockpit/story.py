@@ -109,7 +109,7 @@ class Story:
             elif isinstance(event, Moved):
                 moved.append(_movement(event))
             else:
-                touched |= isinstance(event, Applied | Saved | Branched)
+                touched |= isinstance(event, Applied | Saved | Branched | Warned)
                 self._take(event, at)
         if new:
             self.tick = events[self._seen - 1].tick
