@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -25,8 +26,10 @@ _NAME = re.compile(r"save-(\d{6,})")
 _DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
     torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
-    torch.uint8: "U8", torch.bool: "BOOL",
+    torch.uint8: "U8", torch.uint16: "U16", torch.uint32: "U32", torch.uint64: "U64",
+    torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2", torch.bool: "BOOL",
 }  # fmt: skip
+FILES = (TENSORS, "state.json", "record.jsonl", "events.jsonl")
 
 
 def saves(folder: Path) -> list[Path]:
@@ -41,6 +44,7 @@ def write(folder: Path, texts: Mapping[str, Iterable[str]], tensors: Mapping[str
     number = 1 + max((int(path.name.split("-")[1]) for path in saves(folder)), default=0)
     name = f"save-{number:06d}"
     partial = folder / f".{name}.part"
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed while it saved
     try:
         partial.mkdir()
         sums = [_write_tensors(partial / TENSORS, tensors)]
@@ -66,6 +70,7 @@ def clean(folder: Path, keep: Iterable[Path]) -> None:
 
 def read(save: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Texts by file name, and tensors. Raises RecordError naming the file at fault."""
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
@@ -75,6 +80,8 @@ def read(save: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise RecordError(f"{save / SUMS} is not a list of hashes.") from None
     if TENSORS not in sums:
         raise RecordError(f"{save / SUMS} is cut short: it does not list {TENSORS}.")
+    if strange := [name for name in sums if name not in FILES]:
+        raise RecordError(f"{save / SUMS} lists {strange[0]!r:.80}, which is no part of a save.")
     contents = {}
     for name, sha256 in sums.items():
         contents[name] = _bytes(save / name)
@@ -83,8 +90,18 @@ def read(save: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
                 f"{save / name} is damaged: its {len(contents[name]):,} bytes do not match the SHA-256 "
                 f"in {SUMS}."
             )
-    tensors = load(contents.pop(TENSORS))
-    return {name: content.decode() for name, content in contents.items()}, tensors
+    try:
+        tensors = load(contents.pop(TENSORS))
+        return {name: content.decode() for name, content in contents.items()}, tensors
+    except (SafetensorError, ValueError) as error:
+        raise RecordError(f"{save} cannot be read: {error}.") from None
+
+
+def why_not_saved(tensor: Tensor) -> str | None:
+    """Why a file cannot hold it; None if it can."""
+    if tensor.layout != torch.strided:
+        return "is sparse"
+    return None if tensor.dtype in _DTYPES else f"is {str(tensor.dtype).removeprefix('torch.')}"
 
 
 def raw(tensor: Tensor) -> memoryview:
@@ -122,7 +139,10 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
 
 
 def _bytes(path: Path) -> bytes:
+    """Of a file that lies in the save itself: a link or a pipe may lead anywhere."""
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise RecordError(f"{path} is not a file.")
         return path.read_bytes()
     except FileNotFoundError:
         raise RecordError(f"{path} is missing.") from None

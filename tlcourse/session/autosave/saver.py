@@ -24,6 +24,7 @@ from ..eventlog import EventLog
 from ..events import Event, Finished, Warned
 from ..record.lines import Writer
 from ..record.record import Record
+from ..timelines.snapshot import buffers_of
 from . import folder as disk
 from .checkpoint import Checkpoint, gather
 
@@ -169,6 +170,9 @@ def put_losses(events: EventLog, tensors: Mapping[str, Tensor]) -> None:
 def save_to(run: "Session", folder: Path, every_s: float, *good: Path) -> None:
     """Autosave from the next step on. Only rank 0 saves: all ranks are in the same state."""
     t = run._training
+    for name, tensor in (*t.model.named_parameters(), *buffers_of(t.model).items()):
+        if reason := disk.why_not_saved(tensor):
+            raise CommandError(f"autosave= cannot hold {name}, which {reason}; leave it out.")
     if t.ranks is None or t.ranks.leads:
         mine = (run._header, run.events, run.data, run._inbox)
         t.autosave = Autosave(folder, every_s, *mine, list(good))

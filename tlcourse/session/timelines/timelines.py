@@ -86,7 +86,7 @@ class Timelines:
     def thin(self, t: "Training") -> None:
         """Drop snapshots until within budget, smallest gap first, the newest last."""
         self._weigh(t)
-        while self.kept and self.held_mb > self.budget_mb:
+        while self.kept and self.held_mb + self._resumed_mb() > self.budget_mb:
             self.kept.sort(key=lambda s: s.step)
             steps = [s.step for s in self.kept]
             gaps = [b - a for a, b in zip([0, *steps], [*steps[1:], inf], strict=False)]
@@ -105,7 +105,7 @@ class Timelines:
         live = _live(t)
         others = self._marked()
         alone = own_bytes([made, *others], live) - own_bytes(others, live)
-        total = own_bytes([made, *others], live) / 1e6
+        total = own_bytes([made, *others], live) / 1e6 + self._resumed_mb()
         if total > self.budget_mb:
             raise CommandError(
                 f"Bookmarks would take {total:.0f} MB, but the limit is {self.budget_mb:g} MB; to "
@@ -244,6 +244,12 @@ class Timelines:
 
     def _marked(self) -> list[Snapshot]:
         return [moment for _, moment in self.named.values() if isinstance(moment, Snapshot)]
+
+    def _resumed_mb(self) -> float:
+        """What the bookmarks of a resumed run held before: it decides as the run would have that was
+        not interrupted."""
+        marks = self.named.items()
+        return sum(self.sizes[name] for name, (_, at) in marks if isinstance(at, Moment))
 
     def _weigh(self, t: "Training") -> None:
         self.held_mb = own_bytes(self._all(), _live(t)) / 1e6
