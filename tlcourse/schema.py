@@ -205,3 +205,8 @@ def shown(value: Any) -> str:
     """A value for a sentence: on one line, and cut where it is long."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:60]}…"
+
+
+def printable(text: str) -> str:
+    """A text from elsewhere for a terminal: without control characters."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
