@@ -111,9 +111,9 @@ def test_a_dripping_answer_ends_at_the_deadline(server, settings, way, what):
 def test_more_than_a_drip_ends_as_well(server, settings):
     """Enough bytes not to count as stalled, but far too few for the size."""
     server.always = bad.slow(1200, 0.04)
-    settings = replace(settings, stall_s=0.05, attempts=1)
+    settings = replace(settings, stall_s=0.2, attempts=1)
     since = time.monotonic()
-    with pytest.raises(FetchError, match="it was not done within 0.21 s after"):
+    with pytest.raises(FetchError, match="it was not done within 0.84 s after"):
         fetch(server.put("/f", BODY), settings)
     assert time.monotonic() - since < 3  # the server would take seven
     server.always = bad.honest
@@ -127,7 +127,7 @@ def test_an_end_that_the_deadline_made_is_not_the_end_of_the_file(server, settin
     server.always = bad.drip(OK + b"\r\n" + body)
     settings = replace(settings, stall_s=0.05, attempts=1)
     card = packed((server.put("/t", body),), PHOTOS)
-    with pytest.raises(FetchError, match="it was not done|it stalled"):
+    with pytest.raises(FetchError, match="it was not done|it stalled|no answer"):
         bring(card, settings)
 
 
@@ -218,11 +218,11 @@ def test_the_hubs_answer_comes_by_the_same_way(server, settings, monkeypatch):
     server.put("/secret", b"{}")
     for behaviour, words in (
         (bad.redirect(f"http://localhost:{port}/secret"), "which is a private address"),
-        (bad.drip(DRIPS["headers"]), "it was not done within"),
+        (bad.drip(DRIPS["headers"]), "it was not done within|no answer within"),
         (bad.half, r"\(2 attempts\)"),
     ):
         server.put(path, BODY, *[behaviour] * 3)
         with pytest.raises(FetchError, match=words):
-            listing("some/tiny", "main", replace(settings, stall_s=0.05, attempts=2))
+            listing("some/tiny", "main", replace(settings, stall_s=0.1, attempts=2))
         server.script[path].clear()
     assert "/secret" not in [path for path, _ in server.log]
