@@ -33,7 +33,7 @@ SESSION = (
 ).split()
 FRONT_END = {"traitlets", "anywidget", "IPython", "ipywidgets"}
 # No rooms: they import no room, and every room may import them.
-BESIDE = {"checks", "errors", "files", "memory", "rng", "spoken"}
+BESIDE = {"checks", "errors", "files", "memory", "rng", "schema", "spoken"}
 LIGHT = ("tlcourse", "tlcourse.cards", "tlcourse.supply", "tlcourse.course")
 
 

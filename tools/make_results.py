@@ -11,13 +11,14 @@ their end are accepted.
 from __future__ import annotations
 
 import argparse
+import html
 import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from tlcourse.course.headless import claims_of, measured_on
+from tlcourse.course.figures import claims_of, measured_on, read_figures
 from tlcourse.measure.claims import evidence_in_words, threshold_in_words
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,9 +63,9 @@ def machine(lesson: dict[str, Any]) -> str:
 
 
 def add(file: Path) -> None:
-    for lesson in json.loads(file.read_text(encoding="utf-8")):
-        if not lesson["passed"]:
-            raise SystemExit(f"Lesson {lesson['lesson']} did not finish: {lesson['failure']}")
+    for lesson in read_figures(file):
+        if not lesson.get("passed"):
+            raise SystemExit(f"Lesson {lesson['lesson']} did not finish: {lesson.get('failure')}")
         STORE.mkdir(parents=True, exist_ok=True)
         path = STORE / f"{lesson['lesson']}-{lesson['tier']}-{machine(lesson)}.json"
         text = json.dumps(slim(lesson), indent=1, ensure_ascii=False) + "\n"
@@ -73,7 +74,7 @@ def add(file: Path) -> None:
 
 def stored() -> list[dict[str, Any]]:
     """All stored results, by lesson, then tier (smallest first), then machine."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in STORE.glob("*.json")]
+    found = [read_figures(path) for path in STORE.glob("*.json")]
     tiers = ("pocket", "public", "gpu")
     return sorted(found, key=lambda one: (one["lesson"], tiers.index(one["tier"]), machine(one)))
 
@@ -88,7 +89,8 @@ def claims_page(found: list[dict[str, Any]]) -> str:
             shown = ""
             for one in mine:
                 for claim in (claim for claim in one["claims"] if claim["id"] == id):
-                    sentence = f"**{id}** {claim['sentence']}"
+                    told = html.escape(claim["sentence"], quote=False).replace("|", "\\|")
+                    sentence = f"**{id}** {told}"
                     name = "" if sentence == shown else sentence
                     where = one["tier"] + (
                         f", {one['hardware']['gpu']}" if one["hardware"]["gpu"] else ""

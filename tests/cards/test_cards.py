@@ -82,27 +82,27 @@ def base(asset=ASSET, **changes):
 @pytest.mark.parametrize(
     "table, words",
     [
-        (base(licence=""), "lacks its licence"),
-        (base(citation=None), "lacks its citation"),
-        (base(kind="film"), "kind 'film' is not one of data, model"),
+        (base(licence=""), "licence must be a line"),
+        (base(citation=None), "citation must be a line"),
+        (base(kind="film"), "kind must be one of data, model, not 'film'"),
         (base(name="X/../y"), "lower-case letters"),
         (base(colour="red"), "unknown colour"),
-        (base(source_url="http://h.org"), "must be a plain https"),
+        (base(source_url="http://h.org"), "a plain https"),
         (base(assets=[]), "has no assets"),
         (base(ASSET | {"sha256": "0" * 63}), "64 hex digits"),
         (base(ASSET | {"sha256": "A" * 64}), "64 hex digits"),
-        (base(ASSET | {"bytes": 0}), "whole number > 0"),
-        (base(ASSET | {"bytes": 1.5}), "whole number > 0"),
+        (base(ASSET | {"bytes": 0}), "a whole number from 1"),
+        (base(ASSET | {"bytes": 1.5}), "a whole number from 1"),
         (base(ASSET | {"path": "../b"}), r"'../b' is refused: it has a '..'"),
         (base(ASSET | {"path": "/b"}), "it is absolute"),
         (base(ASSET | {"md5": "0"}), "unknown md5"),
         (base(ASSET | {"urls": []}), "needs urls"),
-        (base(ASSET | {"urls": ["ftp://h.org/a"]}), "must be a plain https"),
-        (base(ASSET | {"urls": ["https://h.org/a?token=1"]}), "must be a plain https"),
-        (base(ASSET | {"urls": ["https://h.org/%2e%2e/a"]}), "no '..'"),
+        (base(ASSET | {"urls": ["ftp://h.org/a"]}), "a plain https"),
+        (base(ASSET | {"urls": ["https://h.org/a?token=1"]}), "a plain https"),
+        (base(ASSET | {"urls": ["https://h.org/%2e%2e/a"]}), "without '..'"),
         (base(ARCHIVE | {"manifest": "y.tsv"}), "no manifest 'y.tsv' beside"),
-        (base(ARCHIVE | {"archive": "rar"}), "'rar' is not one of tar.gz"),
-        (base(ARCHIVE | {"at_most_bytes": 0}), "at_most_bytes > 0"),
+        (base(ARCHIVE | {"archive": "rar"}), "one of tar.gz, zip, not 'rar'"),
+        (base(ARCHIVE | {"at_most_bytes": 0}), "at_most_bytes must be a whole number from 1"),
         (base(assets=[ASSET, ASSET]), "has both"),
         (base(assets=[ASSET, ASSET | {"path": "A/B.bin"}]), "has both 'a/b.bin' and 'A/B.bin'"),
         (base(embedded="Here."), "has a .package. and no urls"),
@@ -138,7 +138,7 @@ def test_what_the_docs_show_of_a_card_is_true():
     shown = "\n".join(line for line in cards.__doc__.splitlines() if line.startswith("    "))
     table = tomllib.loads("\n".join(line.strip() for line in shown.splitlines()))
     single, archive = table.pop("assets")
-    hub = table.pop("hub") | {"revision": "0" * 40}
+    hub = table.pop("hub") | {"revision": "0" * 40, "loads": f"hf/{table['name']}"}
     package, embedded = table.pop("package"), table.pop("embedded")
     table["source_url"] = single["urls"][0] = archive["urls"][0] = "https://h.org/x"
     single["sha256"] = "0" * 64

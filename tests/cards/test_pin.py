@@ -239,13 +239,13 @@ GOOD = dict(repo="a/b", revision="main", files=["c.json"], parameters=1, loads="
 @pytest.mark.parametrize(
     "hub, words",
     [
-        (GOOD | {"repo": "a"}, "must be OWNER/NAME"),
-        (GOOD | {"repo": "a/../b"}, "must be OWNER/NAME"),
-        (GOOD | {"revision": ""}, "must be a commit"),
-        (GOOD | {"files": []}, "files must name one or more"),
-        (GOOD | {"files": ["model.pkl"]}, "files must name one or more"),
-        (GOOD | {"parameters": 0}, "whole number > 0"),
-        (GOOD | {"loads": "b"}, "must begin with timm/ or hf/"),
+        (GOOD | {"repo": "a"}, "repo must be OWNER/NAME"),
+        (GOOD | {"repo": "a/../b"}, "repo must be OWNER/NAME"),
+        (GOOD | {"revision": ""}, "revision must be a commit"),
+        (GOOD | {"files": []}, "files must be a list of one or more"),
+        (GOOD | {"files": ["model.pkl"]}, "files must be a list of one or more"),
+        (GOOD | {"parameters": 0}, "parameters must be a whole number from 1"),
+        (GOOD | {"loads": "b"}, "a name that begins with timm/ or hf/"),
         (GOOD | {"md5": "0"}, "unknown md5"),
     ],
 )

@@ -104,9 +104,9 @@ def test_a_card_that_is_not_there_or_was_altered_is_refused(mirror, place):
     text = card.read_text("utf-8")
     for altered, words in (
         (text.replace("some/tiny/resolve", "some/evil/resolve"), "are not the files of some/tiny"),
-        (text.replace(f'name = "{NAME}"', 'name = "other"'), "is not that of a pinned hub model"),
-        (text.partition("[[assets]]")[0], "is not that of a pinned hub model"),
-        (json.dumps({}), "cannot be used"),
+        (text.replace(f'name = "{NAME}"', 'name = "other"'), "calls itself 'other'"),
+        (text.partition("[[assets]]")[0], "is not pinned"),
+        (json.dumps({}), "cannot be used: it is not valid TOML"),
     ):
         card.write_text(altered, "utf-8")
         with pytest.raises(CardError, match=words):

@@ -196,6 +196,31 @@ def trickle(handler: Handler, body: bytes) -> None:
             return
 
 
+def drip(text: bytes, pause_s: float = 0.01) -> Behaviour:
+    """Send this, whatever it is, byte by byte: no read ever waits for long."""
+
+    def behave(handler: Handler, body: bytes) -> None:
+        handler.wfile.write(text[:1])
+        for byte in text[1:]:
+            if handler.server.released.wait(pause_s):
+                return
+            handler.wfile.write(bytes([byte]))
+
+    return behave
+
+
+def redirect(to: str, body: bytes = b"", **headers: str) -> Behaviour:
+    """A redirect with a body of its own."""
+    named = {key.replace("_", "-"): value for key, value in headers.items()}
+    told = {"Location": to, "Content-Length": str(len(body))} | named
+    return lambda handler, _: handler.answer(302, told, body)
+
+
+def half(handler: Handler, body: bytes) -> None:
+    """The first half of it, whatever was asked for."""
+    handler.answer(200, {"Content-Length": str(len(body))}, body[: len(body) // 2])
+
+
 def endless(handler: Handler, body: bytes) -> None:
     handler.answer(200, {"Content-Type": "application/octet-stream"})
     while not handler.server.released.is_set():

@@ -3,7 +3,7 @@
 import grimp
 
 ORDER = """
-readable settings progress download.judge download.part download.http plan archive store
+readable settings progress download.judge download.part download.watch download.http plan archive store
 bring many estimate show hub
 mirror.index mirror.serve mirror.build mirror.wheels mirror.pins mirror.pages mirror.check
 """.split()

@@ -34,7 +34,8 @@ read only their own files; `tlcourse.supply` does the fetching.
     revision = "ed25f3a3…"           # the commit; in an unpinned card, also a branch or tag
     files = ["config.json", "…"]     # the wanted files
     parameters = 22056576            # numbers in its weights
-    loads = "hf/dinov2-small"        # its name for `load_model`; left out if that cannot load it
+    loads = "hf/dinov2-small"        # its name for `load_model`: timm/REPO, hf/NAME or hf/OWNER/REPO;
+                                     #   left out if that cannot load it
 
 A card with `[package]` and no `urls` is embedded. With both, the package's files are used in place
 if they are present and their hashes fit, else those from the web.
@@ -45,7 +46,18 @@ A card with `[hub]` and no assets is *unpinned*: `get` refuses it, so nothing ca
 
 from tlcourse.cards.card import Asset, Card, File, Hub
 from tlcourse.cards.counts import Gives, gives
-from tlcourse.cards.shelf import get, hub, hub_card, hub_names, names, pins, shipped
+from tlcourse.cards.shelf import (
+    changes,
+    get,
+    hub,
+    hub_card,
+    hub_names,
+    names,
+    pins,
+    read_hub_card,
+    refuse_foreign,
+    shipped,
+)
 
 __all__ = [
     "Asset",
@@ -53,6 +65,7 @@ __all__ = [
     "File",
     "Gives",
     "Hub",
+    "changes",
     "get",
     "gives",
     "hub",
@@ -60,5 +73,7 @@ __all__ = [
     "hub_names",
     "names",
     "pins",
+    "read_hub_card",
+    "refuse_foreign",
     "shipped",
 ]

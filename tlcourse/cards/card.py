@@ -7,23 +7,38 @@ once and makes an ordinary card of it (`tlcourse.supply.hub`).
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from tlcourse.errors import CardError
+from tlcourse.schema import (
+    LINE,
+    SHA256,
+    TEXT,
+    Field,
+    check,
+    dict_of,
+    is_text,
+    list_of,
+    matching,
+    one_of,
+    read_json,
+    shown,
+    whole,
+)
 
 KINDS = ("data", "model")
 ARCHIVES = ("tar.gz", "zip")
 HUB = "https://huggingface.co"
 COMMIT = re.compile(r"[0-9a-f]{40}")
-REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-SHARD = re.compile(r"[A-Za-z0-9][\w.-]*\.safetensors")
+SHARD = re.compile(r"[A-Za-z0-9][\w.-]*\.safetensors", re.ASCII)
 # Files that a card may want: tensors and text. (A .bin is a pickle: only a card that names it gets
 # it, `load_model` never reads it, and transformers opens it with weights_only.)
 HUB_FILES = (".safetensors", ".json", ".txt", ".model", ".bin")
@@ -107,34 +122,16 @@ class Card:
         return sum(file.bytes for file in self.files)
 
 
-def parse(table: Mapping[str, Any], manifests: Mapping[str, tuple[File, ...]]) -> Card:
+def parse(table: Any, manifests: Mapping[str, tuple[File, ...]]) -> Card:
     """The card that a TOML table describes. Raises CardError that names the wrong field."""
-    try:
-        return _parse(table, manifests)
-    except (TypeError, AttributeError, ValueError) as error:
-        raise CardError(
-            f"Card {table.get('name')!r} has a field of the wrong type ({error})."
-        ) from error
-
-
-def _parse(table: Mapping[str, Any], manifests: Mapping[str, tuple[File, ...]]) -> Card:
-    name = str(table.get("name", "?"))
-    _only(table, {field.name for field in fields(Card)}, f"Card {name!r}")
-    text = {
-        key: _text(table, key, name)
-        for key in ("name", "title", "kind", "licence", "source_url", "citation", "description")
-    }
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise CardError(f"Card {name!r}: a name has lower-case letters, digits and hyphens only.")
-    if text["kind"] not in KINDS:
-        raise CardError(f"Card {name!r}: kind {text['kind']!r} is not one of {', '.join(KINDS)}.")
-    _check_url(text["source_url"], name)
-    assets = tuple(_asset(row, manifests, name) for row in table.get("assets", ()))
+    name = table.get("name", "?") if isinstance(table, dict) else "?"
+    where = f"Card {shown(name)}"
+    check(table, CARD, CardError, where, "assets", "package", "embedded", "hub", only=True)
     card = Card(
-        **text,
-        assets=assets,
-        package=_package(table["package"], name) if "package" in table else None,
-        embedded=_text(table, "embedded", name) if "embedded" in table else None,
+        **{key: table[key].strip() for key in TEXTS},
+        assets=tuple(_asset(row, manifests, where) for row in table.get("assets", ())),
+        package=_package(table["package"], where) if "package" in table else None,
+        embedded=table.get("embedded"),
         hub=_hub(table["hub"], name) if "hub" in table else None,
     )
     _check_whole(card)
@@ -156,7 +153,7 @@ def why_unsafe(path: str) -> str | None:
         return "it is absolute"
     if "\\" in path or ":" in path:
         return "it has a backslash or a colon"
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
+    if not is_text(path):
         return "it has a control character"
     if ".." in parts:
         return "it has a '..'"
@@ -169,17 +166,17 @@ def why_unsafe(path: str) -> str | None:
 
 def shards(index: str | bytes) -> tuple[str, ...]:
     """The files that an INDEX names as the weights, in order. Raises CardError if it is invalid."""
-    try:
-        named = sorted(set(json.loads(index)["weight_map"].values()))
-        fine = bool(named) and all(map(SHARD.fullmatch, named))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        fine = False
-    if not fine:
-        raise CardError(
-            f"This {INDEX} does not name the .safetensors files that hold the weights. Choose another "
-            f"repository or revision."
-        )
-    return tuple(named)
+    where = f"The {INDEX} does not name the .safetensors files that hold the weights"
+    told = read_json(index, CardError, where)
+    check(
+        told,
+        {"weight_map": dict_of(matching(SHARD, "the name of a .safetensors file"))},
+        CardError,
+        where,
+    )
+    if named := sorted(set(told["weight_map"].values())):
+        return tuple(named)
+    raise CardError(f"{where}. Choose another repository or revision.")
 
 
 def address(repo: str, commit: str, path: str, place: str = HUB) -> str:
@@ -195,60 +192,41 @@ def endpoint() -> str:
     return url or HUB
 
 
-def _asset(row: Mapping[str, Any], manifests: Mapping[str, tuple[File, ...]], name: str) -> Asset:
-    where = f"Card {name!r}, asset"
-    urls = tuple(row.get("urls", ()))
-    for url in urls:
-        _check_url(url, name)
+def _asset(row: Any, manifests: Mapping[str, tuple[File, ...]], card: str) -> Asset:
+    where = f"{card}, asset"
     if "archive" not in row:
-        _only(row, {"path", "bytes", "sha256", "urls"}, where)
-        file = File(row.get("path", ""), row.get("bytes", 0), row.get("sha256", ""))
-        _check_file(file, name)
-        return Asset(urls, (file,))
-    _only(row, {"archive", "urls", "manifest", "strip", "at_most_bytes"}, where)
-    if row["archive"] not in ARCHIVES:
-        raise CardError(f"{where}: archive {row['archive']!r} is not one of {', '.join(ARCHIVES)}.")
-    if row.get("manifest") not in manifests:
-        raise CardError(f"{where}: there is no manifest {row.get('manifest')!r} beside it.")
-    strip, most = row.get("strip", 0), row.get("at_most_bytes", 0)
-    if not urls or type(strip) is not int or strip < 0 or type(most) is not int or most <= 0:
-        raise CardError(f"{where}: an archive needs urls, at_most_bytes > 0 and strip ≥ 0.")
+        check(row, FILE, CardError, where, "urls", only=True)
+        file = File(row["path"], row["bytes"], row["sha256"])
+        _check_file(file, card)
+        return Asset(tuple(row.get("urls", ())), (file,))
+    check(row, ARCHIVE, CardError, where, "strip", only=True)
+    if row["manifest"] not in manifests:
+        raise CardError(f"{where}: there is no manifest {row['manifest']!r} beside it.")
     files = manifests[row["manifest"]]
     for file in files:
-        _check_file(file, name)
-    return Asset(urls, files, row["archive"], strip, most)
+        _check_file(file, card)
+    return Asset(
+        tuple(row["urls"]), files, row["archive"], row.get("strip", 0), row["at_most_bytes"]
+    )
 
 
-def _package(row: Mapping[str, Any], name: str) -> Package:
-    _only(row, {"name", "folder"}, f"Card {name!r}, package")
-    package = Package(_text(row, "name", name), _text(row, "folder", name))
-    if reason := why_unsafe(package.folder):
-        raise CardError(f"Card {name!r}: package folder {package.folder!r} is refused: {reason}.")
-    return package
+def _package(row: Any, card: str) -> Package:
+    check(row, {"name": LINE, "folder": LINE}, CardError, f"{card}, package", only=True)
+    if reason := why_unsafe(row["folder"]):
+        raise CardError(f"{card}: package folder {row['folder']!r} is refused: {reason}.")
+    return Package(row["name"], row["folder"])
 
 
-def _hub(row: Mapping[str, Any], name: str) -> Hub:
+def _hub(row: Any, name: str) -> Hub:
     """The [hub] table of a card. Raises CardError that names the wrong field."""
     where = f"Card {name!r}, hub"
-    _only(row, {field.name for field in fields(Hub)}, where)
-    hub = Hub(
-        row.get("repo", ""),
-        row.get("revision", ""),
-        tuple(row.get("files", ())),
-        row.get("parameters", 0),
-        row.get("loads", ""),
-    )
-    if not REPO.fullmatch(hub.repo):
-        raise CardError(f"{where}: repo={hub.repo!r} must be OWNER/NAME.")
-    if not hub.revision or ".." in hub.revision:
-        raise CardError(f"{where}: revision={hub.revision!r} must be a commit, a tag or a branch.")
-    if not hub.files or any(not file.endswith(HUB_FILES) for file in hub.files):
-        raise CardError(f"{where}: files must name one or more, each {', '.join(HUB_FILES)}.")
-    if type(hub.parameters) is not int or hub.parameters <= 0:
-        raise CardError(f"{where}: parameters={hub.parameters!r} must be a whole number > 0.")
-    if hub.loads and not re.fullmatch(r"(timm|hf)/\S+", hub.loads):
+    check(row, HUB_TABLE, CardError, where, "loads", only=True)
+    hub = Hub(**row | {"files": tuple(row["files"])})
+    own = {hub.repo} if hub.repo.startswith("timm/") else {f"hf/{name}"}
+    if hub.loads and hub.loads not in own | {f"hf/{hub.repo}"}:
         raise CardError(
-            f"{where}: loads={hub.loads!r} must begin with timm/ or hf/, or be left out."
+            f"{where}: loads={hub.loads!r} must name its own repository {hub.repo} (timm/… as it is, "
+            f"another as hf/{name} or hf/{hub.repo}), or be left out."
         )
     return hub
 
@@ -290,34 +268,56 @@ def _check_whole(card: Card) -> None:
         _check_pinned(card)
 
 
-def _check_file(file: File, name: str) -> None:
-    where = f"Card {name!r}, file {file.path!r}"
+def _check_file(file: File, card: str) -> None:
+    where = f"{card}, file {file.path!r}"
     if reason := why_unsafe(file.path):
         raise CardError(f"{where} is refused: {reason}.")
-    if type(file.bytes) is not int or file.bytes <= 0:
-        raise CardError(f"{where}: bytes={file.bytes!r} must be a whole number > 0.")
-    if not re.fullmatch(r"[0-9a-f]{64}", file.sha256):
-        raise CardError(f"{where}: sha256={file.sha256!r} must be 64 hex digits in lower case.")
+    values = {"bytes": file.bytes, "sha256": file.sha256}
+    check(values, {key: FILE[key] for key in values}, CardError, where)
 
 
-def _check_url(url: str, name: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
-        raise CardError(f"Card {name!r}: {url!r} must be a plain https://HOST/PATH.")
+def _is_url(url: Any) -> bool:
+    try:
+        parts = urlsplit(url if LINE.fits(url) else "")
+    except ValueError:
+        return False
     # In a mirror folder, this is the file HOST/PATH. (GitHub's names may end in a dot.)
-    if not set(unquote(parts.path).split("/")).isdisjoint({"..", "."}) or "\\" in parts.path:
-        raise CardError(f"Card {name!r}: the path of {url!r} must have no '..', '.' or backslash.")
+    way = set(unquote(parts.path).split("/")).isdisjoint({"..", "."}) and "\\" not in parts.path
+    return (
+        parts.scheme == "https"
+        and bool(parts.hostname)
+        and way
+        and not parts.query + parts.fragment
+    )
 
 
-def _text(table: Mapping[str, Any], key: str, name: str) -> str:
-    value = table.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise CardError(f"Card {name!r} lacks its {key}.")
-    return value.strip()
-
-
-def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
-    if unknown := sorted(set(table) - known):
-        raise CardError(
-            f"{where}: unknown {', '.join(unknown)}. There are: {', '.join(sorted(known))}."
-        )
+URL = Field("a plain https://HOST/PATH without '..', '.' or backslash", _is_url)
+TEXTS = {
+    "name": matching(NAME, "lower-case letters, digits and hyphens"),
+    "title": LINE, "kind": one_of(KINDS), "licence": LINE, "source_url": URL, "citation": LINE,
+    "description": Field(f"{TEXT.says} that is not empty", lambda v: TEXT.fits(v) and bool(v.strip())),
+}  # fmt: skip
+TABLE = Field("a table", lambda v: isinstance(v, dict))
+CARD = TEXTS | {"assets": list_of(TABLE), "package": TABLE, "embedded": LINE, "hub": TABLE}
+FILE = {"path": LINE, "bytes": whole(1), "sha256": SHA256, "urls": list_of(URL)}
+ARCHIVE = {
+    "archive": one_of(ARCHIVES), "manifest": LINE, "strip": whole(0, 9), "at_most_bytes": whole(1),
+    "urls": Field(f"{list_of(URL).says}, not empty", lambda v: list_of(URL).fits(v) and bool(v)),
+}  # fmt: skip
+HUB_FILE = Field(
+    "a file of a repository",
+    lambda v: LINE.fits(v) and v.endswith(HUB_FILES) and why_unsafe(v) is None,
+)
+HUB_TABLE = {
+    "repo": matching(REPO, "OWNER/NAME"),
+    "revision": Field(
+        "a commit, a tag or a branch",
+        lambda v: matching(r"[\w./+-]{1,200}", "").fits(v) and ".." not in v and v.isascii(),
+    ),
+    "files": Field(
+        f"a list of one or more names, each once and ending in {', '.join(HUB_FILES)}",
+        lambda v: bool(v) and list_of(HUB_FILE).fits(v) and len(set(v)) == len(v),
+    ),
+    "parameters": whole(1),
+    "loads": matching(r"((timm|hf)/\S+)?", "a name that begins with timm/ or hf/"),
+}  # fmt: skip

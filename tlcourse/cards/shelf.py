@@ -7,17 +7,17 @@ copy in the user's store (TLCOURSE_HOME/cards) takes precedence.
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from tlcourse.cards.card import HUB, KINDS, Asset, Card, File, address, endpoint, parse
+from tlcourse.cards.card import HUB, KINDS, NAME, Asset, Card, File, address, endpoint, parse
 from tlcourse.errors import CardError
+from tlcourse.schema import read_toml, shown
 from tlcourse.spoken import command as spoken
 
 
@@ -61,49 +61,101 @@ def get(name: str) -> Card:
 
 def hub_names() -> list[str]:
     """The names of all hub models with a card, pinned or not, sorted."""
-    shipped = [entry.name for entry in (files(__package__) / "hub").iterdir()]
-    own = [path.name for path in pins().glob("*.toml")] if pins().is_dir() else []
-    every = {entry.removesuffix(".toml") for entry in [*shipped, *own] if entry.endswith(".toml")}
-    return sorted(every - set(names()))
+    own = [path.stem for path in pins().glob("*.toml")] if pins().is_dir() else []
+    return sorted({*_shipped(), *filter(NAME.fullmatch, own)} - set(names()))
 
 
 def shipped(name: str) -> Card | None:
     """The hub card of that name as the course ships it, whatever the user's store has."""
-    place = files(__package__) / "hub" / f"{name}.toml"
-    return parse(_table(place.read_text("utf-8"), name), {}) if place.is_file() else None
+    return _shipped().get(name)
 
 
 def hub(name: str) -> Card:
-    """A hub model's card, pinned or not. Raises CardError."""
+    """A hub model's card, pinned or not. Raises CardError, also if the store's own card takes a name or
+    a repository of a card that the course ships, for other files."""
     if name not in hub_names():
         raise CardError(f"No hub card {name!r}. There are: {', '.join(hub_names())}.")
     own = pins() / f"{name}.toml"
-    place = own if own.is_file() else files(__package__) / "hub" / f"{name}.toml"
+    if not own.is_file():
+        return _shipped()[name]
     try:
-        card = parse(_table(place.read_text("utf-8"), name), {})
-        if card.hub is None:
-            raise CardError(f"Card {name!r} is in hub/ but has no [hub].")
-    except (CardError, OSError, UnicodeError) as error:
-        if place is not own:
-            raise
+        card = read_hub_card(own.read_bytes(), name)
+        refuse_foreign(card, _shipped().values())
+        return card
+    except (CardError, OSError) as error:
         raise CardError(
-            f"{error} It was read from {own}: delete that file, or pin the model again."
+            f"{error} It was read from {own}: delete that file, then pin the model again."
         ) from error
+
+
+def read_hub_card(text: bytes, name: str) -> Card:
+    """The hub card in this TOML. Raises CardError if it is another, or not well formed."""
+    card = parse(read_toml(text, CardError, f"The card {name!r} cannot be used"), {})
+    if card.name != name or card.hub is None:
+        raise CardError(f"The card {name!r} calls itself {card.name!r}, or has no [hub].")
     return card
 
 
 def hub_card(model: str) -> str | None:
     """The card's name for a model: "timm/ARCH", "timm/ARCH.TAG", "hf/NAME" or "hf/REPO"."""
-    family, _, rest = model.partition("/")
-    every = [hub(name) for name in hub_names()]
-    for card in every:
-        if card.hub.loads == model or (family == "hf" and rest in (card.name, card.hub.repo)):
-            return card.name
-    if family == "timm" and "." not in rest:
-        for card in every:
-            if card.hub.loads.startswith(f"{model}."):
-                return card.name
+    # What the course ships comes first, whatever the names of the others.
+    every = sorted(hub_names(), key=lambda name: name not in _shipped())
+    for name in every:
+        if model in _asked_by(hub(name)):
+            return name
+    if model.startswith("timm/") and "." not in model:
+        for name in every:
+            if hub(name).hub.loads.startswith(f"{model}."):
+                return name
     return None
+
+
+def refuse_foreign(card: Card, known: Iterable[Card]) -> None:
+    """Raises CardError if `card` would be loaded in place of a known one and has other files."""
+    for other in known:
+        same = card.assets == other.assets or not (other.assets or card.name != other.name)
+        if card.name == other.name:
+            same = same and card.hub == other.hub
+        if _asked_by(card) & _asked_by(other) and not same:
+            told = ", ".join(changes(other, card)) or "its hashes cannot be compared"
+            raise CardError(
+                f"The card {card.name!r} would be loaded in place of {other.name!r}, but differs: "
+                f"{told}."
+            )
+
+
+def changes(before: Card, after: Card) -> list[str]:
+    """What differs between two cards of a model, in words; empty if nothing does."""
+    words = []
+    for key, verb in (("repo", "changed"), ("revision", "moved"), ("loads", "changed")):
+        old, new = getattr(before.hub, key), getattr(after.hub, key)
+        if old != new:
+            what = {"repo": "repository", "loads": "name for load_model"}.get(key, key)
+            words.append(f"the {what} {verb} from {old or 'none'} to {new or 'none'}")
+    old = {file.path: file.sha256 for file in before.files} or dict.fromkeys(before.hub.files)
+    new = {file.path: file.sha256 for file in after.files} or dict.fromkeys(after.hub.files)
+    words += [f"{path} is gone" for path in old if path not in new]
+    for path, sha256 in new.items():
+        if path not in old:
+            words.append(f"{path} is new")
+        elif old[path] and sha256 and old[path] != sha256:
+            words.append(f"{path} changed")
+    return words
+
+
+def _asked_by(card: Card) -> set[str]:
+    """What `load_model` finds a hub card by."""
+    return {f"hf/{card.name}", f"hf/{card.hub.repo}", card.hub.loads} - {""}
+
+
+@cache
+def _shipped() -> dict[str, Card]:
+    found = {}
+    for entry in (files(__package__) / "hub").iterdir():
+        if entry.name.endswith(".toml"):
+            name = entry.name.removesuffix(".toml")
+            found[name] = read_hub_card(entry.read_bytes(), name)
+    return found
 
 
 def pins() -> Path:
@@ -118,21 +170,13 @@ def pins() -> Path:
 @cache
 def _read(name: str) -> Card:
     folder = files(__package__)
-    table = _table((folder / f"{name}.toml").read_text("utf-8"), name)
+    table = read_toml(
+        (folder / f"{name}.toml").read_bytes(), CardError, f"The card {name!r} is wrong"
+    )
     wanted = {row["manifest"] for row in table.get("assets", ()) if "manifest" in row}
     present = {entry.name for entry in folder.iterdir() if entry.name in wanted}
     texts = {entry: (folder / entry).read_text("utf-8") for entry in present}
     return parse(table, {entry: read_manifest(text) for entry, text in texts.items()})
-
-
-def _table(text: str, name: str) -> Mapping[str, Any]:
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise CardError(f"Card {name!r} is not valid TOML: {error}.") from error
-    if table.get("name") != name:
-        raise CardError(f"Card {name!r} calls itself {table.get('name')!r}.")
-    return table
 
 
 def _at_endpoint(card: Card) -> Card:
@@ -155,8 +199,9 @@ def read_manifest(text: str) -> tuple[File, ...]:
     rows = []
     for number, line in enumerate(lines, start=2):
         parts = line.split("\t")
-        if len(parts) != 3 or not parts[1].isdecimal():
-            raise CardError(f"Line {number} of a manifest is not 'path, bytes, sha256': {line!r}.")
+        if len(parts) != 3 or not re.fullmatch(r"[0-9]{1,15}", parts[1]):
+            told = f"Line {number} of a manifest is not 'path, bytes, sha256': {shown(line)}."
+            raise CardError(told)
         rows.append(File(parts[0], int(parts[1]), parts[2]))
     if not rows:
         raise CardError("A manifest is empty.")

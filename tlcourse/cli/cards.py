@@ -112,7 +112,7 @@ def pin(names: tuple[str, ...], into: Path | None, place: str | None) -> None:
         for file in after.files:
             click.echo(f"  {file.sha256}  {file.path}")
         if earlier:
-            changes = hub.changes(earlier, after)
+            changes = cards.changes(earlier, after)
             click.echo(
                 "  Since it was last pinned, " + (", ".join(changes) or "nothing changed") + "."
             )

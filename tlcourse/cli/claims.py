@@ -30,6 +30,7 @@ def command(numbers: tuple[str, ...], name: str | None, folder: Path, timeout_s:
     Exit code 0 if all hold, 1 if one does not, or a lesson did not run to its end.
     """
     from tlcourse.course import headless
+    from tlcourse.course.figures import claims_of
 
     ran = []
     for taught, tier in chosen_lessons(numbers, not numbers, name):
@@ -40,7 +41,7 @@ def command(numbers: tuple[str, ...], name: str | None, folder: Path, timeout_s:
     write_atomically(folder / "claims.json", text)
     show(ran)
     click.echo(f"Everything that was measured: {folder / 'claims.json'}")
-    held = all(claim["holds"] for figures in ran for claim in headless.claims_of(figures))
+    held = all(claim["holds"] for figures in ran for claim in claims_of(figures))
     return 0 if held and all(figures["passed"] for figures in ran) else 1
 
 
@@ -50,7 +51,7 @@ def show(ran: list[dict[str, Any]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from tlcourse.course.headless import claims_of, measured_on
+    from tlcourse.course.figures import claims_of, measured_on
     from tlcourse.measure.claims import evidence_in_words, threshold_in_words
 
     console = Console()

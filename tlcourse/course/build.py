@@ -193,19 +193,18 @@ def keep(executed: "NotebookNode", taught: Lesson, tier: str) -> Path:
 
 def take(taught: Lesson, tier: str, folder: Path) -> Path:
     """Make a reference of what `tlcourse claims` executed in folder/NN-tier, if all claims held."""
-    import json
-
     import nbformat
+
+    from tlcourse.course.figures import claims_of, read_figures
 
     place = folder / f"{taught.number}-{tier}"
     figures = place / f"{taught.number}-figures.json"
     if not figures.exists():
         raise CourseError(f"There is no {figures}: run `{spoken(f'claims --tier {tier}')}` first.")
-    ran = json.loads(figures.read_text("utf-8"))
-    claims = (figure["claim"] for figure in ran["figures"] if "claim" in figure)
-    failed = [claim["id"] for claim in claims if not claim["holds"]]
-    if failed or not ran["passed"]:
-        why = f"{', '.join(failed)} failed" if failed else ran["failure"]
+    ran = read_figures(figures)
+    failed = [claim["id"] for claim in claims_of(ran) if not claim["holds"]]
+    if failed or not ran.get("passed"):
+        why = f"{', '.join(failed)} failed" if failed else ran.get("failure")
         raise CourseError(f"Lesson {taught.number}, {tier}: {why}. Nothing was taken over.")
     return keep(nbformat.read(place / taught.notebook, as_version=4), taught, tier)
 

@@ -90,27 +90,6 @@ def report(taught: Lesson, tier: str, done: "Execution", records: list[str]) -> 
     }
 
 
-def claims_of(figures: dict[str, Any]) -> list[dict[str, Any]]:
-    """The claims among a lesson's figures, in order, each once."""
-    found = {
-        figure["claim"]["id"]: figure["claim"]
-        for figure in figures["figures"]
-        if figure.get("claim")
-    }
-    return list(found.values())
-
-
-def measured_on(figures: dict[str, Any]) -> str:
-    """Where it was measured: `Measured on AMD EPYC, 2 cores, no GPU; Linux, Python 3.11.7, torch …`."""
-    machine, versions = figures["hardware"], figures["versions"]
-    named = ("tlcourse", "torch", "timm", "transformers", "peft")
-    libraries = ", ".join(f"{name} {versions[name]}" for name in named if versions.get(name))
-    return (
-        f"Measured on {machine['processor']}, {machine['cores']} cores, {machine['gpu'] or 'no GPU'}; "
-        f"{machine['system']}, Python {versions['python']}, {libraries}."
-    )
-
-
 def collect(notebook: "NotebookNode") -> list[dict[str, Any]]:
     """Every figure in the outputs, in order: {"cell": 1-based number, …the metadata}."""
     found = []

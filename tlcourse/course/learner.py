@@ -17,15 +17,39 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tlcourse.checks import is_number
 from tlcourse.course.recorded_hands import headless
+from tlcourse.errors import CourseError
 from tlcourse.files import write_atomically
+from tlcourse.schema import (
+    FLAG,
+    LINE,
+    NUMBER,
+    TEXT,
+    check,
+    dict_of,
+    list_of,
+    object_of,
+    or_null,
+    read_json,
+    whole,
+)
 
 Notes = dict[str, Any]  # {"format": 1, "predictions": {id: …}, "exercises": …, "claims": …}
 T = TypeVar("T")
 
 FORMAT = 1
 SECTIONS = ("predictions", "exercises", "claims")
+_WHEN = or_null(LINE)
+_VALUES = or_null(dict_of(NUMBER))
+_ENTRIES = {
+    "predictions": {
+        "question": TEXT, "unit": LINE, "values": _VALUES, "when": _WHEN, "late": FLAG, "seen": _WHEN,
+        "outcome": or_null(dict_of(or_null(NUMBER))), "before": list_of(object_of({"values": _VALUES})),
+    },
+    "exercises": {"tried": whole(0), "solved": _WHEN, "hints": whole(0)},
+    "claims": {"holds": FLAG, "when": _WHEN},
+}  # fmt: skip
+NOTES = {name: dict_of(object_of(entry, *entry)) for name, entry in _ENTRIES.items()}
 PATIENCE_S = 5.0  # for another notebook, which holds the lock for milliseconds
 
 _waiting: dict[Path, list[Callable[[Notes], Any]]] = {}  # changes that could not be written yet
@@ -134,31 +158,19 @@ def _safely_loaded(place: Path) -> Notes:
 
 def _loaded(place: Path) -> Notes:
     try:
-        text = place.read_bytes().decode()
+        text = place.read_bytes()
     except FileNotFoundError:
         return {}
-    except UnicodeDecodeError:
-        raise _Strange("it is not text") from None
     try:
-        notes = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _Strange("it is not JSON" if text.strip() else "it is empty") from None
-    if not isinstance(notes, dict) or not isinstance(notes.get("format"), int):
-        raise _Strange("it is something else")
-    if notes["format"] > FORMAT:
-        raise OSError("a newer tlcourse wrote it: update this one")
-    for section in SECTIONS:
-        entries = notes.get(section, {})
-        if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
-            raise _Strange(f"its {section} are no entries")
-    if not all(_is_prediction(entry) for entry in notes.get("predictions", {}).values()):
-        raise _Strange("its predictions hold no numbers")
+        notes = read_json(text, CourseError, "It is no progress file")
+        told = {"format": notes.get("format")} if isinstance(notes, dict) else notes
+        check(told, {"format": whole(1)}, CourseError, "It is no progress file")
+        if notes["format"] > FORMAT:
+            raise OSError("a newer tlcourse wrote it: update this one")
+        check(notes, NOTES, CourseError, "It is no progress file", *SECTIONS)
+    except CourseError as error:
+        raise _Strange(str(error).removesuffix(".")) from None
     return notes
-
-
-def _is_prediction(entry: dict[str, Any]) -> bool:
-    values = entry.get("values")
-    return values is None or (isinstance(values, dict) and all(map(is_number, values.values())))
 
 
 def _completed(notes: Notes) -> Notes:

@@ -98,7 +98,7 @@ def standing(taught: Lesson, notes: learner.Notes) -> Standing:
         exercises=len(known),
         tried=those(tries, "tried"),
         solved=those(tries, "solved"),
-        hints=sum(_count(entry, "hints") for entry in tries.values()),
+        hints=sum(entry.get("hints", 0) for entry in tries.values()),
         claims=len(claimed),
         held=those(claims, "holds"),
         failed=those(claims, "holds", False),
@@ -139,11 +139,6 @@ def _row(one: Standing) -> tuple[str, ...]:
         str(one.hints),
         held,
     )
-
-
-def _count(entry: dict[str, Any], field: str) -> int:
-    value = entry.get(field, 0)
-    return value if isinstance(value, int) else 0
 
 
 def _by_number(id: str) -> tuple[str, int]:

@@ -19,6 +19,7 @@ from typing import Any
 from tlcourse.errors import ClaimFailed, CommandError
 from tlcourse.measure.intervals import Interval
 from tlcourse.measure.units import (
+    UNITS,
     as_threshold,
     json_number,
     scale,
@@ -26,7 +27,19 @@ from tlcourse.measure.units import (
     varying_text,
     written,
 )
+from tlcourse.schema import FLAG, LINE, NUMBER, either, matching, object_of, one_of, or_null
 
+_LIMIT = or_null(NUMBER)
+CLAIM = {  # as `Claim.as_json` writes it
+    "id": matching(r"[0-9]{2}\.[0-9]{1,9}", "lesson and number, such as 01.2"),
+    "sentence": LINE,
+    "holds": FLAG,
+    "evidence": either(_LIMIT, FLAG, object_of({"mean": _LIMIT, "low": _LIMIT, "high": _LIMIT})),
+    "unit": one_of(UNITS),
+    "at_least": _LIMIT,
+    "at_most": _LIMIT,
+    "refuted_by": LINE,
+}
 GO_ON = "TLCOURSE_CLAIMS"  # "go on": a claim that fails is printed, and the notebook continues
 
 

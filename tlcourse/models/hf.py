@@ -7,7 +7,6 @@ are safetensors, nothing is unpickled, and no code from a repository runs.
 from __future__ import annotations
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,12 @@ from torch import Tensor, nn
 from tlcourse.errors import ModelError
 from tlcourse.models.classifier import ImageClassifier, new_head
 from tlcourse.models.layers import parts_of
-from tlcourse.models.stored import folder_of, weight_files, weights_of
+from tlcourse.models.stored import folder_of, loaded, made, weight_files, weights_of
 from tlcourse.models.text import TextClassifier
 from tlcourse.rng import initial_seed, seeded
+from tlcourse.schema import NUMBER, Field, check, list_of, read_json
+
+COLOURS = Field("a list of three numbers", lambda v: list_of(NUMBER).fits(v) and len(v) == 3)
 
 
 class Tower(nn.Module):
@@ -48,12 +50,7 @@ def build(
 
     source = f"hf/{name}"
     folder = folder_of(source)
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (ValueError, KeyError) as error:
-        raise ModelError(
-            f"transformers cannot make {source!r} of {folder / 'config.json'}: {error}"
-        ) from error
+    config = loaded(AutoConfig, folder)
     maker, config = _maker(source, folder, config)
     loud = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
@@ -97,16 +94,15 @@ def _body(
 ) -> nn.Module:
     with seeded(initial_seed(seed, "body")):
         if not pretrained:
-            body = maker.from_config(config, dtype=torch.float32)
+            body = made(maker, config, folder, dtype=torch.float32)
             poolers = _untrained_poolers(body, folder)
         else:
             weights_of(folder, source)
-            body, report = maker.from_pretrained(
+            body, report = loaded(
+                maker,
                 folder,
                 config=config,
-                local_files_only=True,
                 use_safetensors=True,
-                trust_remote_code=False,
                 dtype=torch.float32,
                 output_loading_info=True,
             )
@@ -146,7 +142,7 @@ def _text(
 ) -> TextClassifier:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = loaded(AutoTokenizer, folder)
     tokenizer.padding_side = "right"  # positions count from a text's first token
     if tokenizer.pad_token is None:  # language models have none; the mask leaves them out anyway
         tokenizer.pad_token = tokenizer.eos_token
@@ -169,14 +165,14 @@ def _image(
     seed: int,
     recipe: dict[str, Any],
 ) -> ImageClassifier:
+    where = f"{folder} has no preprocessor_config.json that says how images are normalised"
     try:
-        said = json.loads((folder / "preprocessor_config.json").read_text("utf-8"))
-        mean, std = said["image_mean"], said["image_std"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"{folder} has no preprocessor_config.json that says how images are normalised. Pin the"
-            f" model with that file."
-        ) from error
+        text = (folder / "preprocessor_config.json").read_bytes()
+    except OSError as error:
+        raise ModelError(f"{where}. Pin the model with that file.") from error
+    said = read_json(text, ModelError, where)
+    check(said, {"image_mean": COLOURS, "image_std": COLOURS}, ModelError, where)
+    mean, std = said["image_mean"], said["image_std"]
     tower = Tower(body)
     width = getattr(config, "hidden_size", None) or config.hidden_sizes[-1]
     return ImageClassifier(

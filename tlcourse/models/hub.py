@@ -12,7 +12,7 @@ from torch import nn
 from tlcourse import cards
 from tlcourse.errors import ModelError
 from tlcourse.models.classifier import ImageClassifier, new_head
-from tlcourse.models.stored import folder_of, weights_of
+from tlcourse.models.stored import folder_of, tensors_of, weights_of
 from tlcourse.rng import initial_seed, seeded
 
 CONTAINERS = {"blocks", "stages", "layers", "features"}
@@ -62,15 +62,13 @@ def build(
 def load_weights(body: nn.Module, paths: Sequence[Path]) -> None:
     """Every weight of the body out of these files, its old head left out. ModelError if names or shapes
     do not fit."""
-    from safetensors.torch import load_file
-
     classifier = body.pretrained_cfg.get("classifier") or ()
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     left_out = tuple(f"{head}." for head in heads)
     stored = {
         key: value
         for path in paths
-        for key, value in load_file(path).items()
+        for key, value in tensors_of(path).items()
         if not key.startswith(left_out)
     }
     own = body.state_dict()

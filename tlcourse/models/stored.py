@@ -1,17 +1,21 @@
 """A hub model's files in the store: pinned, verified, and small enough for this machine's memory.
 
-Nothing here contacts a hub: the libraries read from a folder.
+Nothing here contacts a hub: the libraries read from a folder, and all that transformers loads or makes
+goes through `loaded` and `made`, where no code from a repository runs or is asked for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tlcourse import cards, supply
 from tlcourse.cards import Card
 from tlcourse.cards.card import INDEX, WEIGHTS, shards
 from tlcourse.errors import FetchError, ModelError
 from tlcourse.memory import memory_free
+from tlcourse.schema import printable
 from tlcourse.spoken import command as spoken
 
 FLOAT = 4  # bytes of a float32
@@ -68,6 +72,47 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
             f"them."
         )
     return paths
+
+
+def tensors_of(path: Path) -> dict[str, Any]:
+    """The tensors in a file of safetensors. ModelError if it is none."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} is not a file of safetensors ({error}).") from error
+
+
+def loaded(kind: Any, folder: Path, **options: Any) -> Any:
+    """What `kind`, a class of transformers, loads from the folder. ModelError if it cannot."""
+    return _without_code(
+        lambda: kind.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, **options
+        ),
+        kind,
+        folder,
+    )
+
+
+def made(kind: Any, config: Any, folder: Path, **options: Any) -> Any:
+    """What `kind` makes of a configuration, its weights drawn. ModelError if it cannot."""
+    return _without_code(
+        lambda: kind.from_config(config, trust_remote_code=False, **options), kind, folder
+    )
+
+
+def _without_code(act: Callable[[], Any], kind: Any, folder: Path) -> Any:
+    try:
+        return act()
+    except Exception as error:  # whatever a strange file makes of the library
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        if "trust_remote_code" in text:
+            text = "it needs code from its repository, and no such code runs here"
+        raise ModelError(
+            f"transformers' {kind.__name__} cannot use what is in {folder}: {printable(text)[:300]}."
+        ) from error
 
 
 def require_memory(card: Card) -> None:

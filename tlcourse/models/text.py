@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tlcourse.errors import ModelError
 from tlcourse.models.classifier import Parts, new_head, views
 from tlcourse.models.layers import parts_of
+from tlcourse.models.stored import loaded, tensors_of
 from tlcourse.rng import initial_seed, seeded
 
 LONGEST = 256  # tokens; what minilm was trained with, and enough for what the course reads
@@ -84,13 +85,13 @@ def build(
     folder = fetch("minilm")
     with seeded(initial_seed(seed, "body")):
         # The pooler is left out: its weights were never trained, nothing here reads them.
-        body = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False)
+        body = BertModel(loaded(BertConfig, folder), add_pooling_layer=False)
     if pretrained:
         load_weights(body, folder / "model.safetensors")
     return TextClassifier(
         body.train(),
         new_head(body.config.hidden_size, len(labels), seed),
-        AutoTokenizer.from_pretrained(folder),
+        loaded(AutoTokenizer, folder),
         parts=parts_of(body),
         classes=labels,
         recipe=recipe,
@@ -99,9 +100,7 @@ def build(
 
 def load_weights(body: nn.Module, path: Path) -> None:
     """Strictly, besides the pooler. ModelError if names or shapes do not fit."""
-    from safetensors.torch import load_file
-
-    stored = {k: v for k, v in load_file(path).items() if not k.startswith("pooler.")}
+    stored = {k: v for k, v in tensors_of(path).items() if not k.startswith("pooler.")}
     own = body.state_dict()
     # Old checkpoints also hold the positions 0 … 511, which the model computes.
     stored.pop("embeddings.position_ids", None)

@@ -19,24 +19,45 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlencode
 
-from tlcourse.cards import Asset, Card, File, Hub
-from tlcourse.cards.card import COMMIT, INDEX, WEIGHTS, address, endpoint, shards
+from tlcourse.cards import Asset, Card, File, Hub, hub_names, read_hub_card, refuse_foreign, shipped
+from tlcourse.cards.card import COMMIT, INDEX, REPO, WEIGHTS, address, endpoint, shards
 from tlcourse.errors import CardError, FetchError, IntegrityError
 from tlcourse.files import write_atomically
+from tlcourse.schema import (
+    LINE,
+    SHA256,
+    check,
+    list_of,
+    matching,
+    object_of,
+    or_null,
+    read_json,
+    whole,
+)
 from tlcourse.spoken import command as spoken
 from tlcourse.supply.download import http
 from tlcourse.supply.settings import Settings
 from tlcourse.supply.store import disk_errors
 
-LARGEST_TEXT = 30_000_000  # bytes; files outside LFS are small
+LARGEST_TEXT = 11_000_000  # bytes; the hub takes no larger files outside LFS
 USEFUL = (  # files that loading may need, of a repository without a card
     "config.json preprocessor_config.json tokenizer.json tokenizer_config.json "
     "special_tokens_map.json added_tokens.json vocab.txt vocab.json merges.txt spiece.model "
     "tokenizer.model generation_config.json"
 ).split()
+
+
+_LFS = object_of({"sha256": SHA256, "size": whole(1)})
+_FILE = {
+    "rfilename": LINE, "size": or_null(whole(0)), "blobId": or_null(LINE), "lfs": or_null(_LFS),
+}  # fmt: skip
+ANSWER = {
+    "sha": matching(COMMIT, "a commit of 40 hex digits"),
+    "siblings": list_of(object_of(_FILE, "size", "blobId", "lfs")),
+    "cardData": or_null(object_of({})),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +91,7 @@ def draft(name: str, settings: Settings) -> Card:
     """An unpinned card for a repository that has none here: "timm/ARCH.TAG" or "hf/OWNER/NAME"."""
     family, _, rest = name.partition("/")
     repo = name if family == "timm" else rest
-    if family not in ("timm", "hf") or repo.count("/") != 1:
+    if family not in ("timm", "hf") or not REPO.fullmatch(repo):
         raise CardError(f"No card {name!r}. Give a card's name, timm/ARCH.TAG, or hf/OWNER/NAME.")
     seen = listing(repo, "main", settings)
     weights = _weights(repo, seen, settings)
@@ -92,10 +113,12 @@ def draft(name: str, settings: Settings) -> Card:
 
 
 def save(card: Card, folder: Path) -> Path:
-    """Write the card as FOLDER/NAME.toml. Returns that path."""
-    target = folder / f"{card.name}.toml"
+    """Write the card as FOLDER/NAME.toml. Returns that path. Raises CardError for what the next start
+    would refuse to read."""
+    target, text = folder / f"{card.name}.toml", to_toml(card).encode()
+    refuse_foreign(read_hub_card(text, card.name), filter(None, [*map(shipped, hub_names())]))
     with disk_errors(folder):
-        write_atomically(target, to_toml(card))
+        write_atomically(target, text)
     return target
 
 
@@ -120,15 +143,6 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def changes(before: Card, after: Card) -> list[str]:
-    """What a new pin changed, in words; empty if nothing did."""
-    old = {file.path: file.sha256 for file in before.files}
-    words = [f"{f.path} changed" for f in after.files if old.get(f.path, f.sha256) != f.sha256]
-    if before.hub.revision != after.hub.revision:
-        words.insert(0, f"the revision moved from {before.hub.revision} to {after.hub.revision}")
-    return words
-
-
 def listing(repo: str, revision: str, settings: Settings) -> Listing:
     """The hub's answer about a revision, checked as far as possible."""
     if settings.offline:
@@ -138,19 +152,17 @@ def listing(repo: str, revision: str, settings: Settings) -> Listing:
         )
     path = f"/api/models/{repo}/revision/{quote(revision, safe='')}?{urlencode({'blobs': True})}"
     body = _get(endpoint() + path, repo, revision, settings)
-    try:
-        answer: dict[str, Any] = json.loads(body)
-        files = {row["rfilename"]: _row(row) for row in answer["siblings"]}
-        commit, licence = answer["sha"], (answer.get("cardData") or {}).get("license", "")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FetchError(
-            f"{endpoint()} does not answer about {repo} as a hub does ({error!r}). Check HF_ENDPOINT."
-        ) from error
-    if not COMMIT.fullmatch(str(commit)):
-        raise FetchError(f"{endpoint()} calls {repo}'s revision {commit!r}, which is not a commit.")
+    where = f"{endpoint()} does not answer about {repo} as a hub does"
+    answer = read_json(body, FetchError, where)
+    check(answer, ANSWER, FetchError, where, "cardData")
+    rows, commit = answer["siblings"], answer["sha"]
+    files = {row["rfilename"]: _row(row) for row in rows}
+    if len(files) < len(rows):
+        raise FetchError(f"{where}: it names a file twice.")
     if COMMIT.fullmatch(revision) and revision != commit:
         raise IntegrityError(f"{endpoint()} sent {commit} of {repo} instead of {revision}.")
-    return Listing(commit, files, licence if isinstance(licence, str) else "")
+    licence = (answer.get("cardData") or {}).get("license", "")
+    return Listing(commit, files, licence if LINE.fits(licence) else "")
 
 
 def elsewhere() -> str:
@@ -189,9 +201,9 @@ def _weights(repo: str, seen: Listing, settings: Settings) -> tuple[str, ...]:
     return (INDEX, *parts)
 
 
-def _row(row: dict[str, Any]) -> tuple[int | None, str, str | None]:
+def _row(row: dict) -> tuple[int | None, str, str | None]:
     lfs = row.get("lfs") or {}
-    return lfs.get("size", row.get("size")), row.get("blobId", ""), lfs.get("sha256")
+    return lfs.get("size", row.get("size")), row.get("blobId") or "", lfs.get("sha256")
 
 
 def _file(repo: str, seen: Listing, path: str, settings: Settings) -> File:

@@ -4,8 +4,9 @@ TLCOURSE_HOME      folder for fetched files (default: the user's cache folder)
 TLCOURSE_MIRROR    a folder or http(s) URL that has the file of https://HOST/PATH at HOST/PATH;
                    several are separated by commas or newlines; tried before the web
 TLCOURSE_OFFLINE   1: never ask the web, only mirrors; HF_HUB_OFFLINE=1 means the same
-TLCOURSE_TIMEOUT   seconds without data after which a connection counts as stalled (30)
-TLCOURSE_RETRIES   attempts in a row without progress, for each source (5)
+TLCOURSE_TIMEOUT   seconds without data after which a connection counts as stalled (30); a request as a
+                   whole may take four times as long, and once more for each MB
+TLCOURSE_RETRIES   attempts in a row that get no further, for each source (5)
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def _read_proofs(where: Place) -> dict[str, Proof]:
         if note["folder"] != str(where.folder):
             return {}
         return {path: Proof(*row) for path, row in note["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 

@@ -129,7 +129,7 @@ def hint(id: str) -> Hint:
 
     def count(notes: learner.Notes) -> int:
         entry = notes["exercises"].setdefault(id, {})
-        entry["hints"] = min(_number(entry, "hints") + 1, of + 1)
+        entry["hints"] = min(entry.get("hints", 0) + 1, of + 1)
         return entry["hints"]
 
     at = learner.change(count)
@@ -255,13 +255,8 @@ def _text(error: Exception) -> str:
 def _tried(notes: learner.Notes, id: str, right: bool, when: str) -> None:
     entry = notes["exercises"].setdefault(id, {})
     if not entry.get("solved"):
-        entry["tried"] = _number(entry, "tried") + 1
+        entry["tried"] = entry.get("tried", 0) + 1
         entry["solved"] = when if right else None
-
-
-def _number(entry: dict[str, Any], name: str) -> int:
-    value = entry.get(name, 0)
-    return value if isinstance(value, int) else 0
 
 
 def _lesson_of(id: str) -> str:

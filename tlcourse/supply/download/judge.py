@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
+from tlcourse.schema import shown
+
 TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -96,7 +98,9 @@ def judge(
     if status not in (200, 206):
         return GiveUp(f"HTTP {status}")
     if (encoding := headers.get("content-encoding", "identity").lower()) != "identity":
-        return GiveUp(f"it came encoded as {encoding!r}, though the plain file was requested", True)
+        return GiveUp(
+            f"it came encoded as {shown(encoding)}, though the plain file was requested", True
+        )
     if headers.get("content-type", "").lower().startswith("text/html"):
         return GiveUp("a web page came instead of the file (a login page of this network?)", True)
     return _partial(ask, headers) if status == 206 else _whole(ask, headers)
@@ -104,8 +108,7 @@ def judge(
 
 def _whole(ask: Ask, headers: Mapping[str, str]) -> Take | GiveUp:
     """A 200 sends the file from its beginning, whatever was requested."""
-    length = headers.get("content-length", "")
-    total = int(length) if length.isdecimal() else None
+    total = count_of(headers.get("content-length", ""))
     if total is not None and ask.expected is not None and total != ask.expected:
         return GiveUp(f"expected {ask.expected:,} bytes, got Content-Length {total:,}", True)
     if total is not None and total > ask.limit:
@@ -115,18 +118,29 @@ def _whole(ask: Ask, headers: Mapping[str, str]) -> Take | GiveUp:
 
 def _partial(ask: Ask, headers: Mapping[str, str]) -> Take | Again | GiveUp:
     text = headers.get("content-range", "")
-    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", text.strip())
+    match = re.fullmatch(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)", text.strip(), re.ASCII)
     if not ask.offset:
-        return GiveUp(f"a part came (Content-Range {text!r}), though the whole was requested", True)
+        return GiveUp(
+            f"a part came (Content-Range {shown(text)}), though the whole was requested", True
+        )
     if not match or int(match[1]) != ask.offset:
         wanted = f"requested bytes from {ask.offset:,}"
-        return Again(f"{wanted}, got Content-Range {text!r}", afresh=True)
+        return Again(f"{wanted}, got Content-Range {shown(text)}", afresh=True)
     total = None if match[3] == "*" else int(match[3])
     if total is not None and ask.expected is not None and total != ask.expected:
-        return Again(f"expected {ask.expected:,} bytes, got Content-Range {text!r}", afresh=True)
+        return Again(
+            f"expected {ask.expected:,} bytes, got Content-Range {shown(text)}", afresh=True
+        )
     if total is not None and total > ask.limit:
-        return GiveUp(f"expected at most {ask.limit:,} bytes, got Content-Range {text!r}", True)
+        return GiveUp(
+            f"expected at most {ask.limit:,} bytes, got Content-Range {shown(text)}", True
+        )
     return Take(ask.offset, total if ask.expected is None else ask.expected)
+
+
+def count_of(text: str) -> int | None:
+    """The bytes that a header states; None if it states none, or more than any file has."""
+    return int(text) if re.fullmatch("[0-9]{1,15}", text) else None
 
 
 def validator(headers: Mapping[str, str]) -> str:
@@ -139,9 +153,9 @@ def validator(headers: Mapping[str, str]) -> str:
 
 def retry_after(text: str, now: datetime) -> float | None:
     """Seconds from now that a Retry-After header asks for; it holds seconds or a date."""
-    if text.strip().isdecimal():
+    if re.fullmatch("[0-9]+", text.strip()):
         return float(text)
     try:
         return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

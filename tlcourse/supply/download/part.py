@@ -32,7 +32,7 @@ class Part:
         try:
             note = json.loads(self.note.read_text("utf-8"))
             return Partial(size, str(note["url"]), str(note["validator"]), note["done"] is True)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return Partial(size)
 
     def open(self, offset: int, url: str, validator: str) -> RawIOBase:

@@ -7,14 +7,12 @@ supplies the hashes decides which bytes are accepted, so the learner has to choo
 from __future__ import annotations
 
 import hashlib
-import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tlcourse import cards
 from tlcourse.cards import Card
-from tlcourse.cards.card import parse
+from tlcourse.cards.card import NAME
 from tlcourse.errors import CardError, FetchError, SupplyError
 from tlcourse.files import write_atomically
 from tlcourse.supply.download import http
@@ -47,28 +45,35 @@ def pinned_in(rows: Iterable[Row]) -> list[str]:
 def take(name: str, place: str, settings: Settings) -> Card:
     """The pinned card of that name in the mirror at `place`, a folder or an address. Writes nothing.
 
-    Raises FetchError if there is none, CardError if it is not the card of a pinned hub model.
+    Raises FetchError if there is none, CardError if it is not the card of a pinned hub model, or would
+    be loaded in place of another that is known here and differs.
     """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) or name in cards.names():
+    if not NAME.fullmatch(name) or name in cards.names():
         raise CardError(
             f"{name!r} is not the name of a hub model's card. Give it as the mirror has it."
         )
-    text = _read(place, f"{FOLDER}/{name}.toml", settings)
+    text, own = _read(place, f"{FOLDER}/{name}.toml", settings), cards.pins() / f"{name}.toml"
     try:
-        card = parse(tomllib.loads(text), {})
-    except (tomllib.TOMLDecodeError, CardError) as error:
-        raise CardError(f"The card {name!r} of {place} cannot be used: {error}") from error
-    if card.name != name or card.hub is None or not card.pinned:
-        raise CardError(f"The card {name!r} of {place} is not that of a pinned hub model.")
+        card = cards.read_hub_card(text, name)
+        if not card.pinned:
+            raise CardError("It is not pinned.")
+        # The name may be trusted already, or be another that leads to the same model.
+        cards.refuse_foreign(card, map(cards.hub, cards.hub_names()))
+    except CardError as error:
+        again = f" If you trust this mirror more, delete {own} first." if own.is_file() else ""
+        raise CardError(
+            f"The card {name!r} of {place} is refused: {error} Nothing was written.{again}"
+        ) from error
     return card
 
 
-def _read(place: str, path: str, settings: Settings) -> str:
+def _read(place: str, path: str, settings: Settings) -> bytes:
     try:
         if place.lower().startswith(("http://", "https://")):
-            return http.read(f"{place.rstrip('/')}/{path}", settings, LARGEST).decode("utf-8")
-        return (Path(place).expanduser() / path).read_text("utf-8")
-    except (SupplyError, OSError, UnicodeDecodeError) as error:
+            return http.read(f"{place.rstrip('/')}/{path}", settings, LARGEST)
+        with open(Path(place).expanduser() / path, "rb") as file:
+            return file.read(LARGEST)
+    except (SupplyError, OSError) as error:
         raise FetchError(
             f"{place} has no {path} ({error}). Check the place, and whether the model was pinned on "
             f"the machine that built this mirror."
