@@ -24,7 +24,7 @@ from session_overhead import spread
 
 import tlcourse as tl
 from tlcourse.session.events import StepDone
-from tlcourse.session.timelines.snapshot import own_bytes, restore, take
+from tlcourse.session.timelines.snapshot import History, own_bytes, restore, take
 from tlcourse.session.timelines.timelines import _live
 from tlcourse.ui.cockpit.story import Story
 
@@ -58,7 +58,7 @@ def moments(kind: str, rounds: int) -> Iterator[str]:
         t.train_step()
     steps, takes, restores = [], [], []
     for _ in range(rounds):
-        ms, kept = timed(lambda: take(t, ()))
+        ms, kept = timed(lambda: take(t, History()))
         takes.append(ms)
         steps.append(timed(t.train_step)[0])
         restores.append(timed(partial(restore, t, kept))[0])

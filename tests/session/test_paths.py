@@ -100,7 +100,7 @@ def check_one_truth(numbers, hand, folder=None):
         assert resumed.events == run.events and resumed.timelines == run.timelines
         assert resumed.groups == run.groups and resumed.bookmarks == run.bookmarks
         assert resumed.result.losses.tolist() == run.result.losses.tolist()
-    straight = trained(numbers, time.branches[here.branch].history)
+    straight = trained(numbers, time.branches[here.branch].history.since())
     assert run.result.losses.tolist() == straight.result.losses.tolist()[: here.step]
     assert here.step == STEPS
 

@@ -178,7 +178,7 @@ def test_of_models_and_data_that_can_be_made_again_nothing_is_left_to_do(tmp_pat
 def test_a_script_has_what_led_to_the_end_and_no_more(runs):
     script, run = tl.to_script(runs["time"].record), runs["time"]
     assert "in range(20)" in script and "in range(11)" in tl.to_script(runs["stopped"].record)
-    done = [command for _, command in run._training.time.history(run._training)]
+    done = [command for _, command in run._training.time.history(run._training).since()]
     assert [type(command).__name__ for command in done] == ["SetLR", "AddLoRA", "SwapHead"]
     assert [line.strip() for line in script.splitlines() if line.startswith("        # ")] == [
         f"# {command!r}" for command in done

@@ -16,7 +16,7 @@ from torch.nn import Parameter
 
 from tlcourse.errors import CommandError
 
-from ..commands import AddLoRA, SwapHead, from_json
+from ..commands import AddLoRA, Command, SwapHead, from_json
 from ..engine.inbox import Envelope, Inbox
 from ..engine.training import Training
 from ..model.groups import Levers
@@ -53,7 +53,7 @@ def gather(t: Training, inbox: Inbox, seconds: float, ending: str | None = None)
                 "parent": line.parent,
                 "start": line.start,
                 "step": now.get(line.name, line.step),
-                "history": line.history,
+                "history": line.history.since(),
                 "control": line.control,
             }
             for line in time.branches.values()
@@ -63,7 +63,7 @@ def gather(t: Training, inbox: Inbox, seconds: float, ending: str | None = None)
                 "name": name,
                 "branch": branch,
                 "step": moment.step,
-                "history": moment.history,
+                "history": moment.history.since(),
                 "mb": time.sizes[name],
             }
             for name, (branch, moment) in time.named.items()
@@ -80,16 +80,17 @@ def put_back(t: Training, inbox: Inbox, kept: Checkpoint) -> None:
     """Bring a run that has not started to that state. Raises KeyError, TypeError or CommandError if the
     state does not fit its model."""
     state, tensors = kept.state, kept.tensors
-    lines = [
-        Timeline(**line | {"history": _history(line["history"])}) for line in state["timelines"]
-    ]
     time = t.time
+    lines = [
+        Timeline(**line | {"history": _history(time.root, line["history"])})
+        for line in state["timelines"]
+    ]
     time.branches = {line.name: line for line in lines}
     t.branch = state["branch"]
-    history = time.history(t)
+    history = time.history(t).since()
     twin = state["twin"]
     if twin:
-        untouched = time.branches[twin["branch"]].history
+        untouched = time.branches[twin["branch"]].history.since()
         _restructure(t, untouched)
         frozen, history = twin["frozen"], history[len(untouched) :]
         t.levers.restore(frozen, twin["rates"], twin["scales"])
@@ -99,7 +100,7 @@ def put_back(t: Training, inbox: Inbox, kept: Checkpoint) -> None:
     _unpack(t, "run", state["run"], tensors)
     time.armed = state["armed"]
     for mark in state["bookmarks"]:
-        moment = Moment(mark["step"], _history(mark["history"]))
+        moment = Moment(mark["step"], _history(time.root, mark["history"]))
         time.named[mark["name"]] = (mark["branch"], moment)
         time.sizes[mark["name"]] = mark["mb"]
     for step, command, id in state["planned"]:
@@ -110,7 +111,7 @@ def put_back(t: Training, inbox: Inbox, kept: Checkpoint) -> None:
 
 def _pack(t: Training, prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """The contents of a snapshot; tensors go into `tensors`, under names that start with the prefix."""
-    moment, names = take(t, ()), _names(t.levers)
+    moment, names = take(t, History()), _names(t.levers)
     origin, first = t.levers.origin, t.time.named[START][1].numbers
     for p, value in moment.parameters.items():
         if origin[p].written(value):
@@ -174,7 +175,7 @@ def _unpack(
     t.augment = state["augment"]
 
 
-def _restructure(t: Training, history: History) -> None:
+def _restructure(t: Training, history: list[tuple[int, Command]]) -> None:
     """Recreate the adapters and heads of a history; the caller restores the rest."""
     for _, command in history:
         if isinstance(command, AddLoRA | SwapHead):
@@ -190,5 +191,7 @@ def _like(p: Tensor, value: Tensor) -> Tensor:
         return torch.empty_like(p, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
-def _history(rows: list[Any]) -> History:
-    return tuple((step, from_json(command)) for step, command in rows)
+def _history(root: History, rows: list[Any]) -> History:
+    for step, command in rows:
+        root = root.then(step, from_json(command))
+    return root

@@ -23,7 +23,7 @@ from ..model.groups import Levers
 from ..model.optimizer import SteeredOptimizer
 from ..state import RunState
 from ..steerable import Bookmark
-from ..timelines.snapshot import Snapshot, own_bytes, restore, take
+from ..timelines.snapshot import History, Snapshot, own_bytes, restore, take
 from ..timelines.timelines import START
 
 
@@ -212,7 +212,7 @@ class Marks:
     def _take(self, t: "Loop", first: bool = False) -> Kept:
         levers = t.levers
         return Kept(
-            take(t, (), first=first),
+            take(t, History(), first=first),
             torch_states(),
             {p: p._version for name in levers.frozen for p in levers.groups[name]},
         )

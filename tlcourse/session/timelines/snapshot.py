@@ -1,7 +1,7 @@
 """Snapshots of a run, from which its state can be restored bit for bit."""
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -16,9 +16,43 @@ from ..model.optimizer import clone_state
 if TYPE_CHECKING:
     from ..engine.boundary import State
 
-History = tuple[tuple[int, Command], ...]
-"""(step, command) pairs: the commands that affect a timeline's training, in order. History and step
-together determine the state."""
+
+@dataclass(slots=True, eq=False)
+class History:
+    """The commands that affect a timeline's training, in order, as the last one and the history before
+    it. History and step determine a state. Equal histories are one object, so that they are compared and
+    made longer at once, however long they are.
+
+    kept: snapshots of states with this history, by step.
+    """
+
+    before: "History | None" = None
+    step: int = 0
+    command: Command | None = None
+    kept: dict[int, "Snapshot"] = field(default_factory=dict, repr=False)
+    _longer: dict[tuple[int, Command], "History"] = field(default_factory=dict, repr=False)
+
+    def then(self, step: int, command: Command) -> "History":
+        made = self._longer.get((step, command))
+        if made is None:
+            made = self._longer[step, command] = History(self, step, command)
+        return made
+
+    def until(self, step: int) -> "History":
+        """Without what was done at `step` or later."""
+        found = self
+        while found.before is not None and found.step >= step:
+            found = found.before
+        return found
+
+    def since(self, earlier: "History | None" = None) -> list[tuple[int, Command]]:
+        """(step, command) of what came after an earlier history, or of all."""
+        rows: list[tuple[int, Command]] = []
+        at = self
+        while at is not earlier and at.before is not None and at.command is not None:
+            rows.append((at.step, at.command))
+            at = at.before
+        return rows[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +208,41 @@ def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
         raise CommandError(f"the model has no module {path!r}") from None
 
 
+class Ledger:
+    """Memory of snapshots, which share tensors with each other and with the run: each is counted once,
+    in the time that one snapshot takes, however many there are."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, list[int]] = {}  # address → snapshots with it, bytes
+        self._bytes = 0
+
+    def add(self, snapshot: Snapshot) -> None:
+        for tensor in snapshot.tensors():
+            entry = self._held.setdefault(tensor.data_ptr(), [0, 0])
+            if not entry[0]:
+                entry[1] = tensor.nbytes + OVERHEAD
+                self._bytes += entry[1]
+            entry[0] += 1
+
+    def remove(self, snapshot: Snapshot) -> None:
+        for tensor in snapshot.tensors():
+            entry = self._held[tensor.data_ptr()]
+            entry[0] -= 1
+            if not entry[0]:
+                self._bytes -= self._held.pop(tensor.data_ptr())[1]
+
+    def own_bytes(self, live: set[int]) -> int:
+        """What they hold and nothing else does. live: addresses of what the run itself holds."""
+        shared = (self._held[address][1] for address in live if address in self._held)
+        return self._bytes - sum(shared)
+
+
+OVERHEAD = 0  # bytes of a tensor besides its numbers
+
+
 def own_bytes(snapshots: list[Snapshot], live: set[int]) -> int:
-    """Bytes held by the snapshots alone. live: addresses of tensors that the run itself holds."""
-    sizes = {v.data_ptr(): v.nbytes for s in snapshots for v in s.tensors()}
-    return sum(size for address, size in sizes.items() if address not in live)
+    """The same of a few snapshots."""
+    ledger = Ledger()
+    for snapshot in snapshots:
+        ledger.add(snapshot)
+    return ledger.own_bytes(live)

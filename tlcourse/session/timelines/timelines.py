@@ -5,6 +5,7 @@ restore the nearest snapshot that shares the history, and repeat the steps in be
 snapshots therefore costs only time.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from tlcourse.errors import CommandError
 
 from ..commands import Branch, Command, Rewind
 from ..steerable import Bookmark, TimelineState
-from .snapshot import History, Moment, Snapshot, own_bytes, restore, take
+from .snapshot import History, Ledger, Moment, Snapshot, own_bytes, restore, take
 
 if TYPE_CHECKING:
     from ..engine.training import Training
@@ -46,11 +47,14 @@ class Timelines:
     held_mb: float = 0.0
     twin: "Training | None" = None
     armed: bool = False
+    root: History = field(default_factory=History)  # nothing has been done
+    _ledger: Ledger = field(default_factory=Ledger)
 
     def begin(self, t: "Training") -> None:
-        self.branches[t.branch] = Timeline(t.branch, None, 0, 0, ())
-        first = take(t, (), first=True)
+        self.branches[t.branch] = Timeline(t.branch, None, 0, 0, self.root)
+        first = take(t, self.root, first=True)
         self.named[START] = (t.branch, first)
+        self._add(first)
         self._weigh(t)
         self.sizes[START] = self.held_mb
 
@@ -63,11 +67,12 @@ class Timelines:
     def did(self, t: "Training", command: Command) -> None:
         """Add a command that affects training to the history."""
         line = self.branches[t.branch]
-        line.history += ((t.step, command),)
+        line.history = line.history.then(t.step, command)
 
     def arrive(self, t: "Training") -> None:
         """Before the first intervention at a step, snapshot the state for a later rewind."""
-        if not any(step == t.step for step, _ in self.history(t)):
+        history = self.history(t)
+        if history.before is None or history.step != t.step:
             self.keep(t)
 
     # -- keeping -------------------------------------------------------------------------------
@@ -75,13 +80,17 @@ class Timelines:
     def keep(self, t: "Training") -> Snapshot:
         """Snapshot the current state, or return its existing snapshot. It may be dropped later."""
         history = self.history(t)
-        for have in self._all():
-            if have.step == t.step and have.history == history:
-                return have
+        if have := history.kept.get(t.step):
+            return have
         made = take(t, history)
         self.kept.append(made)
+        self._add(made)
         self.thin(t)
         return made
+
+    def _add(self, made: Snapshot) -> None:
+        made.history.kept[made.step] = made
+        self._ledger.add(made)
 
     def thin(self, t: "Training") -> None:
         """Drop snapshots until within budget, smallest gap first, the newest last."""
@@ -90,7 +99,10 @@ class Timelines:
             self.kept.sort(key=lambda s: s.step)
             steps = [s.step for s in self.kept]
             gaps = [b - a for a, b in zip([0, *steps], [*steps[1:], inf], strict=False)]
-            del self.kept[gaps.index(min(gaps))]
+            gone = self.kept.pop(gaps.index(min(gaps)))
+            if gone.history.kept.get(gone.step) is gone:
+                del gone.history.kept[gone.step]
+            self._ledger.remove(gone)
             self._weigh(t)
 
     def save(self, t: "Training", name: str) -> float:
@@ -112,6 +124,7 @@ class Timelines:
                 f"raise it, create the Session with keep_mb={2 * total:.0f}."
             )
         self.named[name], self.sizes[name] = (t.branch, made), alone / 1e6
+        self._add(made)
         self.thin(t)
         return alone / 1e6
 
@@ -134,17 +147,16 @@ class Timelines:
                 f"{line.name} has only reached step {line.step}; there is no step {to} yet."
             )
         at_tip = to == line.step and line.name != t.branch
-        history = tuple(done for done in line.history if at_tip or done[0] < to)
-        return line.name, to, history
+        return line.name, to, line.history if at_tip else line.history.until(to)
 
     def go(self, t: "Training", step: int, history: History) -> None:
         """Bring the run to that state, bit for bit. `tick` does not change."""
         start, tick = self.nearest(step, history), t.tick
         restore(t, start)
-        rest = list(history[len(start.history) :])
+        rest = deque(history.since(start.history))
         while True:
             while rest and rest[0][0] == t.step:
-                t.apply(rest.pop(0)[1])
+                t.apply(rest.popleft()[1])
             if t.step == step:
                 break
             t.train_step()
@@ -153,15 +165,12 @@ class Timelines:
     def nearest(self, step: int, history: History) -> Snapshot:
         """The latest snapshot from which training leads to that state."""
 
-        def leads_there(s: Snapshot) -> bool:
-            shared = len(s.history)
-            return (
-                s.step <= step
-                and s.history == history[:shared]
-                and all(at >= s.step for at, _ in history[shared:])
-            )
-
-        return max(filter(leads_there, self._all()), key=lambda s: (s.step, len(s.history)))
+        at: History | None = history
+        while at is not None:
+            if steps := [one for one in at.kept if one <= step]:
+                return at.kept[max(steps)]
+            at, step = at.before, min(step, at.step)
+        raise AssertionError("the start is always kept")
 
     def destination(self, t: "Training", command: Rewind | Branch) -> tuple[str, int, History]:
         """(branch, step, history) of the moment where the command leads; for Branch, the branch that it
@@ -212,7 +221,7 @@ class Timelines:
 
     def add_twin(self, t: "Training", twin: "Training") -> None:
         self.armed, self.twin = False, twin
-        untouched = self.history(t)[:-1]  # without the intervention that started it
+        untouched = self.history(t).before or self.root  # without the intervention that started it
         self.branches[twin.branch] = Timeline(
             twin.branch, t.branch, t.step, t.step, untouched, control=True
         )
@@ -239,9 +248,6 @@ class Timelines:
             for name, (branch, moment) in list(self.named.items())
         )
 
-    def _all(self) -> list[Snapshot]:
-        return self._marked() + self.kept
-
     def _marked(self) -> list[Snapshot]:
         return [moment for _, moment in self.named.values() if isinstance(moment, Snapshot)]
 
@@ -252,7 +258,7 @@ class Timelines:
         return sum(self.sizes[name] for name, (_, at) in marks if isinstance(at, Moment))
 
     def _weigh(self, t: "Training") -> None:
-        self.held_mb = own_bytes(self._all(), _live(t)) / 1e6
+        self.held_mb = self._ledger.own_bytes(_live(t)) / 1e6
 
 
 def _live(t: "Training") -> set[int]:
