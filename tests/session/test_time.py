@@ -1,6 +1,10 @@
 """Time that can be turned back: rewinds, branches, bookmarks and twins are exact."""
 
+import subprocess
+import sys
 import warnings
+from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,8 +12,11 @@ import torch
 import tlcourse as tl
 from tlcourse.errors import CommandError
 from tlcourse.session import Applied, Branched, Evaluated, Finished, Refused, Saved, StepDone
+from tlcourse.session.timelines.snapshot import Snapshot
 
 from .conftest import Net, mlp, of
+
+ROOT = Path(__file__).parents[2]
 
 
 def session(pictures, **more):
@@ -261,3 +268,56 @@ def test_a_run_that_is_over_stays_over_if_the_way_back_is_refused(numbers, comma
     assert tl.replay(run.record, model=mlp(), data=numbers).exact
     run.send(tl.Rewind(10))
     assert run.run().steps == 60
+
+
+MEMORY = """
+import gc, sys
+import tlcourse as tl
+from tests.session.conftest import make_numbers, mlp
+from tests.session.shapes import BertShaped
+from tlcourse.session.timelines.snapshot import Ledger, take
+
+def held():
+    lines = open("/proc/self/smaps_rollup")
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+run = tl.Session({"mlp": mlp, "bert": BertShaped}[sys.argv[1]](), make_numbers(), steps=3)
+run.run()
+t, told = run._training, Ledger()
+some = [take(t, t.time.root) for _ in range(100)]
+gc.collect()
+before = held()
+many = [take(t, t.time.root) for _ in range(1500)]
+gc.collect()
+for one in many:
+    told.add(one)
+print(told.own_bytes(set()) / (held() - before))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("model", ["mlp", "bert"])
+def test_the_memory_told_is_the_memory_held(model):
+    line = [sys.executable, "-c", MEMORY, model]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert 0.8 <= float(done.stdout) <= 1.2
+
+
+def test_a_thousand_commands_cost_no_more_each_than_ten(numbers):
+    """Counted, not timed: how many snapshots' tensors and histories a command looks at."""
+    run = tl.Session(mlp(), numbers, steps=400, eval_every=1000)
+    looked = Counter()
+    for step in range(400):
+        run.at(step, tl.SetLR("head", 1e-3 * (1 + step % 7)))
+    time, tensors = run._training.time, Snapshot.tensors
+
+    def counted(snapshot):
+        looked[run.step] += 1
+        return tensors(snapshot)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Snapshot, "tensors", counted)
+        run.run()
+    assert len(time.kept) >= 399 and max(looked.values()) <= 3

@@ -43,6 +43,7 @@ class Levers:
         self.scalable = {name: tuple(at) for name, at in brought.items() if name in self.groups}
         now: Mapping[str, float] = getattr(model, "scales", {})
         self.scales: dict[str, float] = {name: now.get(name, 1.0) for name in self.scalable}
+        self.numbers: dict[str, int | float | None] = {}  # of its modules, as in the last snapshot
         self.origin: dict[Parameter, Was] = {}  # what each weight was when it came
 
     @property

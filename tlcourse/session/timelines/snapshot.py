@@ -108,7 +108,7 @@ def take(t: "State", history: History, *, first: bool = False) -> Snapshot:
         edits=tuple(levers.edits),
         parameters={p: value_of(p) for p in everything},
         buffers=buffers_of(levers.model),
-        numbers=numbers_of(levers.model),
+        numbers=levers.numbers,
         optimizer={
             p: dict(state[p]) if p in frozen else clone_state(state[p])
             for p in everything
@@ -220,7 +220,7 @@ class Ledger:
         for tensor in snapshot.tensors():
             entry = self._held.setdefault(tensor.data_ptr(), [0, 0])
             if not entry[0]:
-                entry[1] = tensor.nbytes + OVERHEAD
+                entry[1] = tensor.nbytes + A_TENSOR
                 self._bytes += entry[1]
             entry[0] += 1
 
@@ -237,7 +237,7 @@ class Ledger:
         return self._bytes - sum(shared)
 
 
-OVERHEAD = 0  # bytes of a tensor besides its numbers
+A_TENSOR = 540  # bytes that Python, torch and the allocator take besides its numbers, as measured
 
 
 def own_bytes(snapshots: list[Snapshot], live: set[int]) -> int:
