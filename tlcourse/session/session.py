@@ -204,7 +204,7 @@ class Session:
         """Wait for the end, starting the run if need be, while the kernel stays free for clicks.
         Raises what training raised. An interrupt ends the wait, not the training."""
         self.start()
-        await self._runner.wait()
+        await self._runner.wait(lambda: self.status == "paused")
         return self._outcome()
 
     def _outcome(self) -> Result:
