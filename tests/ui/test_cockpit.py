@@ -249,3 +249,22 @@ assert hasattr(sys.modules["peft"], "LoraConfig")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("make", [tl.Cockpit, lambda run: tl.Lens(run.start(), lambda model: 1)])
+def test_closed_during_a_run_it_says_no_more_and_the_run_goes_on(make, monkeypatch):
+    told = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    others = set(threading.enumerate())
+    run = make_run(steps=4000, slow_s=0.001)
+    widget = make(run)
+    widget.comm.say({"type": "hello", "view": "v"})
+    eventually(lambda: run.step > 20)
+    widget.close()
+    names = [thread.name for thread in set(threading.enumerate()) - others]
+    assert not {"tlcourse-cockpit", "tlcourse-lens"} & set(names)
+    widget.close()
+    assert run.status == "running"
+    run.send(tl.Stop())
+    run.run()
+    assert not told

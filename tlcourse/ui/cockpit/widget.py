@@ -5,9 +5,9 @@ import warnings
 import weakref
 from importlib import import_module
 from threading import Thread
+from time import monotonic
 from typing import Any
 
-import anywidget
 import traitlets
 from IPython import get_ipython
 from IPython.display import display, update_display
@@ -17,12 +17,14 @@ from tlcourse.session import CORES, from_json
 from tlcourse.session.steerable import Steerable
 
 from ..bundle import bundle, stylesheet
+from ..kept import Kept
 from ..lens.widget import look_again
 from .messenger import Messenger
 from .still import still
 from .story import Story
 
 _SHOWN: weakref.WeakSet["Cockpit"] = weakref.WeakSet()
+STILL_EACH = 20  # drawing the still takes at most one part in so many of the time
 PLAYS = ("play", "pause", "seek", "speed")
 NEEDED = ("events", "groups", "status", "step", "steps", "can", "send", "start")
 
@@ -61,7 +63,7 @@ def _hint() -> str:
     )
 
 
-class Cockpit(anywidget.AnyWidget):
+class Cockpit(Kept):
     """Shows a run and lets you steer it. As the last line of a cell it displays itself and starts the
     run, and the cell returns at once. A run may have several cockpits, also after its end.
 
@@ -85,6 +87,7 @@ class Cockpit(anywidget.AnyWidget):
         super().__init__(saved=story.compact())
         self._messenger = Messenger(story, self._tell, self._save, self._picture)
         self._shown = False
+        self._drawn = ("", 0.0)  # the status in the last still, and when the next is due
         self.on_msg(self._hear)
         run.start()
         self._messenger.wake()
@@ -102,13 +105,19 @@ class Cockpit(anywidget.AnyWidget):
         self._shown = True
         _SHOWN.add(self)
 
+    def close(self) -> None:
+        """Take the cockpit away. The run goes on."""
+        if messenger := getattr(self, "_messenger", None):  # a cockpit that was refused has none
+            messenger.close()
+        _SHOWN.discard(self)
+        super().close()
+
     @property
     def _display_id(self) -> str:
-        return f"tlcourse-cockpit-{self.model_id}"
+        return f"tlcourse-cockpit-{self.id}"
 
     def _bundle(self) -> dict[str, Any]:
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return {"text/plain": repr(self), "application/vnd.jupyter.widget-view+json": view}
+        return {"text/plain": repr(self), **self.view()}
 
     # -- from views: only enqueue, so that a click never waits ---------------------------------
 
@@ -150,11 +159,16 @@ class Cockpit(anywidget.AnyWidget):
         self.send(content, buffers)
 
     def _save(self, state: dict[str, Any]) -> None:
-        self.saved = {**state, "model_id": self.model_id}
+        began, status = monotonic(), state["now"]["status"]
+        with self.hold_sync():
+            self.saved = state
+            if status != self._drawn[0] or began >= self._drawn[1]:
+                self.still = still(self._messenger.story)
+                self._drawn = (status, monotonic() + STILL_EACH * (monotonic() - began))
 
     def _picture(self, story: Story) -> None:
-        """If no view has watched (nbclient, or a web page made from the notebook), add a picture to the
-        output. In a live browser that would redraw the view while it is in use."""
-        if self._shown:
-            picture = {**self._bundle(), "image/svg+xml": still(story)}
+        """If no browser has this cockpit (nbclient), a picture takes its place in the output: a web page
+        made from that notebook would show a widget only with a network."""
+        if self._shown and not self.browser:
+            picture = {"text/plain": repr(self), "image/svg+xml": still(story)}
             update_display(picture, raw=True, display_id=self._display_id)

@@ -2,7 +2,8 @@
 
 import { showReason } from "./format.js";
 import { emptyView, reduce, takes } from "./model/reduce.js";
-import { h, put } from "./dom.js";
+import { h, ownKeys, put } from "./dom.js";
+import { initialize, lost, ownModel } from "./keep.js";
 import { makeChart } from "./chart/chart.js";
 import { linkNote, makeHeader, stateWord } from "./controls/header.js";
 import { makeTimeline } from "./controls/timeline.js";
@@ -39,27 +40,6 @@ function drawAnswers(root, view) {
   }
 }
 
-/** The widget's model itself, which knows whether its kernel lives; null in front ends that hide it.
- * @param {any} model */
-async function ownModel(model) {
-  try {
-    return await model.widget_manager.get_model(model.get("saved").model_id);
-  } catch {
-    return null;
-  }
-}
-
-/** Models that have lost their kernel: for good, since a kernel that starts again knows nothing of
- * them. A view that is made later learns it here. */
-const lost = new WeakSet();
-
-/** JupyterLab saves only widgets whose kernel is alive: the first save after reopening a notebook would
- * lose the record. So this one goes on counting as alive.
- * @param {any} own @param {any} model */
-function keepInNotebook(own, model) {
-  for (const part of [own, model.get("layout")]) if (part && "comm_live" in part) part.comm_live = true;
-}
-
 /** @param {{model: any, el: HTMLElement}} context */
 function render({ model, el }) {
   const me = Math.random().toString(36).slice(2);
@@ -77,12 +57,11 @@ function render({ model, el }) {
   const log = makeLog(steer);
   const error = makeError();
   const live = h("div", { class: "tlc-hidden", "aria-live": "polite", role: "status" });
-  const root = h("div", { class: "tlc", role: "region", "aria-label": "Training cockpit", "data-lm-suppress-shortcuts": "true" },
+  const root = h("div", { class: "tlc", role: "region", "aria-label": "Training cockpit" },
     header.el, error.el, time.el, chart.el, h("div", { class: "tlc-below" }, groups.el, log.el), live);
   el.append(root);
   el.classList.add("tlc-host");
-  // JupyterLab's shortcuts (a b d d …) must not hear what is typed here.
-  for (const type of ["keydown", "keypress", "keyup"]) root.addEventListener(type, (/** @type {Event} */ e) => e.stopPropagation());
+  ownKeys(root);
 
   // Somebody opens the adapters: their library takes seconds to load, so the kernel starts now.
   root.addEventListener("toggle", (/** @type {Event} */ e) => {
@@ -162,9 +141,7 @@ function render({ model, el }) {
     if (dead || !(marked || (own && (own.comm_live === false || lost.has(own))))) return;
     dead = true;
     clearTimeout(again);
-    if (own) lost.add(own);
     hear({ type: "unlink" });
-    keepInNotebook(own, model);
   }
 
   const saved = model.get("saved");
@@ -195,4 +172,4 @@ function floats(buffer) {
   return new Float32Array(bytes.slice().buffer);
 }
 
-export default { render };
+export default { initialize, render };
