@@ -14,8 +14,8 @@ pytestmark = pytest.mark.browser
 LOST = re.compile("Error displaying widget|Loading widget")
 HERE = "jupyterapp.shell.currentWidget.sessionContext"
 SHOW = [
-    SETUP + "import os\nos.environ['TLCOURSE_HOME'] = '{home}'",
-    "run = digits_run(4000)\ntl.Cockpit(run)",
+    SETUP + "import os\nos.environ['TLCOURSE_HOME'] = '{home}'\nsteps = [4000, 5000]",
+    "run = digits_run(steps.pop(0))\ntl.Cockpit(run)",
     "guess = tl.predict('01.1', 'What do you expect?', {'from scratch': 0.5})\nguess",
 ]
 
@@ -48,6 +48,24 @@ def test_a_saved_notebook_as_a_web_page_shows_its_cockpit_without_network(
     expect(page.locator(".tlc-still")).to_contain_text(said)
     expect(page.locator(".tlc-still")).to_contain_text("unfroze stage2")
     page.context.close()
+
+
+def test_a_live_cell_that_runs_again_keeps_the_run_that_was_steered(open_book, server):
+    book = open_book("7.4.0")
+    cockpit = begin(book)
+    control(cockpit, "switch:stage2").click()
+    kept_in = cockpit.locator(".tlc-record")
+    expect(kept_in).to_contain_text("What you did is kept in records/by-hand-")
+    assert (server.folder / kept_in.inner_text().split(" in ")[1]).exists()
+    book.run(1)
+    fold = book.page.locator(".tlc-fold")
+    expect(fold.locator("summary")).to_contain_text("paused at step")
+    expect(fold.locator(".tlc-log")).to_be_hidden()
+    fold.locator("summary").click()
+    expect(fold.locator(".tlc-log")).to_contain_text("unfroze stage2")
+    control(fold, "let-go").click()
+    expect(fold).to_have_count(0)
+    stop(book.cockpit())
 
 
 ORDERS = [
@@ -85,14 +103,14 @@ def keep_order(order, app, server, context):
     widget = book.page.locator(".tlc-predict")
     widget.get_by_role("button", name="Commit").click()
     expect(widget).to_have_attribute("data-stage", "committed")
-    alive = True
+    alive, again = True, False
     for act in order.split():
         if act in ("save", "hasty"):
             book.save()
         elif act == "again":
             book.run(1)
             expect(book.cockpit()).to_have_attribute("data-link", "live")
-            book.page.wait_for_timeout(1500)
+            again = True
         elif act == "restart":
             book.page.evaluate(f"async () => {{ await {HERE}.session.kernel.restart(); }}")
             alive = False
@@ -106,6 +124,10 @@ def keep_order(order, app, server, context):
         if act in ("close", "reopen") and not hasty:
             shown(book)
     shown(book)
+    steps = (
+        5000 if again and alive else 4000
+    )  # without its kernel, a file has the run of its last save
+    expect(book.cockpit().locator(".tlc-where")).to_contain_text(f"of {steps}")
     assert book.complaints == []
     book.close()
 

@@ -56,10 +56,12 @@ function render({ model, el }) {
   const groups = makeGroups(steer, typed);
   const log = makeLog(steer);
   const error = makeError();
+  const record = h("p", { class: "tlc-note tlc-record", hidden: true });
   const live = h("div", { class: "tlc-hidden", "aria-live": "polite", role: "status" });
   const root = h("div", { class: "tlc", role: "region", "aria-label": "Training cockpit" },
-    header.el, error.el, time.el, chart.el, h("div", { class: "tlc-below" }, groups.el, log.el), live);
-  el.append(root);
+    header.el, error.el, time.el, chart.el, h("div", { class: "tlc-below" }, groups.el, log.el), record, live);
+  const fold = model.get("kept") ? makeFold(model, root) : null;
+  el.append(fold?.el ?? root);
   el.classList.add("tlc-host");
   ownKeys(root);
 
@@ -112,6 +114,9 @@ function render({ model, el }) {
     scheduled = 0;
     for (const part of [header, error, time, groups, log]) part.draw(view);
     chart.draw(view);
+    fold?.draw(view);
+    put(record, "text", model.get("record") ?? "");
+    put(record, "hidden", !model.get("record"));
     drawAnswers(root, view);
     put(root, "data-link", view.link);
     put(root, "data-status", view.now.status);
@@ -120,6 +125,7 @@ function render({ model, el }) {
 
   /** @param {any} content @param {any[]} buffers */
   function onMessage(content, buffers) {
+    if (content.type === "again") hello(); // another run has this one's place
     if (content.type === "snapshot" && content.view != null && content.view !== me && !view.behind && view.link === "live") return;
     if (content.type === "snapshot") {
       clearTimeout(again);
@@ -133,6 +139,7 @@ function render({ model, el }) {
     hear({ type: "snapshot", source: "trait", fresh, state: model.get("saved"), now: performance.now() });
   }
   const onFresh = () => onSaved(true);
+  const onRecord = () => { if (!scheduled) scheduled = requestAnimationFrame(draw); };
 
   /** Is the kernel gone? JupyterLab says so of the model (and marks the element, at first). */
   async function onLink() {
@@ -148,6 +155,7 @@ function render({ model, el }) {
   if (saved?.now) onSaved(false);
   model.on("msg:custom", onMessage);
   model.on("change:saved", onFresh);
+  model.on("change:record", onRecord);
   model.on("comm_live_update", onLink);
   onLink().then(() => { if (!dead) hello(); });
   const beat = setInterval(() => hear({ type: "clock", now: performance.now() }), 500);
@@ -161,8 +169,21 @@ function render({ model, el }) {
     cancelAnimationFrame(scheduled);
     model.off("msg:custom", onMessage);
     model.off("change:saved", onFresh);
+    model.off("change:record", onRecord);
     model.off("comm_live_update", onLink);
   };
+}
+
+/** A run that was steered, below the one that its cell has now: folded, until it is wanted or let go.
+ * @param {any} model @param {HTMLElement} root */
+function makeFold(model, root) {
+  const word = h("span");
+  const go = h("button", { type: "button", class: "tlc-small", "data-control": "let-go", title: "Forget this run and free its memory. Its record stays", onclick: () => model.send({ type: "let go" }) }, "Let it go");
+  const el = h("details", { class: "tlc tlc-fold" }, h("summary", {}, word), go, root);
+  ownKeys(el);
+  /** @param {View} view */
+  const draw = (view) => put(word, "text", `The run before is kept, because you steered it: ${stateWord(view).toLowerCase()} at step ${view.now.step}`);
+  return { el, draw };
 }
 
 /** A message's buffer as numbers, wherever in memory it lies. @param {DataView|ArrayBuffer|undefined} buffer */
