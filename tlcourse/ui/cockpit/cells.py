@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Cell:
-    """execution: the message that ran it last; places: the cockpits that stood at its first place, at its
+    """execution: the message that ran it last; places: the cockpits that stood at its first place, at the
     second …; filled: how many it has in this execution; kept: those of runs before, now below."""
 
     execution: str = ""
