@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Cell:
-    """execution: the message that ran it last; places: the cockpits that stood at its first place, at the
-    second …; filled: how many it has in this execution; kept: those of runs before, now below."""
+    """execution: the message that ran it last; places: the cockpits that stood at its first place, at
+    the second …; filled: how many it has in this execution; kept: those of runs before, now below."""
 
     execution: str = ""
     places: list[list["Cockpit"]] = field(default_factory=list)
