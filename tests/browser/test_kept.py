@@ -76,7 +76,6 @@ ORDERS = [
     "save restart hasty reopen hasty reopen",
     "save shutdown save reopen",
     "close save reopen",
-    "again close",
     "save again close",
     "save again shutdown reopen",
 ]

@@ -14,6 +14,9 @@ export async function ownModel(model) {
  * them. A view that is made later learns it here. */
 export const lost = new WeakSet();
 
+/** How long a restored notebook may take to show a widget that it has. */
+const RESTORED_MS = 700;
+
 /** What every widget does once for its model, whether there is a view or not. JupyterLab saves only widgets
  * whose kernel is alive: a save after a restart would lose the others. So one that has lost its kernel goes
  * on counting as alive. Others tell the kernel that a browser has them. @param {{model: any}} context */
@@ -27,6 +30,19 @@ export function initialize({ model }) {
     };
     own.on("comm_live_update", keep);
     keep();
-    if (!lost.has(own)) model.send({ type: "browser" });
+    if (lost.has(own)) setTimeout(() => showAgain(model, own), RESTORED_MS);
+    else model.send({ type: "browser" });
   });
+}
+
+/** JupyterLab gives up on a widget ("model not found") if it asks for it just before it has loaded it from the
+ * notebook's file. Now it is there: the output that shows it is drawn again. @param {any} model @param {any} own */
+function showAgain(model, own) {
+  if (Object.keys(own.views ?? {}).length) return;
+  for (const { outputs } of model.widget_manager.context?.model?.cells ?? []) {
+    for (let i = 0; i < (outputs?.length ?? 0); i++) {
+      const { data } = outputs.get(i);
+      if (data["application/vnd.jupyter.widget-view+json"]?.model_id === model.get("id")) outputs.get(i).setData({ data });
+    }
+  }
 }
