@@ -59,9 +59,9 @@ def test_a_live_cell_that_runs_again_keeps_the_run_that_was_steered(open_book, s
     assert (server.folder / kept_in.inner_text().split(" in ")[1]).exists()
     book.run(1)
     fold = book.page.locator(".tlc-fold")
-    expect(fold.locator("summary")).to_contain_text("paused at step")
+    expect(fold.locator("> summary")).to_contain_text("paused at step")
     expect(fold.locator(".tlc-log")).to_be_hidden()
-    fold.locator("summary").click()
+    fold.locator("> summary").click()
     expect(fold.locator(".tlc-log")).to_contain_text("unfroze stage2")
     control(fold, "let-go").click()
     expect(fold).to_have_count(0)
@@ -85,8 +85,8 @@ ORDERS = [
 @pytest.mark.parametrize("app", ["lab", "notebooks"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_in_every_order(order, app, server, context):
-    """save; hasty: the same, before a reopened notebook has its widgets; again: run the live cell again;
-    restart, shutdown: the kernel; reopen: close the page as it is, and open the notebook in a new one."""
+    """save; hasty: before a reopened notebook has its widgets; again: run the live cell again; restart,
+    shutdown: the kernel; reopen: close the page as it is, and open the notebook in a new one."""
     name = f"{app}-{order.replace(' ', '-')}.ipynb"
     first, *rest = SHOW
     home = server.folder / f"home-{name}"
