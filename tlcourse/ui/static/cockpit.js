@@ -56,7 +56,7 @@ function render({ model, el }) {
   const groups = makeGroups(steer, typed);
   const log = makeLog(steer);
   const error = makeError();
-  const record = h("p", { class: "tlc-note tlc-record", hidden: true });
+  const record = h("p", { class: "tlc-record", hidden: true });
   const live = h("div", { class: "tlc-hidden", "aria-live": "polite", role: "status" });
   const root = h("div", { class: "tlc", role: "region", "aria-label": "Training cockpit" },
     header.el, error.el, time.el, chart.el, h("div", { class: "tlc-below" }, groups.el, log.el), record, live);
