@@ -252,8 +252,9 @@ def test_shift_enter_goes_on_and_neither_undoes_nor_destroys(book74):
     expect(switch).to_have_attribute("aria-checked", "true")
     keys.press("Shift+Enter")  # the switch was clicked: it is not pressed again
     keys.press("Shift+Enter")
-    while book74.printed(after).strip() != "went on":
-        page.wait_for_timeout(50)
+    cell = "jupyterapp.shell.currentWidget.content.model.cells.get(at)"
+    page.wait_for_function(f"at => {cell}.toJSON().outputs.length > 0", arg=after)
+    assert book74.printed(after).strip() == "went on"
     cockpit.locator(".tlc-chart, svg").first.click()  # anywhere: the keys stay in the cockpit
     for key in ("Control+Enter", "Alt+Enter", "Shift+Enter"):
         cockpit.locator(".tlc-where").click()
