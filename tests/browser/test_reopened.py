@@ -74,7 +74,7 @@ def texts(cockpit):
 def saved_state(path):
     """The last state of the cockpit in its last cell, as the notebook file holds it."""
     notebook = json.loads(path.read_text())
-    shown = notebook["cells"][-1]["outputs"][-1]["data"]
+    shown = notebook["cells"][-1]["outputs"][0]["data"]
     model = shown["application/vnd.jupyter.widget-view+json"]["model_id"]
     widgets = notebook["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]
     return widgets["state"][model]["state"]["saved"]

@@ -162,10 +162,11 @@ def test_by_keyboard_alone_and_nothing_leaks_to_the_notebook(book74):
     cells = "() => jupyterapp.shell.currentWidget.content.model.cells.length"
     before = page.evaluate(cells)
     control(cockpit, "hold").focus()
-    for key in ("a", "b", "d", "d", "x", "m", "Shift+Enter"):
+    for key in ("a", "b", "d", "d", "x", "m"):
         keys.press(key)
     assert page.evaluate(cells) == before
-    expect(cockpit).to_have_attribute("data-status", "paused")  # Shift+Enter pressed the button
+    keys.press("Space")
+    expect(cockpit).to_have_attribute("data-status", "paused")
     keys.press("Space")
     expect(cockpit).to_have_attribute("data-status", "running")
 
@@ -240,6 +241,28 @@ def test_readable_in_both_themes_and_at_every_width(book74):
         )
         assert overflow == 0, width
     stop(cockpit)
+
+
+def test_shift_enter_goes_on_and_neither_undoes_nor_destroys(book74):
+    cockpit = begin(book74)
+    keys, page = book74.page.keyboard, book74.page
+    after = book74.add("print('went on')")
+    switch = control(cockpit, "switch:stage2")
+    switch.click()
+    expect(switch).to_have_attribute("aria-checked", "true")
+    keys.press("Shift+Enter")  # the switch was clicked: it is not pressed again
+    keys.press("Shift+Enter")
+    cell = "jupyterapp.shell.currentWidget.content.model.cells.get(at)"
+    page.wait_for_function(f"at => {cell}.toJSON().outputs.length > 0", arg=after)
+    assert book74.printed(after).strip() == "went on"
+    cockpit.locator(".tlc-chart, svg").first.click()  # anywhere: the keys stay in the cockpit
+    for key in ("Control+Enter", "Alt+Enter", "Shift+Enter"):
+        cockpit.locator(".tlc-where").click()
+        assert cockpit.evaluate("node => node.contains(document.activeElement)")
+        keys.press(key)
+    expect(switch).to_have_attribute("aria-checked", "true")
+    assert [c["kind"] for c in book74.ask("applied()")] == ["unfreeze"]  # the same run as before
+    stop(book74.cockpit())
 
 
 def drag(slider, power):

@@ -68,7 +68,8 @@ class Wire(BaseComm):
 
 
 @pytest.fixture
-def wired(monkeypatch):
+def wired(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # what is steered is recorded there
     monkeypatch.setattr(comm, "create_comm", lambda *args, **keys: Wire(*args, **keys))
 
 

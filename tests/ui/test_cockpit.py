@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import tlcourse as tl
 from tlcourse.errors import CommandError
 from tlcourse.session import Applied
 from tlcourse.ui.cockpit import messenger
+from tlcourse.ui.cockpit.cells import Cell
 
 from .conftest import eventually, make_run
 
@@ -252,3 +254,77 @@ assert hasattr(sys.modules["peft"], "LoraConfig")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("make", [tl.Cockpit, lambda run: tl.Lens(run.start(), lambda model: 1)])
+def test_closed_during_a_run_it_says_no_more_and_the_run_goes_on(make, monkeypatch):
+    told = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    others = set(threading.enumerate())
+    run = make_run(steps=4000, slow_s=0.001)
+    widget = make(run)
+    widget.comm.say({"type": "hello", "view": "v"})
+    eventually(lambda: run.step > 20)
+    widget.close()
+    names = [thread.name for thread in set(threading.enumerate()) - others]
+    assert not {"tlcourse-cockpit", "tlcourse-lens"} & set(names)
+    widget.close()
+    assert run.status == "running"
+    run.send(tl.Stop())
+    run.run()
+    assert not told
+
+
+def records():
+    return sorted(Path("records").glob("*.jsonl")) if Path("records").exists() else []
+
+
+def test_a_run_that_was_steered_is_recorded_by_itself_and_says_where():
+    run = make_run(steps=2000, slow_s=0.001)
+    run.at(5, tl.SetLR("head", 0.02))  # stands in the notebook: no hand
+    cockpit = tl.Cockpit(run)
+    hello(cockpit)
+    eventually(lambda: run.step > 20)
+    assert not records()
+    steer(cockpit, "v:1", kind="unfreeze", group="body")
+    (file,) = eventually(records)
+    eventually(lambda: "records/" + file.name in cockpit.record)
+    assert tl.Unfreeze("body") in [command for _, command in tl.Record.load(file).commands]
+    steer(cockpit, "v:2", kind="stop")
+    eventually(lambda: tl.Record.load(file).outcome)
+    assert records() == [file]
+
+
+def test_a_record_that_cannot_be_kept_is_said():
+    Path("records").write_text("a file")
+    run = make_run(steps=2000, slow_s=0.001)
+    cockpit = tl.Cockpit(run)
+    hello(cockpit)
+    steer(cockpit, "v:1", kind="unfreeze", group="body")
+    eventually(lambda: cockpit.record.startswith("What you did is not kept"))
+    steer(cockpit, "v:2", kind="stop")
+    eventually(lambda: run.status == "stopped")
+
+
+def test_a_cell_that_runs_again_keeps_a_run_that_was_steered():
+    watched, steered, last = (make_run(steps=4000, slow_s=0.001) for _ in range(3))
+    cell = Cell()
+    first = tl.Cockpit(watched)
+    assert cell.show(first, "1") == []
+    second = tl.Cockpit(steered)
+    assert cell.show(second, "2") == [] and first.run is steered  # nobody had steered it
+    hello(second)
+    steer(second, "v:1", kind="unfreeze", group="body")
+    assert answer(second, "v:1")["ok"]
+    third = tl.Cockpit(last)
+    (kept,) = cell.show(third, "3")
+    assert kept.run is steered and kept.kept and records()[0].name in kept.record
+    eventually(lambda: steered.status == "paused")
+    assert first.run is second.run is last  # a notebook that was not saved shows them
+    assert hello(first)[0]["now"]["status"] == "running"
+    assert cell.show(third, "4") == [kept] and cell.show(tl.Cockpit(watched), "4") == []
+    kept.comm.say({"type": "let go"})
+    assert cell.show(third, "5") == [kept]  # no cell of this notebook
+    for run in (watched, steered, last):
+        run.send(tl.Stop())
+        run.run()

@@ -3,6 +3,9 @@
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+
+from tlcourse.ui.saving import VIEW
 
 pytestmark = pytest.mark.slow
 
@@ -50,9 +53,16 @@ def test_a_notebook_executed_without_a_browser_keeps_state_and_picture(notebook)
     assert "finished after 150 of 150 steps" in shown.data["image/svg+xml"]
     assert "unfroze body" in shown.data["image/svg+xml"]
     assert notebook.cells[2].outputs[0].text.strip() == "150"
-    model = shown.data["application/vnd.jupyter.widget-view+json"]["model_id"]
+    assert VIEW not in shown.data  # a page made from this would show a widget only with a network
     states = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]
-    assert states[model]["state"]["saved"]["now"]["status"] == "finished"
+    (saved,) = [one["state"]["saved"] for one in states.values() if "saved" in one["state"]]
+    assert saved["now"]["status"] == "finished"
+
+
+def test_a_page_made_from_it_shows_the_picture_without_network(notebook):
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    assert f'<script type="{VIEW}">' not in page
+    assert page.count('src="data:image/svg+xml;base64') == 1
 
 
 def test_a_lens_that_nobody_looks_through_keeps_its_last_picture(notebook):

@@ -1,5 +1,6 @@
 """What views are told of time turned back: timelines, twins, what was given up, bookmarks."""
 
+import asyncio
 import json
 import threading
 
@@ -9,7 +10,8 @@ import pytest
 import tlcourse as tl
 from tlcourse.plots.timelines import course_of
 from tlcourse.session.eventlog import EventLog
-from tlcourse.session.events import Applied, Norms, StepDone
+from tlcourse.session.events import Applied, Norms, StepDone, Warned
+from tlcourse.session.threads.runner import PAUSED
 from tlcourse.ui.cockpit.messenger import Messenger
 from tlcourse.ui.cockpit.still import still
 from tlcourse.ui.cockpit.story import Story
@@ -60,7 +62,7 @@ def test_a_stretch_begins_where_the_run_goes_back_or_branches_off(travelled):
 def test_lines_say_what_is_drawn_of_each_stretch(travelled):
     story = told(travelled)
     drawn = [(line["name"], line["role"]) for line in story.lines]
-    assert drawn == [("main", "now"), ("twin", "twin"), ("main", "gone"), ("other", "other")]
+    assert drawn == [("main", "now"), ("twin", "gone"), ("main", "gone"), ("other", "other")]
     parts = [[part[:3] for part in line["parts"]] for line in story.lines]
     assert parts == [
         [[0, 0, 30], [2, 0, 15], [4, 0, None]],
@@ -95,7 +97,7 @@ def test_a_rewind_says_where_the_run_was(travelled):
     ]
 
 
-def test_a_twin_is_compared_until_what_it_goes_without_is_taken_back():
+def test_a_twin_is_compared_until_the_run_goes_back_which_says_so():
     def twin_after(*hands):
         run = make_run(steps=20)
         for step, command in [
@@ -108,18 +110,41 @@ def test_a_twin_is_compared_until_what_it_goes_without_is_taken_back():
         run.run()
         return run, [line.role for line in course_of(run.events).lines if line.name == "twin"]
 
-    kept, role = twin_after((10, tl.Rewind(7)))
+    kept, role = twin_after((10, tl.SetLR("head", 0.5)))
     assert role == ["twin"] and "without it" in still(told(kept))
+    assert not events(kept, Warned)
     for hands in (
+        [(10, tl.Rewind(7))],
         [(10, tl.Rewind("calm"))],
         [(10, tl.Rewind(3))],
         [(10, tl.Branch("other", at=4))],
+        [(10, tl.Branch("other"))],
+        [(5, tl.Save("steered")), (10, tl.Rewind("steered"))],
     ):
         undone, role = twin_after(*hands)
         assert role == ["gone"], hands
         assert "without it" not in still(told(undone))
-    _, role = twin_after((5, tl.Save("steered")), (10, tl.Rewind("steered")))
-    assert role == ["twin"]  # a bookmark of the same step, set after the intervention
+        (warned,) = events(undone, Warned)
+        assert warned.text.startswith("The twin is off")
+        assert any(note["text"] == warned.text for note in told(undone).notes)
+
+
+@pytest.mark.parametrize("back", ["start", 10])
+def test_after_going_back_what_moved_is_that_of_the_moment(back):
+    run = make_run(steps=40)
+    run.at(5, tl.Unfreeze("body", lr=0.1))
+    run.at(30, tl.Pause())
+    run.start()
+    eventually(lambda: run.status == "paused")
+    run.send(tl.Rewind(back))
+    eventually(lambda: events(run, Norms) and events(run, Norms)[-1].step == run.step < 30)
+    there = told(run).norms[-1]
+    assert there["step"] == run.step
+    assert there["moved"] == run.look(lambda model: run._training.levers.moved_in_all())
+    assert (back == 10) == (there["moved"]["body"] > 0)
+    assert there["grad"] == {}  # of no step that lies on this line
+    run.send(tl.Stop())
+    run.run()
 
 
 def test_a_view_has_what_the_run_shows_of_itself(travelled):
@@ -136,7 +161,7 @@ def test_a_view_has_what_the_run_shows_of_itself(travelled):
 def test_the_copied_code_makes_the_same_run(travelled):
     again = make_run(steps=60)
     for note in told(travelled).notes:
-        eval(note["code"], {"run": again, "tl": tl})
+        eval(note["code"] or "None", {"run": again, "tl": tl})
     again.run()
     assert [e.command for e in events(again, Applied)] == [
         e.command for e in events(travelled, Applied)
@@ -211,3 +236,20 @@ def test_a_hello_said_several_times_while_the_kernel_was_busy_is_answered_once()
     messenger.post({"type": "hello", "view": "w"})
     eventually(lambda: not [t for t in threading.enumerate() if t.name == "tlcourse-cockpit"])
     assert sorted(c["view"] for c, _ in sent if c["type"] == "snapshot") == ["v", "w"]
+
+
+def test_waiting_for_a_paused_run_says_so_once(capsys):
+    run = make_run(steps=40)
+    run.at(20, tl.Pause())
+
+    async def wait():
+        waiting = asyncio.ensure_future(run.wait())
+        while not (said := capsys.readouterr().out):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.6)
+        assert said.count("paused") == 1 and capsys.readouterr().out == ""
+        run.send(tl.Resume())
+        await waiting
+
+    asyncio.run(wait())
+    assert "Press Resume in the cockpit" in PAUSED and run.status == "finished"

@@ -141,7 +141,13 @@ class Recording:
     async def wait(self) -> None:
         """Wait until it has played to its end, starting it if necessary."""
         self.start()
+        said = False
         while self.status not in ("finished", "stopped", "failed"):
+            if not said and self.status == "paused":
+                print(
+                    "The recording is paused, so this cell waits. Press Play to go on.", flush=True
+                )
+                said = True
             await asyncio.sleep(0.05)
 
     def send(self, command: Command, id: str | None = None) -> None:

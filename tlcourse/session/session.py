@@ -208,7 +208,7 @@ class Session:
         """Wait for the end, starting the run if necessary; the kernel stays free for clicks. Raises
         TrainingFailed if training raised. An interrupt ends the wait, not the training."""
         self.start()
-        await self._runner.wait()
+        await self._runner.wait(lambda: self.status == "paused")
         return self._outcome()
 
     def _outcome(self) -> Result:

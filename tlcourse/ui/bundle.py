@@ -7,6 +7,7 @@ STATIC = Path(__file__).parent / "static"
 MODULES = (
     "format.js",
     "dom.js",
+    "keep.js",
     "model/stretches.js",
     "model/reduce.js",
     "model/curve.js",

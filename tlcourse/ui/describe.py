@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import torch
 import traitlets
 from torch import Tensor, nn
@@ -26,15 +25,15 @@ from tlcourse.methods import describe, features, zero_shot
 from tlcourse.methods.feature_extraction.features import holds_tokens
 
 from .bundle import bundle, stylesheet
+from .kept import Kept
 
 if TYPE_CHECKING:
     from tlcourse.data import Data, Split
     from tlcourse.measure.tables import Table
     from tlcourse.methods import Probe
 
-MODULES = ("dom.js", "describe.js")
+MODULES = ("dom.js", "keep.js", "describe.js")
 SHEETS = ("cockpit.css", "describe.css")
-VIEW = "application/vnd.jupyter.widget-view+json"
 EXAMPLES = 6  # shown below the fields
 LIKELIEST = 3  # classes beside each
 COLDEST, HOTTEST = 0.005, 1.0
@@ -50,7 +49,7 @@ class Edit:
     after: float
 
 
-class Descriptions(anywidget.AnyWidget):
+class Descriptions(Kept):
     """Edit the descriptions of classes, and see accuracy, confusions and predictions change.
 
     model: a text encoder. data: texts, or `features(model, data)` of them, which saves a second. said:
@@ -92,7 +91,8 @@ class Descriptions(anywidget.AnyWidget):
         self.edits: list[Edit] = []
         self._now = self._before = self._probe().predict(examples)
         self._first_now = self._now
-        super().__init__(state=self._shown())
+        super().__init__()
+        self._tell()
         self.on_msg(self._hear)
 
     # -- to read ----------------------------------------------------------------------------------
@@ -190,7 +190,9 @@ class Descriptions(anywidget.AnyWidget):
         self.send({"type": "answer", "id": id, "note": note, "state": self.state})
 
     def _tell(self) -> None:
-        self.state = self._shown()
+        with self.hold_sync():
+            self.state = self._shown()
+            self.still = self._table()
 
     def _shown(self) -> dict[str, Any]:
         """What a view needs, as JSON."""
@@ -249,8 +251,7 @@ class Descriptions(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> Any:
         """The widget, and a table for where no widget runs."""
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return {"text/plain": repr(self), "text/html": self._table(), VIEW: view}, {}
+        return {"text/plain": repr(self), "text/html": self._table(), **self.view()}, {}
 
     def _table(self) -> str:
         cell = 'style="text-align: left; padding: 3px 14px 3px 6px"'

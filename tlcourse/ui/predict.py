@@ -7,7 +7,6 @@ cockpit, clicks are custom messages, and the one trait goes from the kernel to t
 from functools import wraps
 from typing import Any
 
-import anywidget
 import traitlets
 from IPython import get_ipython
 
@@ -16,13 +15,13 @@ from tlcourse.course.predictions import UNITS, Prediction
 from tlcourse.errors import CourseError
 
 from .bundle import bundle, stylesheet
+from .kept import Kept
 
-MODULES = ("dom.js", "predict.js")
+MODULES = ("dom.js", "keep.js", "predict.js")
 SHEETS = ("cockpit.css", "predict.css")
-VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-class Sliders(anywidget.AnyWidget):
+class Sliders(Kept):
     """A view of one prediction: a slider for each item, and a button to commit."""
 
     _esm = bundle(MODULES)
@@ -31,17 +30,18 @@ class Sliders(anywidget.AnyWidget):
 
     def __init__(self, prediction: Prediction) -> None:
         self._prediction = prediction
-        super().__init__(state=shown(prediction))
+        super().__init__(state=shown(prediction), still=prediction.table())
         self.on_msg(self._hear)
         prediction.listeners.append(self._refresh)
         prediction.face = self._bundle
 
     def _bundle(self) -> dict[str, Any]:
         self._refresh()  # another notebook may have committed since
-        return {VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
+        return self.view()
 
-    def _refresh(self) -> None:
-        self.state = shown(self._prediction)
+    def _refresh(self, note: str = "") -> None:
+        with self.hold_sync():
+            self.state, self.still = shown(self._prediction, note), self._prediction.table()
 
     def _hear(self, _: Any, content: dict[str, Any], buffers: list[memoryview]) -> None:
         if content.get("type") != "commit":
@@ -56,7 +56,7 @@ class Sliders(anywidget.AnyWidget):
                 )
         except CourseError as refusal:
             note = str(refusal)
-        self.state = shown(self._prediction, note)
+        self._refresh(note)
         self.send({"type": "answer", "state": self.state})  # also where nothing has changed
 
 

@@ -15,6 +15,7 @@ from ..commands import (
     Branch,
     Command,
     Evaluate,
+    Rewind,
     Save,
     SetLR,
     SwapHead,
@@ -27,11 +28,17 @@ from ..model.groups import Levers, Weights
 from ..state import RunState
 from .inbox import Envelope
 
+TWIN_OFF = (
+    "The twin is off: it can only follow a run that goes straight on. Turn it on again before the "
+    "next change that you want to compare."
+)
+
 
 class Moments(Protocol):
     """The moments of a run that can be gone back to."""
 
     armed: bool
+    twin: Any  # the copy that trains beside, or None
     sizes: dict[str, float]  # bookmark → MB
 
     def arrive(self, t: Any) -> None:
@@ -108,7 +115,7 @@ def check_rate(command: Command, levers: Levers) -> None:
 def obey(t: State, envelope: Envelope) -> Iterator[Event]:
     """Apply one command and say what it did, or why not."""
     command, before, twin = envelope.command, t.levers.trainable(), None
-    steering = isinstance(command, STEERING)
+    steering, beside = isinstance(command, STEERING), t.time.twin
     try:
         command.check()
         check_rate(command, t.levers)
@@ -131,6 +138,10 @@ def obey(t: State, envelope: Envelope) -> Iterator[Event]:
         yield Saved(*now(t), command.name, t.time.sizes[command.name])
     elif isinstance(command, Evaluate):
         yield from t.measured(command.split)
+    if isinstance(command, Rewind | Branch):
+        yield norms(t, stepped=False)  # else the last measurement is of a future that was given up
+        if beside:
+            yield Warned(*now(t), TWIN_OFF)
 
 
 def refused(t: State, envelope: Envelope, reason: str) -> Refused:
@@ -146,7 +157,7 @@ def warn_of_trouble(events: EventLog, seen: int) -> int:
         if isinstance(event, Refused) and event.id is None:
             text = f"Not done at step {event.step}: {event.command!r}. {event.reason}"
             warnings.warn(text, stacklevel=4)
-        elif isinstance(event, Warned):
+        elif isinstance(event, Warned) and event.text != TWIN_OFF:
             warnings.warn(event.text, stacklevel=4)
     return until
 
@@ -155,9 +166,11 @@ def moved(t: State, since: int, weights: Weights) -> Moved:
     return Moved(*now(t), since, t.levers.moved(weights))
 
 
-def norms(t: State) -> Norms:
+def norms(t: State, *, stepped: bool = True) -> Norms:
+    """stepped: whether the gradients are those of the step before."""
     rates = t.levers.lrs() if t.levers.optimizer.scheduled else None
-    return Norms(*now(t), t.levers.gradients(), t.levers.moved_in_all(), rates)
+    gradients = t.levers.gradients() if stepped else {}
+    return Norms(*now(t), gradients, t.levers.moved_in_all(), rates)
 
 
 def now(t: State) -> tuple[int, int, str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
 from ..threads.runner import Runner
-from .run import fail_here
+from .run import fail_here, paused_here
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Background(Generic[T]):
 
     async def _wait(self) -> T:
         try:
-            await self._runner.wait()
+            await self._runner.wait(paused_here)
         except asyncio.CancelledError:
             raise asyncio.CancelledError(
                 "You interrupted the wait; the training goes on. End it with Stop in the cockpit or "

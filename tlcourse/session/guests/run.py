@@ -464,6 +464,13 @@ def _number(value: Any) -> float:
 
 
 _UNDER_WAY: WeakSet[Steering] = WeakSet()
+
+
+def paused_here() -> bool:
+    """Whether a loop that is under way waits for a hand."""
+    return any(steering.status == "paused" for steering in list(_UNDER_WAY))
+
+
 _BY_OPTIMIZER: WeakKeyDictionary[torch.optim.Optimizer, "ref[Steering]"] = WeakKeyDictionary()
 
 

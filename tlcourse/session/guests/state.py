@@ -124,6 +124,7 @@ class Marks:
     sizes: dict[str, float] = field(default_factory=dict)  # bookmark → MB
     held_mb: float = 0.0
     armed: bool = False  # always: there is no twin
+    twin: None = None
 
     def begin(self, t: "Loop") -> None:
         """The bookmark "start" is now: nothing has been trained yet."""

@@ -10,6 +10,10 @@ import torch
 from .cores import CORES
 
 WAKE_S = 0.25
+PAUSED = (
+    "The run is paused, so this cell waits. Press Resume in the cockpit to go on, or Stop to end the "
+    "run here."
+)
 
 
 class Runner:
@@ -63,8 +67,10 @@ class Runner:
             self._over.wait()
             CORES.reclaim()
 
-    async def wait(self) -> None:
-        """Wait for the end; the event loop stays free. Cancelling ends the wait, not the work."""
+    async def wait(self, paused: Callable[[], bool] = lambda: False) -> None:
+        """Wait for the end; the event loop stays free. Cancelling ends the wait, not the work. paused:
+        whether somebody has to do something first, which is said once."""
+        said = False
         loop = asyncio.get_running_loop()
         over = loop.create_future()
         wake = partial(loop.call_soon_threadsafe, lambda: over.done() or over.set_result(None))
@@ -75,6 +81,9 @@ class Runner:
                 self._waiting.append(wake)
         try:
             while not over.done():  # a kernel interrupt is noticed only when the loop wakes
+                if not said and paused():
+                    print(PAUSED, flush=True)
+                    said = True
                 await asyncio.wait([over], timeout=WAKE_S)
         except asyncio.CancelledError:
             raise asyncio.CancelledError(

@@ -41,8 +41,7 @@ Moment = tuple[Stretch, int]
 
 Role = Literal["now", "other", "twin", "gone"]
 """now: the timeline that trains, with its past. other: what further timelines have besides. twin: the
-last control, as long as what it does without is part of "now". gone: given up by a rewind, and earlier
-controls."""
+last control, until the run goes back or branches off. gone: given up by a rewind, and other controls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,19 +156,12 @@ class Paths:
                 way = self.line(name)
                 add(name, "other", [(s, covered.get(s, 0), count) for s, count in way])
                 covered |= {s: max(covered.get(s, 0), count) for s, count in way}
-        twin = self._twin(dict(present))
         for stretch in self.stretches:
             low = 0 if stretch.control else covered.get(stretch, 0)
-            role: Role = "twin" if stretch is twin else "gone"
+            role: Role = "twin" if stretch.control and stretch is self.stretches[-1] else "gone"
             add(stretch.branch, role, [(stretch, low, len(stretch.at))])
         found.sort(key=lambda track: track.parts[0][0].at[track.parts[0][1]])
         return [Track(self.now, "now", tuple((s, 0, count) for s, count in present)), *found]
-
-    def _twin(self, present: dict[Stretch, int]) -> Stretch | None:
-        controls = [stretch for stretch in self.stretches if stretch.control]
-        if not controls or controls[-1].parent is None:
-            return None
-        return controls[-1] if present.get(controls[-1].parent, 0) > controls[-1].root else None
 
     def _tip(self, branch: str) -> Moment:
         stretch = self.tips[branch]

@@ -41,19 +41,27 @@ class Messenger:
         self._viewed = self._ended = False
         self._waiting: dict[str, float] = {}  # id of a sent command → until when to check often
         self._spoke = self._saved = 0.0
-        self._sent = 0  # deltas sent: by it a view knows whether it has missed one
-        self._attending = False
+        self._sent = 0  # messages told to views: each knows by it whether it has missed one
+        self._attending = self._closed = False
         self._news = True
 
     def wake(self) -> None:
         """Make sure the thread is running. Any thread may call this."""
         with self._lock:
-            if self._thread is None:
+            if self._thread is None and not self._closed:
                 self._thread = threading.Thread(
                     target=self._live, name="tlcourse-cockpit", daemon=True
                 )
                 self._thread.start()
         self._wake.set()
+
+    def close(self) -> None:
+        """Say nothing any more. Returns when the thread has ended."""
+        self._closed = True
+        self._wake.set()
+        thread = self._thread
+        if thread and thread is not threading.current_thread():
+            thread.join(timeout=10)
 
     def attend(self, on: bool) -> None:
         """While a cell runs, keep watching even if the run is over: the cell may rewind it. Does
@@ -69,7 +77,7 @@ class Messenger:
 
     def _live(self) -> None:
         try:
-            while self._turn():
+            while not self._closed and self._turn():
                 soon = min(self._waiting.values(), default=0.0) > monotonic()
                 self._wake.wait(EAGER_S if soon else BEAT_S)
                 self._wake.clear()

@@ -39,15 +39,14 @@ def still(story: Story) -> str:
     loss, accuracy = _Panel(LOSS, total, top), _Panel(ACCURACY, total, 1.0)
     parts = [
         f'<rect width="{WIDTH}" height="{height}" rx="6" fill="#ffffff"/>',
-        f'<clipPath id="tlc-still"><rect x="{LEFT}" y="{LOSS[0] - 4}" width="{WIDTH - LEFT}" '
-        f'height="{LOSS[1] + 6}"/></clipPath>',
         _text(LEFT, 20, _headline(now, course), weight="600"),
         loss.frame([(f"{top:.3g}", top), ("0", 0.0)], "training loss"),
         accuracy.frame([("100 %", 1.0), ("50 %", 0.5), ("0 %", 0.0)], "validation accuracy"),
         *marks,
-        '<g clip-path="url(#tlc-still)">',
+        f'<svg x="{LEFT}" y="{LOSS[0] - 4}" width="{WIDTH - LEFT}" height="{LOSS[1] + 6}" '
+        f'viewBox="{LEFT} {LOSS[0] - 4} {WIDTH - LEFT} {LOSS[1] + 6}">',  # it cuts off what is higher
         *(_curve(loss, line) for line in reversed(course.lines)),
-        "</g>",
+        "</svg>",
         *_metered(accuracy, course),
         *(_measured(accuracy, line, course.lines[0]) for line in reversed(course.lines)),
         *_keys(course),

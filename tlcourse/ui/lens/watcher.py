@@ -68,8 +68,8 @@ class Watcher:
         self._turns = Turns(every)
         self._events, self._read = run.events, 0
         self._trained = self._steered = False
-        self._viewed = self._attending = False
-        self._final = -1  # number of events at the last picture after the end
+        self._viewed = self._attending = self._closed = False
+        self._final = -1  # events at the last picture of a run that was over
         self._drawn = False
         self._wake = threading.Event()
         self._lock = threading.Lock()
@@ -78,12 +78,20 @@ class Watcher:
     def wake(self) -> None:
         """Make sure the thread is running. Any thread may call this."""
         with self._lock:
-            if self._thread is None:
+            if self._thread is None and not self._closed:
                 self._thread = threading.Thread(
                     target=self._live, name="tlcourse-lens", daemon=True
                 )
                 self._thread.start()
         self._wake.set()
+
+    def close(self) -> None:
+        """Draw no more. Returns when the thread has ended, unless a drawing takes seconds."""
+        self._closed = True
+        self._wake.set()
+        thread = self._thread
+        if thread and thread is not threading.current_thread():
+            thread.join(timeout=10)
 
     def attend(self, on: bool) -> None:
         """While a cell runs, keep watching even if the run is over: the cell may rewind it."""
@@ -104,7 +112,7 @@ class Watcher:
 
     def _live(self) -> None:
         try:
-            while self._turn():
+            while not self._closed and self._turn():
                 self._wake.wait(BEAT_S if self._viewed else IDLE_S)
                 self._wake.clear()
         except BaseException:

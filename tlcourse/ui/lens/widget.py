@@ -3,9 +3,9 @@
 import threading
 import weakref
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
-import anywidget
 import traitlets
 from IPython import get_ipython
 from IPython.display import display, update_display
@@ -13,10 +13,11 @@ from IPython.display import display, update_display
 from tlcourse.errors import CommandError
 
 from ..bundle import bundle, stylesheet
+from ..kept import Kept
 from .images import Image
 from .watcher import Seen, Watcher
 
-MODULES = ("dom.js", "lens.js")
+MODULES = ("dom.js", "keep.js", "lens.js")
 SHEETS = ("cockpit.css", "lens.css")
 _SHOWN: weakref.WeakSet["Lens"] = weakref.WeakSet()
 
@@ -39,8 +40,8 @@ def look_again(run: Any) -> None:
             lens._watcher.wake()
 
 
-class Lens(anywidget.AnyWidget):
-    """Shows what `draw` makes of a run's model, and redraws it as the run progresses.
+class Lens(Kept):
+    """Shows what `draw` makes of a run's model, and draws it again as the run goes on.
 
         tl.Lens(run, lambda model: tl.plots.cloud(tl.features(model, data).test.x, data.test.y))
 
@@ -92,16 +93,21 @@ class Lens(anywidget.AnyWidget):
             display(data, raw=True, metadata=about, display_id=self._display_id)
             self._displayed = True
 
+    def close(self) -> None:
+        """Take the lens away. The run goes on."""
+        if watcher := getattr(self, "_watcher", None):  # a lens that was refused has none
+            watcher.close()
+        _SHOWN.discard(self)
+        super().close()
+
     @property
     def _display_id(self) -> str:
-        return f"tlcourse-lens-{self.model_id}"
+        return f"tlcourse-lens-{self.id}"
 
     def _bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
         image: Image | None = self._image
-        data, about = image.bundle() if image else ({}, {})
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        data |= {"text/plain": repr(self), "application/vnd.jupyter.widget-view+json": view}
-        return data, about
+        data, about = image.bundle() if image else (self.view(), {})
+        return data | {"text/plain": repr(self)}, about
 
     def _hear(self, _: Any, content: dict[str, Any], buffers: list[memoryview]) -> None:
         if content.get("type") == "hello":
@@ -110,15 +116,27 @@ class Lens(anywidget.AnyWidget):
     # -- from the watcher's thread -------------------------------------------------------------
 
     def _show(self, seen: Seen, viewed: bool) -> None:
-        """If there has been no view (nbclient, or a web page made from the notebook), add the picture
-        to the output. In a live browser that would redraw the view."""
-        self.seen = _state(self._run, seen)
+        """If no browser has this lens (nbclient), the picture takes its place in the output: a web page
+        made from that notebook would show a widget only with a network."""
+        with self.hold_sync():
+            self.seen = _state(self._run, seen)
+            if seen.image:
+                self.still = _still(self.seen)
         with self._lock:
-            if not viewed:
+            if not viewed and not self.browser:
                 self._image = seen.image
                 if self._displayed and seen.image:
                     data, about = self._bundle()
                     update_display(data, raw=True, metadata=about, display_id=self._display_id)
+
+
+def _still(state: dict[str, Any]) -> str:
+    image, of = state["image"], f" of {state['total']}" if state["total"] else ""
+    wide = f' width="{image["width"]}"' if image["width"] else ""
+    return (
+        f"<figure><figcaption>step {state['step']}{of}</figcaption>"
+        f'<img src="{image["source"]}" alt="{escape(image["alt"])}"{wide}></figure>'
+    )
 
 
 def _state(run: Any, seen: Seen | None) -> dict[str, Any]:

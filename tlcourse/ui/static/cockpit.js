@@ -2,7 +2,8 @@
 
 import { showReason } from "./format.js";
 import { emptyView, reduce, takes } from "./model/reduce.js";
-import { h, put } from "./dom.js";
+import { h, ownKeys, put } from "./dom.js";
+import { initialize, lost, ownModel } from "./keep.js";
 import { makeChart } from "./chart/chart.js";
 import { linkNote, makeHeader, stateWord } from "./controls/header.js";
 import { makeTimeline } from "./controls/timeline.js";
@@ -39,27 +40,6 @@ function drawAnswers(root, view) {
   }
 }
 
-/** The widget's own model, which knows whether its kernel is alive; null in front ends that hide it.
- * @param {any} model */
-async function ownModel(model) {
-  try {
-    return await model.widget_manager.get_model(model.get("saved").model_id);
-  } catch {
-    return null;
-  }
-}
-
-/** Models that have lost their kernel: permanently, since a restarted kernel does not know them.
- * Views created later learn it here. */
-const lost = new WeakSet();
-
-/** JupyterLab saves only widgets whose kernel is alive, so the first save after reopening a notebook
- * would lose the record. Therefore mark this one as alive.
- * @param {any} own @param {any} model */
-function keepInNotebook(own, model) {
-  for (const part of [own, model.get("layout")]) if (part && "comm_live" in part) part.comm_live = true;
-}
-
 /** @param {{model: any, el: HTMLElement}} context */
 function render({ model, el }) {
   const me = Math.random().toString(36).slice(2);
@@ -76,13 +56,14 @@ function render({ model, el }) {
   const groups = makeGroups(steer, typed);
   const log = makeLog(steer);
   const error = makeError();
+  const record = h("p", { class: "tlc-record", hidden: true });
   const live = h("div", { class: "tlc-hidden", "aria-live": "polite", role: "status" });
-  const root = h("div", { class: "tlc", role: "region", "aria-label": "Training cockpit", "data-lm-suppress-shortcuts": "true" },
-    header.el, error.el, time.el, chart.el, h("div", { class: "tlc-below" }, groups.el, log.el), live);
-  el.append(root);
+  const root = h("div", { class: "tlc", role: "region", "aria-label": "Training cockpit" },
+    header.el, error.el, time.el, chart.el, h("div", { class: "tlc-below" }, groups.el, log.el), record, live);
+  const fold = model.get("kept") ? makeFold(model, root) : null;
+  el.append(fold?.el ?? root);
   el.classList.add("tlc-host");
-  // Keep what is typed here from JupyterLab's shortcuts (a b d d …).
-  for (const type of ["keydown", "keypress", "keyup"]) root.addEventListener(type, (/** @type {Event} */ e) => e.stopPropagation());
+  ownKeys(root);
 
   // When the adapters are opened, let the kernel import peft now: that takes seconds.
   root.addEventListener("toggle", (/** @type {Event} */ e) => {
@@ -133,6 +114,9 @@ function render({ model, el }) {
     scheduled = 0;
     for (const part of [header, error, time, groups, log]) part.draw(view);
     chart.draw(view);
+    fold?.draw(view);
+    put(record, "text", model.get("record") ?? "");
+    put(record, "hidden", !model.get("record"));
     drawAnswers(root, view);
     put(root, "data-link", view.link);
     put(root, "data-status", view.now.status);
@@ -141,6 +125,7 @@ function render({ model, el }) {
 
   /** @param {any} content @param {any[]} buffers */
   function onMessage(content, buffers) {
+    if (content.type === "again") hello(); // another run has this one's place
     if (content.type === "snapshot" && content.view != null && content.view !== me && !view.behind && view.link === "live") return;
     if (content.type === "snapshot") {
       clearTimeout(again);
@@ -154,6 +139,7 @@ function render({ model, el }) {
     hear({ type: "snapshot", source: "trait", fresh, state: model.get("saved"), now: performance.now() });
   }
   const onFresh = () => onSaved(true);
+  const onRecord = () => { if (!scheduled) scheduled = requestAnimationFrame(draw); };
 
   /** Check whether the kernel is gone: JupyterLab tells the model (and at first also marks the element). */
   async function onLink() {
@@ -162,15 +148,14 @@ function render({ model, el }) {
     if (dead || !(marked || (own && (own.comm_live === false || lost.has(own))))) return;
     dead = true;
     clearTimeout(again);
-    if (own) lost.add(own);
     hear({ type: "unlink" });
-    keepInNotebook(own, model);
   }
 
   const saved = model.get("saved");
   if (saved?.now) onSaved(false);
   model.on("msg:custom", onMessage);
   model.on("change:saved", onFresh);
+  model.on("change:record", onRecord);
   model.on("comm_live_update", onLink);
   onLink().then(() => { if (!dead) hello(); });
   const beat = setInterval(() => hear({ type: "clock", now: performance.now() }), 500);
@@ -184,15 +169,28 @@ function render({ model, el }) {
     cancelAnimationFrame(scheduled);
     model.off("msg:custom", onMessage);
     model.off("change:saved", onFresh);
+    model.off("change:record", onRecord);
     model.off("comm_live_update", onLink);
   };
 }
 
-/** A message's buffer as numbers, whatever its alignment. @param {DataView|ArrayBuffer|undefined} buffer */
+/** A run that was steered, below the one that its cell has now: folded, until it is wanted or let go.
+ * @param {any} model @param {HTMLElement} root */
+function makeFold(model, root) {
+  const word = h("span");
+  const go = h("button", { type: "button", class: "tlc-small", "data-control": "let-go", title: "Forget this run and free its memory. Its record stays", onclick: () => model.send({ type: "let go" }) }, "Let it go");
+  const el = h("details", { class: "tlc tlc-fold" }, h("summary", {}, word), go, root);
+  ownKeys(el);
+  /** @param {View} view */
+  const draw = (view) => put(word, "text", `The run before is kept, because you steered it: ${stateWord(view).toLowerCase()} at step ${view.now.step}`);
+  return { el, draw };
+}
+
+/** A message's buffer as numbers, wherever in memory it lies. @param {DataView|ArrayBuffer|undefined} buffer */
 function floats(buffer) {
   if (!buffer) return new Float32Array(0);
   const bytes = buffer instanceof ArrayBuffer ? new Uint8Array(buffer) : new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
   return new Float32Array(bytes.slice().buffer);
 }
 
-export default { render };
+export default { initialize, render };

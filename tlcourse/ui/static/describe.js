@@ -1,6 +1,7 @@
 // Class descriptions: a text field for each class, and the accuracy of classifying with them.
 
-import { h, keyed, put } from "./dom.js";
+import { h, keyed, ownKeys, put } from "./dom.js";
+import { initialize } from "./keep.js";
 
 /** @typedef {{ name: string, text: string, right: number, first: number, count: number }} Row
  *  @typedef {{ text: string, truth: string, was: string | null, likeliest: [string, number][] }} Example
@@ -56,7 +57,7 @@ function render({ model, el }) {
   const examples = h("ol", { class: "tlc-examples" });
   const legend = h("p", { class: "tlc-legend" });
   const live = h("div", { class: "tlc-hidden", role: "status", "aria-live": "polite" });
-  const root = h("section", { class: "tlc tlc-describe", "aria-label": "Descriptions of the classes", "data-lm-suppress-shortcuts": "true" },
+  const root = h("section", { class: "tlc tlc-describe", "aria-label": "Descriptions of the classes" },
     h("header", { class: "tlc-top" }, h("span", { class: "tlc-figure" }, number, h("span", { class: "tlc-of" }), change), meter, began, reset),
     note,
     h("div", { class: "tlc-fields" }, ...[...fields.values()].map((field) => field.el)),
@@ -67,8 +68,7 @@ function render({ model, el }) {
         h("details", {}, h("summary", {}, "All of them"), h("div", { class: "tlc-scroll", tabindex: 0, role: "group", "aria-label": "Table of confusions" }, grid)))),
     live);
   el.append(root);
-  // Keep what is typed here from JupyterLab's shortcuts (a b d d …).
-  for (const type of ["keydown", "keypress", "keyup"]) root.addEventListener(type, (/** @type {Event} */ e) => e.stopPropagation());
+  ownKeys(root);
 
   /** @param {any} message */
   function send(message) {
@@ -241,4 +241,4 @@ function drawExamples(list, state) {
   });
 }
 
-export default { render };
+export default { initialize, render };

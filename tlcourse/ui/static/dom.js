@@ -54,7 +54,28 @@ export function keyed(parent, keys, make) {
   for (const gone of had.values()) gone.remove();
 }
 
-// "~": outline only
+/** The keys that are pressed in a widget are the widget's own: none of them runs, undoes or deletes in the
+ * notebook, and a click anywhere in the widget brings them here. Enter with Shift, Ctrl or Alt is how one
+ * goes on in a notebook, so it presses nothing and leads to the next cell. @param {HTMLElement} root */
+export function ownKeys(root) {
+  put(root, "tabindex", -1);
+  put(root, "data-lm-suppress-shortcuts", "true");
+  for (const type of ["keydown", "keypress", "keyup"]) root.addEventListener(type, (e) => e.stopPropagation());
+  root.addEventListener("keydown", (e) => {
+    if (e.key !== "Enter" || !(e.shiftKey || e.ctrlKey || e.altKey || e.metaKey)) return;
+    e.preventDefault();
+    e.stopPropagation();
+    goOn(root);
+  }, true); // before the widget's own parts hear it
+}
+
+/** On to the cell after a widget's, where there is one. @param {HTMLElement} root */
+export function goOn(root) {
+  const next = root.closest(".jp-Cell")?.nextElementSibling;
+  /** @type {HTMLElement} */ (next?.classList.contains("jp-Cell") ? next : root).focus();
+}
+
+// "~": drawn by its outline
 const ICONS = {
   play: "M4 2.5v11l9.5-5.5z",
   pause: "M3.5 2.5h3v11h-3zM9.5 2.5h3v11h-3z",

@@ -1,6 +1,7 @@
 // A picture of the model, and its step.
 
-import { h, put } from "./dom.js";
+import { h, ownKeys, put } from "./dom.js";
+import { initialize } from "./keep.js";
 
 /** @typedef {{ total: number | null, step: number | null, branch: string, error: string,
  *    image: { source: string, alt: string, width: number | null } | null }} State */
@@ -17,7 +18,8 @@ function render({ model, el }) {
   const image = h("img", { class: "tlc-image", hidden: true });
   const where = h("figcaption", { class: "tlc-where" });
   const wrong = h("p", { class: "tlc-wrong", role: "status" });
-  const root = h("figure", { class: "tlc tlc-lens", "data-lm-suppress-shortcuts": "true" }, where, wrong, image);
+  const root = h("figure", { class: "tlc tlc-lens" }, where, wrong, image);
+  ownKeys(root);
   el.append(root);
   el.classList.add("tlc-host");
   let turn = 0; // the latest picture wins, however long another takes to decode
@@ -52,4 +54,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { initialize, render };

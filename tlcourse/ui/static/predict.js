@@ -1,6 +1,7 @@
 // A prediction before the run: a slider for each item, and a button to commit.
 
-import { h, put } from "./dom.js";
+import { goOn, h, ownKeys, put } from "./dom.js";
+import { initialize } from "./keep.js";
 
 /** @typedef {{ id: string, text: string, items: { name: string, start: number }[], low: number, high: number, step: number,
  *    factor: number, suffix: string, decimals: number, committed: Record<string, number> | null, seen: boolean, note: string }} State */
@@ -32,17 +33,16 @@ function render({ model, el }) {
   let again = false; // a committed guess is being changed
   let waiting = 0;
   let late = false;
-  let byKey = false; // the commit button, which will be hidden, had the focus
   const label = `tlc-question-${Math.random().toString(36).slice(2)}`;
   const sliders = new Map(state.items.map((item) => [item.name, makeRow(state, item.name)]));
   const commit = h("button", { type: "button", class: "tlc-button tlc-commit", "data-control": "commit", onclick: send }, "Commit");
   const other = h("button", { type: "button", class: "tlc-button", "data-control": "again", onclick: turn });
   const foot = h("span", { class: "tlc-told", role: "status" });
-  const root = h("section", { class: "tlc tlc-predict", "aria-labelledby": label, "data-lm-suppress-shortcuts": "true" },
+  const root = h("section", { class: "tlc tlc-predict", "aria-labelledby": label },
     h("p", { class: "tlc-ask", id: label }, h("span", { class: "tlc-kind" }, `Predict ${state.id}`), " ", h("b", {}, state.text)),
     h("div", { class: "tlc-guesses" }, ...[...sliders.values()].map((row) => row.el)),
     h("div", { class: "tlc-foot" }, commit, other, foot));
-  for (const type of ["keydown", "keypress", "keyup"]) root.addEventListener(type, (/** @type {Event} */ e) => e.stopPropagation()); // keep them from the notebook's shortcuts
+  ownKeys(root);
   el.append(root);
 
   function stage() {
@@ -78,7 +78,6 @@ function render({ model, el }) {
   function send() {
     const values = Object.fromEntries([...sliders].map(([name, row]) => [name, Number(row.slide.value)]));
     late = false;
-    byKey = document.activeElement === commit;
     clearTimeout(waiting);
     waiting = window.setTimeout(() => { late = true; draw(); }, PATIENCE_MS);
     model.send({ type: "commit", values, over: again });
@@ -97,8 +96,9 @@ function render({ model, el }) {
       again = false;
       if (state.committed) place();
     }
+    const here = document.activeElement === document.body || root.contains(document.activeElement);
     draw();
-    if (mine && byKey && !other.hidden) other.focus();
+    if (mine && here && state.committed) goOn(root); // the button under the hand is gone: what comes next is the outcome
   }
   const onState = () => hear(model.get("state"));
   /** @param {any} content */
@@ -139,4 +139,4 @@ function makeRow(state, name) {
   return { el, slide, set, open: (/** @type {boolean} */ yes) => put(slide, "disabled", !yes) };
 }
 
-export default { render };
+export default { initialize, render };
