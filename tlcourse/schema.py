@@ -55,11 +55,13 @@ def list_of(field: Field) -> Field:
     )
 
 
-def dict_of(field: Field) -> Field:
-    """An object of any names."""
+def dict_of(field: Field, *, filled: bool = False) -> Field:
+    """An object of any names. filled: at least one."""
     return Field(
-        f"an object, each value {field.says}",
-        lambda v: isinstance(v, dict) and all(map(field.fits, v.values())),
+        f"an object{' that is not empty' if filled else ''}, each value {field.says}",
+        lambda v: (
+            isinstance(v, dict) and all(map(field.fits, v.values())) and bool(v or not filled)
+        ),
     )
 
 

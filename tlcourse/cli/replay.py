@@ -40,7 +40,7 @@ def command(file: Path, script: bool) -> int:
 
 def summary(record: "Record") -> str:
     """What was trained, and its commands by tick."""
-    from tlcourse.session.record.schema import printable
+    from tlcourse.schema import printable
 
     header = record.header
     model, data = ((header.get(what) or {}).get("name", f"a {what}") for what in ("model", "data"))

@@ -11,6 +11,7 @@ from math import nan
 from typing import Any
 
 from tlcourse.errors import RecordError
+from tlcourse.schema import shown
 
 from ..commands import (
     STEERING,
@@ -26,7 +27,7 @@ from ..eventlog import EventLog
 from ..events import Applied, Branched, Evaluated, Finished, Saved, StepDone
 from ..state import GroupState, RunState
 from .lines import check_count, event_of, interpolated, plain
-from .schema import LARGEST, check_outcome, recipe_of, shown, whole
+from .schema import LARGEST, check_outcome, recipe_of, whole
 
 UNKNOWN = RunState(())
 

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from tlcourse.errors import RecordError
+from tlcourse.schema import shown
 
 from ..commands import Branch
 from ..eventlog import EventLog, Lane
 from ..events import EVENTS, Applied, Branched, Event, Failed, Norms
-from .schema import check_event, check_steps, shown
+from .schema import check_event, check_steps
 
 NORMS_KEPT = 1000  # at most, every n-th: they are displayed, never compared
 STEPS_READ = 10**7  # at most, per record: one short line can claim any number of steps

@@ -21,6 +21,7 @@ from tlcourse import __version__
 from tlcourse.errors import CommandError, RecordError
 from tlcourse.files import write_atomically
 from tlcourse.models.inspection import weights_sha256
+from tlcourse.schema import printable, shown
 
 from ..commands import Command
 from ..eventlog import EventLog
@@ -38,15 +39,7 @@ from ..recipe import Recipe
 from ..state import RunState, state_from_json
 from . import format1
 from .lines import STEPS_READ, Reader, Writer
-from .schema import (
-    call_of,
-    check_header,
-    check_plain,
-    loss_name,
-    need,
-    printable,
-    shown,
-)
+from .schema import call_of, check_header, check_plain, loss_name, need
 
 FORMAT = 2
 AT_THE_END = (Evaluated, Metered, Refused, Moved, Warned)  # events just before Finished

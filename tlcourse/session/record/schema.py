@@ -9,11 +9,23 @@ import keyword
 import math
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from typing import Any
 
 from tlcourse.errors import RecordError
+from tlcourse.schema import (
+    DEEPEST,
+    FLAG,
+    Field,
+    dict_of,
+    list_of,
+    matching,
+    object_of,
+    one_of,
+    or_null,
+    shown,
+)
 
 from ..commands import from_json
 from ..recipe import FACTORY, LAYOUTS, OPTIMIZERS, PRECISIONS, Recipe
@@ -21,16 +33,7 @@ from ..state import state_from_json
 
 HUGE = sys.float_info.max  # a float cannot hold a larger integer
 LARGEST = 10**8  # limit on steps, and on whatever is counted in steps
-DEEPEST = 20  # nesting of lists and objects
 _LOSS = re.compile(r"(<locals>|<lambda>|[^\W\d]\w*)(\.(<locals>|<lambda>|[^\W\d]\w*))*")
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """says: completes "… must be"; fits: whether a value is valid."""
-
-    says: str
-    fits: Callable[[Any], bool]
 
 
 def whole(low: float, high: float = LARGEST) -> Field:
@@ -44,33 +47,6 @@ def number(low: float, high: float = HUGE, *, above: bool = False) -> Field:
 
     begin = "" if low == -HUGE else f" {'above' if above else 'from'} {low:g}"
     return Field(f"a number{begin}{'' if high == HUGE else f' to {high:g}'}", fits)
-
-
-def one_of(choices: Collection[str]) -> Field:
-    return Field(f"one of {', '.join(choices)}", lambda v: isinstance(v, str) and v in choices)
-
-
-def matching(pattern: str | re.Pattern, says: str) -> Field:
-    return Field(says, lambda v: isinstance(v, str) and bool(re.fullmatch(pattern, v)))
-
-
-def list_of(field: Field) -> Field:
-    return Field(
-        f"a list, each item {field.says}", lambda v: isinstance(v, list) and all(map(field.fits, v))
-    )
-
-
-def dict_of(field: Field, *, filled: bool = False) -> Field:
-    return Field(
-        f"an object{' that is not empty' if filled else ''}, each value {field.says}",
-        lambda v: (
-            isinstance(v, dict) and all(map(field.fits, v.values())) and (bool(v) or not filled)
-        ),
-    )
-
-
-def or_null(field: Field) -> Field:
-    return Field(f"null or {field.says}", lambda v: v is None or field.fits(v))
 
 
 def is_argument(name: Any) -> bool:
@@ -97,20 +73,7 @@ def _is_evaluation(value: Any) -> bool:
     )
 
 
-def object_of(fields: Mapping[str, Field], *optional: str) -> Field:
-    """An object with these fields, of which `optional` may be absent; others are allowed."""
-
-    def fits(value: Any) -> bool:
-        return isinstance(value, dict) and all(
-            field.fits(value[name]) if name in value else name in optional
-            for name, field in fields.items()
-        )
-
-    return Field(f"an object of {', '.join(fields)}", fits)
-
-
 TEXT = Field("a string", lambda v: isinstance(v, str))
-FLAG = Field("true or false", lambda v: isinstance(v, bool))
 SHA256 = matching("[0-9a-f]{64}", "a SHA-256 in hexadecimal")
 MEASURED = or_null(number(-HUGE))
 NOT_FINITE = ("nan", "inf", "-inf")
@@ -322,14 +285,3 @@ def _fit(values: dict[str, Any], schema: Mapping[str, Field], where: str) -> Non
     for key, field in schema.items():
         if key in values and not field.fits(values[key]):
             raise RecordError(f"{where}{key} must be {field.says}, not {shown(values[key])}.")
-
-
-def shown(value: Any) -> str:
-    """A value for a message, on one line and shortened if long."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:60]}…"
-
-
-def printable(text: str) -> str:
-    """Text from a record for a terminal or a comment: one line, without control characters."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)

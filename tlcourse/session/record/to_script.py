@@ -16,6 +16,7 @@ from typing import Any
 
 from tlcourse import rng
 from tlcourse.errors import CommandError, RecordError
+from tlcourse.schema import printable, shown
 
 from ..commands import AddLoRA, Augment, Command, SetLR, Stop, SwapHead, members
 from ..engine import batches
@@ -24,7 +25,7 @@ from ..recipe import Recipe
 from ..state import GroupState, RunState
 from ..timelines.paths import Paths, is_steering
 from .record import Record
-from .schema import check_header, check_plain, is_argument, need, printable, recipe_of, shown
+from .schema import check_header, check_plain, is_argument, need, recipe_of
 from .script_template import ADD_LORA, SWAP_HEAD, TEMPLATE
 
 _KEY = 0x7FFF_FFFF_FFFF_FFFF
