@@ -1,8 +1,12 @@
 """Training beside the main thread: waiting, sending from anywhere, failing, interrupting."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +17,8 @@ from tlcourse.errors import CommandError, SessionError, TrainingFailed
 from tlcourse.session import CORES, Applied, Failed, Finished, Refused, StepDone
 
 from .conftest import mlp, of
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -220,3 +226,36 @@ def test_a_paced_run_answers_at_once(numbers):
     run.send(tl.Stop())
     run.run()
     assert time.monotonic() - began < 50 and run.status == "stopped"
+
+
+FORKED = """
+import multiprocessing, os, threading, warnings
+warnings.simplefilter("ignore")
+import torch
+import tlcourse as tl
+from tests.session.conftest import make_numbers, mlp
+
+torch.set_num_threads(1)
+
+def losses(seed):
+    run = tl.Session(mlp(), make_numbers(), steps=12, seed=seed).start()
+    return run.run().losses.tolist()
+
+alone = [losses(seed) for seed in range(3)]
+endless = tl.Session(mlp(), make_numbers(), steps=10**7, eval_every=10**7).start()  # while it trains
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map_async(losses, range(3)).get(100) == alone
+loader = torch.utils.data.DataLoader(range(8), num_workers=2, multiprocessing_context="fork")
+assert len(list(loader)) == 8
+endless.send(tl.Stop())
+endless.run()
+print("same")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_sessions_and_loaders_work_in_forked_processes():
+    line = [sys.executable, "-c", FORKED]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert (done.stdout, done.returncode) == ("same\n", 0), done.stderr

@@ -7,6 +7,7 @@ takes the cores. docs/benchmarks.md has the figures.
 """
 
 import ctypes
+import os
 import sys
 import threading
 from functools import cache
@@ -25,6 +26,12 @@ class Cores:
         self._threads: int | None = None  # what the lending thread had
         self._lender: int | None = None
         self._switch_s: float | None = None
+
+    def after_fork(self) -> None:
+        """In a child process no run is on: its parent's training threads are not here."""
+        if self._switch_s is not None:
+            sys.setswitchinterval(self._switch_s)
+        self.__init__()  # type: ignore[misc]  # a lock that another thread held stays held for ever
 
     def lend(self) -> int:
         """Called by the thread that starts a run. Returns how many threads the run may use."""
@@ -66,6 +73,8 @@ class Cores:
 
 
 CORES = Cores()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=CORES.after_fork)
 
 
 def release_openmp_pool() -> bool:

@@ -8,6 +8,7 @@ interpreter, is left alone. docs/benchmarks.md has the figures.
 
 import _thread
 import ctypes
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,10 @@ PROMPT_S = 0.004  # a request that is answered later than this found no busy cel
 def yielder() -> "Yielder":
     """One for the whole process: a request may be answered after the run has ended."""
     return Yielder()
+
+
+if hasattr(os, "register_at_fork"):  # the clock is one of the parent's threads
+    os.register_at_fork(after_in_child=yielder.cache_clear)
 
 
 class Yielder:
