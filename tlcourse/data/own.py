@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from tlcourse.checks import number
 from tlcourse.data.examples import SPLITS, Split
 from tlcourse.errors import DataError
 from tlcourse.rng import checked_seed, fold_in, permutation
+from tlcourse.schema import is_text, shown
 
 IN_MEMORY = 512 * 2**20  # bytes of a split; what is larger is read as it is needed
 KINDS = "pictures (N, 3, H, W), features (N, D) float, or token ids (N, T) int64"
@@ -103,12 +104,7 @@ def _made(
     if len(names) < 2 or len(set(names)) < len(names):
         raise DataError(f"A task needs two or more classes, each with its own name, not {names!r}.")
     for split, y in labels.items():
-        if wrong := ((y < 0) | (y >= len(names))).nonzero().flatten().tolist():
-            at = wrong[0]
-            raise DataError(
-                f"{split}: example {at} has label {int(y[at])}; the labels of {len(names)} classes are"
-                f" 0 to {len(names) - 1}."
-            )
+        _check_range(split, y, len(names), str)
     splits = {}
     for split, (x, _) in pairs.items():
         ids = tuple(f"{split}/{at:06d}" for at in range(len(x)))
@@ -171,6 +167,39 @@ def _checked_y(split: str, y: Any, count: int) -> Tensor:
             f" {lacks}."
         )
     return y.long()
+
+
+def check_split(name: str, split: Split, classes: Sequence[str]) -> None:
+    """DataError that names the example at fault, for a split that somebody made by hand."""
+    if not isinstance(split.y, Tensor):
+        raise DataError(f"{name}: y is a tensor (N,) int64, not a {type(split.y).__name__}.")
+    if _checked_y(name, split.y, len(split.x)).dtype != split.y.dtype:
+        raise DataError(f"{name}: y is int64, not {split.y.dtype}: make it so by y.long().")
+    if len(split.ids) != len(split.y):
+        raise DataError(f"{name} has {len(split.y)} examples and {len(split.ids)} ids.")
+    for at, one in enumerate(split.ids):
+        if not isinstance(one, str) or not one or not (one.isascii() or is_text(one)):
+            raise DataError(f"{name}: the id of example {at} is a name, not {shown(one)}.")
+    _check_range(name, split.y, len(classes), lambda at: shown(split.ids[at]))
+    if isinstance(split.x, Tensor) and split.x.is_floating_point() and len(split.x):
+        rows = (~split.x.isfinite()).flatten(1).any(1).nonzero().flatten()
+        if len(rows):
+            raise DataError(f"{name}: {shown(split.ids[int(rows[0])])} holds NaN or infinity.")
+
+
+def check_classes(classes: Sequence[str]) -> None:
+    for at, one in enumerate(classes):
+        if not isinstance(one, str) or not one.strip() or not is_text(one):
+            raise DataError(f"The name of class {at} is a line of text, not {shown(one)}.")
+
+
+def _check_range(split: str, y: Tensor, count: int, called: Callable[[int], str]) -> None:
+    if wrong := ((y < 0) | (y >= count)).nonzero().flatten().tolist():
+        at = wrong[0]
+        raise DataError(
+            f"{split}: example {called(at)} has label {int(y[at])}; the labels of {count} classes are"
+            f" 0 to {count - 1}."
+        )
 
 
 def _check_alike(train: Split, other: Split, name: str) -> None:

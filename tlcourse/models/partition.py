@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import Parameter
 
 from tlcourse.errors import ModelError
+from tlcourse.schema import is_text, shown
 
 STAGES = 4  # a long row of layers becomes this many groups
 BESIDES = "besides"  # the group of what an optimizer trains outside of the model
@@ -164,10 +165,18 @@ def _listed(model: nn.Module, groups: Groups) -> Named:
             yield _at(model, listed)
         elif isinstance(listed, nn.Module):
             yield listed
-        else:
+        elif isinstance(listed, Iterable) and not isinstance(listed, Tensor):
             for one in listed:
                 yield from modules(one)
+        else:
+            raise ModelError(
+                f"A group is a module, its path in the model, or several of them, not "
+                f"{type(listed).__name__}; a single parameter is named by its path."
+            )
 
+    for name in groups:
+        if not isinstance(name, str) or not name.strip() or not is_text(name):
+            raise ModelError(f"A group's name is a line of text, not {shown(name)}.")
     return [(name, list(modules(listed))) for name, listed in groups.items()]
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from tlcourse.checks import is_whole, learning_rate, whole_number
 from tlcourse.data import Data
+from tlcourse.data.own import check_classes, check_split
 from tlcourse.errors import CommandError
 from tlcourse.models.partition import can_train
 from tlcourse.rng import checked_seed
@@ -256,3 +257,7 @@ def _check_data(model: nn.Module, data: Data) -> None:
         )
     if len(data.train.y) == 0:
         raise CommandError("The training split is empty; ask load_data for at least one label.")
+    check_classes(data.classes)
+    for name in ("train", "valid", "test"):
+        if (part := getattr(data, name, None)) is not None:
+            check_split(name, part, data.classes)

@@ -49,6 +49,10 @@ class Steer(Steering):
         for name, count in (("epochs", epochs), ("steps", steps)):
             if count is not None:
                 whole_number(count, name, SessionError, 1)
+        if not isinstance(loader, Iterable) and not hasattr(loader, "__getitem__"):
+            raise SessionError(
+                f"loader is what your loop iterates, such as a DataLoader, not {loader!r:.40}."
+            )
         super().__init__(model, optimizer, groups, seed=seed, keep_mb=keep_mb)
         self.loader = loader
         self.epoch = 0  # passes that are complete

@@ -70,6 +70,8 @@ class Steering:
         keep_mb: float = 512,
     ):
         _refuse_several_processes()
+        if not isinstance(model, nn.Module):
+            raise SessionError(f"model is a torch.nn.Module, not a {type(model).__name__}.")
         self.events = EventLog()
         self.weights: dict[str, float] = {}
         self._inbox = Inbox()

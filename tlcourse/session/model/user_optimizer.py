@@ -13,6 +13,7 @@ import io
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from copy import deepcopy
+from numbers import Real
 from typing import Any
 
 import torch
@@ -394,6 +395,12 @@ def why_not_steerable(optimizer: Optimizer) -> str | None:
             "LBFGS treats all its parameters as one vector, so none can be frozen or get a rate of its "
             "own; AdamW and SGD can be steered."
         )
+    for number, group in enumerate(optimizer.param_groups):
+        if not isinstance(group.get("lr"), Real | Tensor):
+            return (
+                f"Group {number} of {type(optimizer).__name__} has no rate (lr={group.get('lr')!r}), so "
+                "there is none to steer; give it one."
+            )
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     if closure is not None and closure.default is inspect.Parameter.empty:
         return (
