@@ -1,11 +1,13 @@
 """Training beside the main thread: waiting, sending from anywhere, failing, interrupting."""
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -259,3 +261,19 @@ def test_sessions_and_loaders_work_in_forked_processes():
     line = [sys.executable, "-c", FORKED]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert (done.stdout, done.returncode) == ("same\n", 0), done.stderr
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_run_that_nobody_has_any_more_is_let_go(numbers, paused):
+    """A paused one would wait for ever; one that trains goes on to its end."""
+    run = tl.Session(mlp(), numbers, steps=10**7 if paused else 20, eval_every=10**7)
+    events, gone = run.events, weakref.ref(run._training)
+    if paused:
+        run.at(5, tl.Pause())
+    run.start()
+    until(lambda: len(events) > 5)
+    del run
+    gc.collect()
+    until(lambda: isinstance(events[-1], Finished))
+    until(lambda: gc.collect() >= 0 and gone() is None)
+    assert events[-1].reason == ("stopped" if paused else "done")

@@ -2,8 +2,10 @@
 
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
+from weakref import finalize
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from tlcourse.errors import CommandError, SessionError, TrainingFailed
 from tlcourse.models.partition import Groups, groups_of, has_groups, paths_of, without_fixed
 
 from .autosave.saver import check_folder, save_to
-from .commands import Branch, Command, Rewind, kinds
+from .commands import Branch, Command, Rewind, Stop, kinds
 from .engine.boundary import check_command, refused, warn_of_trouble
 from .engine.inbox import Envelope, Inbox
 from .engine.loader import holds_pictures
@@ -24,7 +26,7 @@ from .engine.processes import ranks_here
 from .engine.questions import Looking
 from .engine.training import Term, Training
 from .eventlog import EventLog
-from .events import Failed, Finished
+from .events import Event, Failed, Finished
 from .model.user_optimizer import OptimizerFactory, SchedulerFactory
 from .recipe import check_kinds, check_step, device_of, plan
 from .record.record import Record, header_of, record_of
@@ -148,8 +150,9 @@ class Session:
         self.pace = pace
         self._inbox = Inbox()
         self._looking = Looking(self._inbox)
-        self._runner = Runner(self._train)
-        self._error: BaseException | None = None
+        self._runner = Runner()
+        self._errors: list[BaseException] = []
+        finalize(self, _let_go, self._training, self._inbox).atexit = False
         self.resumed_from: Path | None = None
         if autosave is not None:
             save_to(self, Path(autosave), autosave_s)
@@ -196,12 +199,12 @@ class Session:
             self._header.update(threads=threads)
             self._looking.expected = True  # a look must wait for commands sent before it
 
-        self._runner.start(begun)
+        self._runner.start(begun, self._work())
         return self
 
     def run(self) -> Result:
         """Train in this thread to the end (or wait, if it is already training). Returns the result."""
-        self._runner.run()
+        self._runner.run(self._work())
         return self._outcome()
 
     async def wait(self) -> Result:
@@ -211,35 +214,13 @@ class Session:
         await self._runner.wait(lambda: self.status == "paused")
         return self._outcome()
 
+    def _work(self) -> Callable[[], None]:
+        parts = (self._training, self._inbox, self._looking, self._errors)
+        return partial(_train, self.events.append, *parts)
+
     def _outcome(self) -> Result:
         self._warned = warn_of_trouble(self.events, self._warned)
         return self.result
-
-    def _train(self) -> None:
-        emit, t, rest = self.events.append, self._training, yielder()
-        try:
-            with self._looking.training():
-                while True:
-                    for event in events_of(t, self._inbox):
-                        emit(event)
-                        rest()
-                    planned = self._inbox.planned if self._inbox.alone else ()
-                    if not planned or planned[0][0] > t.tick:  # none will ever be due
-                        break
-                    self._inbox.reopen()  # a replay of a run that continued after its end
-                    t.ending = None
-        except BaseException as error:
-            line = traceback.format_exception_only(error)[-1].strip()
-            for left in self._inbox.shut_down():
-                emit(refused(t, left, "Training has failed; start a new Session."))
-            self._error = error
-            if t.ranks:
-                t.ranks.leave()
-            emit(Failed(t.tick, t.step, t.branch, line, traceback.format_exc()))
-            if not isinstance(error, Exception):  # Ctrl-C in run(): pass it on to the caller
-                raise
-        finally:
-            t.batches.close()
 
     def _open_again(self, command: Rewind | Branch) -> bool:
         """Get ready to continue after the end. False for a run that failed or is still ending;
@@ -360,7 +341,7 @@ class Session:
         if isinstance(failed := self.events[-1], Failed):
             raise TrainingFailed(
                 f"Training stopped at step {failed.step} with {failed.error}"
-            ) from self._error
+            ) from (self._errors[-1] if self._errors else None)
         return result_of(self.events, self._training.meters.names)
 
     @property
@@ -370,3 +351,43 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<Session {self.status}: step {self.step} of {self.recipe.steps}>"
+
+
+def _train(
+    emit: Callable[[Event], None],
+    t: Training,
+    inbox: Inbox,
+    looking: Looking,
+    errors: list[BaseException],
+) -> None:
+    """In the training thread, which holds what the run needs, but not the Session: once nobody has that
+    any more, a run that is paused ends."""
+    rest = yielder()
+    try:
+        with looking.training():
+            while True:
+                for event in events_of(t, inbox):
+                    emit(event)
+                    rest()
+                planned = inbox.planned if inbox.alone else ()
+                if not planned or planned[0][0] > t.tick:  # none is due, nor ever will be
+                    break
+                inbox.reopen()  # a replay of a run that was gone on with after its end
+                t.ending = None
+    except BaseException as error:
+        line = traceback.format_exception_only(error)[-1].strip()
+        for left in inbox.shut_down():
+            emit(refused(t, left, "Training has failed; start a new Session."))
+        errors.append(error)
+        if t.ranks:
+            t.ranks.leave()
+        emit(Failed(t.tick, t.step, t.branch, line, traceback.format_exc()))
+        if not isinstance(error, Exception):  # Ctrl-C in run(): say so to whoever called
+            raise
+    finally:
+        t.batches.close()
+
+
+def _let_go(t: Training, inbox: Inbox) -> None:
+    if t.paused:
+        inbox.put(Envelope(Stop()))

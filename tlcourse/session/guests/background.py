@@ -17,8 +17,8 @@ class Background(Generic[T]):
         self._work = work
         self._value: T
         self._error: BaseException | None = None
-        self._runner = Runner(self._do)
-        self._runner.start()
+        self._runner = Runner()
+        self._runner.start(lambda threads: None, self._do)
 
     def _do(self) -> None:
         try:

@@ -17,10 +17,9 @@ PAUSED = (
 
 
 class Runner:
-    """Does `work` once, in the thread that is chosen first; any number may wait for its end."""
+    """Does some work once, in the thread that is chosen first; any number may wait for its end."""
 
-    def __init__(self, work: Callable[[], None]):
-        self._work = work
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[Callable[[], None]] = []
         self._over = threading.Event()
@@ -48,21 +47,21 @@ class Runner:
             self._over.clear()
             return True
 
-    def start(self, begun: Callable[[int], None] = lambda threads: None) -> None:
+    def start(self, begun: Callable[[int], None], work: Callable[[], None]) -> None:
         """In a thread of its own; returns at once. begun: is called with the number of torch threads."""
         if not self._mine():
             return
         threads = CORES.lend()
         begun(threads)
         thread = threading.Thread(
-            target=self._in_thread, args=(threads,), name="tlcourse-training", daemon=True
+            target=self._in_thread, args=(threads, work), name="tlcourse-training", daemon=True
         )
         thread.start()
 
-    def run(self) -> None:
+    def run(self, work: Callable[[], None]) -> None:
         """In this thread; or wait for it if another thread does it."""
         if self._mine():
-            self._do(lambda: None)
+            self._do(lambda: None, work)
         else:
             self._over.wait()
             CORES.reclaim()
@@ -97,13 +96,13 @@ class Runner:
             mine, self.started = not self.started, True
         return mine
 
-    def _in_thread(self, threads: int) -> None:
+    def _in_thread(self, threads: int, work: Callable[[], None]) -> None:
         torch.set_num_threads(threads)
-        self._do(CORES.give_back)
+        self._do(CORES.give_back, work)
 
-    def _do(self, at_end: Callable[[], None]) -> None:
+    def _do(self, at_end: Callable[[], None], work: Callable[[], None]) -> None:
         try:
-            self._work()
+            work()
         finally:
             at_end()  # before anybody wakes and wants the cores
             with self._lock:
