@@ -238,6 +238,7 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(pictures, command, s
 def test_snapshots_stay_within_their_budget_and_bookmarks_are_never_dropped(numbers):
     def steered(keep_mb):
         run = tl.Session(mlp(), numbers, steps=60, lr=1e-2, keep_mb=keep_mb)
+        run.viewed = True
         for step in range(5, 60, 5):
             run.at(step, tl.SetLR("head", 1e-3 * step))
         run.at(7, tl.Save("seven"))
@@ -245,8 +246,8 @@ def test_snapshots_stay_within_their_budget_and_bookmarks_are_never_dropped(numb
         run.at(55, tl.Rewind("seven"))
         return ran(run)
 
-    free, tight = steered(256), steered(0.01)
-    assert free.memory["snapshots"] > 0.01 >= tight.memory["snapshots"]
+    free, tight = steered(256), steered(0.06)
+    assert free.memory["snapshots"] > 0.06 >= tight.memory["snapshots"]
     assert [b.name for b in tight.bookmarks] == ["start", "seven", "too much"]
     assert losses(tight) == losses(free)
     none = steered(0.0)
@@ -291,7 +292,7 @@ many = [take(t, t.time.root) for _ in range(1500)]
 gc.collect()
 for one in many:
     told.add(one)
-print(told.own_bytes(set()) / (held() - before))
+print(told.own_bytes({}) / (held() - before))
 """
 
 
@@ -305,13 +306,32 @@ def test_the_memory_told_is_the_memory_held(model):
     assert 0.8 <= float(done.stdout) <= 1.2
 
 
+def test_a_run_that_is_over_and_that_nobody_looks_at_keeps_its_bookmarks_only(numbers):
+    weights = {}
+    for viewed in (False, True):
+        run = tl.Session(mlp(), numbers, steps=60)
+        run.viewed = viewed
+        for step in range(5, 60, 5):
+            run.at(step, tl.SetLR("head", 1e-3 * step))
+        run.at(30, tl.Save("half"))
+        run.run()
+        assert bool(run._training.time.kept) == viewed
+        assert run.memory["snapshots"] == run._training.time.held_mb
+        weights[viewed] = run.memory["snapshots"]
+        run.send(tl.Rewind(45))
+        assert run.run().steps == 60
+        again = tl.replay(run.record, model=mlp(), data=numbers)
+        assert again.exact
+    assert weights[False] < weights[True] / 3
+
+
 def test_a_thousand_commands_cost_no_more_each_than_ten(numbers):
     """Counted, not timed: how many snapshots' tensors and histories a command looks at."""
     run = tl.Session(mlp(), numbers, steps=400, eval_every=1000)
     looked = Counter()
     for step in range(400):
         run.at(step, tl.SetLR("head", 1e-3 * (1 + step % 7)))
-    time, tensors = run._training.time, Snapshot.tensors
+    time, tensors, run.viewed = run._training.time, Snapshot.tensors, True
 
     def counted(snapshot):
         looked[run.step] += 1

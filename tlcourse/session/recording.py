@@ -38,6 +38,7 @@ class Recording:
 
     can: frozenset[str] = frozenset()
     memory: dict[str, float] = {}
+    viewed = False
 
     def __init__(
         self, events: Sequence[Event], began: RunState, *, steps: int | None, pace: float = PACE

@@ -59,7 +59,8 @@ class Session:
     layout: "channels_last", "contiguous", or "auto": the first for images and convolutions.
     terms, weights: further loss terms, (model, Batch) → scalar, and the weight of each (1 by default;
     `SetWeight` changes it).
-    keep_mb: 10⁶ bytes that all snapshots for rewinding may hold together.
+    keep_mb: 10⁶ bytes that all snapshots for rewinding may hold together. A run that is over keeps only
+    its bookmarks, unless a cockpit shows it; a rewind then repeats more steps.
     workers: processes that prefetch training data; 0 for data held in memory. `Split.x` may be any
     sequence of (3, H, W) uint8 images with len() and [i]; it is then read batch by batch.
     pace: maximum steps per second, so that a small model can be watched; None is full speed. It affects
@@ -286,6 +287,15 @@ class Session:
         ranks = self._training.ranks
         if ranks is None or ranks.leads:  # the other ranks wait for rank 0 anyway
             self._training.pace = steps_per_s
+
+    @property
+    def viewed(self) -> bool:
+        """Whether a cockpit shows the run, so that it keeps snapshots after its end."""
+        return self._training.time.viewed
+
+    @viewed.setter
+    def viewed(self, on: bool) -> None:
+        self._training.time.viewed = on
 
     @property
     def can(self) -> frozenset[str]:

@@ -36,6 +36,7 @@ class Steerable(Protocol):
 
     events: EventLog  # append only
     began: RunState  # before the first step
+    viewed: bool  # whether a cockpit shows it; set by that
 
     @property
     def status(self) -> str:

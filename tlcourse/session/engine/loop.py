@@ -95,6 +95,7 @@ def engine(
     yield from t.evaluated("valid")
     yield from t.measured("test")
     t.time.end_twin()
+    t.time.rest(t)
     t.seconds += perf_counter() - t.began
     for envelope in inbox.shut_down():
         yield refused(

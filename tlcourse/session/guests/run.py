@@ -58,6 +58,7 @@ class Steering:
     can = CAN
     steps: int | None = None  # planned, in optimizer steps
     augment = twin = None
+    viewed = False
     tells_loss = True  # until a step comes without one: then a loss that is no number means nothing
 
     def __init__(

@@ -260,6 +260,6 @@ class Loop:
     def device(self) -> torch.device:
         return next((p.device for p in self.model.parameters()), torch.device("cpu"))
 
-    def live(self) -> set[int]:
-        """Addresses of what the model itself holds."""
-        return {p.data_ptr() for parameters in self.levers.groups.values() for p in parameters}
+    def live(self) -> dict[int, int]:
+        """Address → bytes of what the model itself holds."""
+        return {p.data_ptr(): p.nbytes for ps in self.levers.groups.values() for p in ps}

@@ -213,34 +213,33 @@ class Ledger:
     in the time that one snapshot takes, however many there are."""
 
     def __init__(self) -> None:
-        self._held: dict[int, list[int]] = {}  # address → snapshots with it, bytes
+        self._holders: dict[int, int] = {}  # address → snapshots with a tensor there
         self._bytes = 0
 
     def add(self, snapshot: Snapshot) -> None:
         for tensor in snapshot.tensors():
-            entry = self._held.setdefault(tensor.data_ptr(), [0, 0])
-            if not entry[0]:
-                entry[1] = tensor.nbytes + A_TENSOR
-                self._bytes += entry[1]
-            entry[0] += 1
+            holders = self._holders.get(tensor.data_ptr(), 0)
+            self._holders[tensor.data_ptr()] = holders + 1
+            if not holders:
+                self._bytes += tensor.nbytes + A_TENSOR
 
     def remove(self, snapshot: Snapshot) -> None:
         for tensor in snapshot.tensors():
-            entry = self._held[tensor.data_ptr()]
-            entry[0] -= 1
-            if not entry[0]:
-                self._bytes -= self._held.pop(tensor.data_ptr())[1]
+            self._holders[tensor.data_ptr()] -= 1
+            if not self._holders[tensor.data_ptr()]:
+                del self._holders[tensor.data_ptr()]
+                self._bytes -= tensor.nbytes + A_TENSOR
 
-    def own_bytes(self, live: set[int]) -> int:
-        """What they hold and nothing else does. live: addresses of what the run itself holds."""
-        shared = (self._held[address][1] for address in live if address in self._held)
+    def own_bytes(self, live: Mapping[int, int]) -> int:
+        """What they hold and nothing else does. live: address → bytes of what the run itself holds."""
+        shared = (size + A_TENSOR for address, size in live.items() if address in self._holders)
         return self._bytes - sum(shared)
 
 
-A_TENSOR = 540  # bytes that Python, torch and the allocator take besides its numbers, as measured
+A_TENSOR = 670  # bytes that Python, torch and the allocator take besides its numbers, as measured
 
 
-def own_bytes(snapshots: list[Snapshot], live: set[int]) -> int:
+def own_bytes(snapshots: list[Snapshot], live: Mapping[int, int]) -> int:
     """The same of a few snapshots."""
     ledger = Ledger()
     for snapshot in snapshots:

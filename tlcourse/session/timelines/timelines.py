@@ -47,6 +47,7 @@ class Timelines:
     held_mb: float = 0.0
     twin: "Training | None" = None
     armed: bool = False
+    viewed: bool = False  # somebody may go back at a click, which shall be quick
     root: History = field(default_factory=History)  # nothing has been done
     _ledger: Ledger = field(default_factory=Ledger)
 
@@ -99,11 +100,22 @@ class Timelines:
             self.kept.sort(key=lambda s: s.step)
             steps = [s.step for s in self.kept]
             gaps = [b - a for a, b in zip([0, *steps], [*steps[1:], inf], strict=False)]
-            gone = self.kept.pop(gaps.index(min(gaps)))
-            if gone.history.kept.get(gone.step) is gone:
-                del gone.history.kept[gone.step]
-            self._ledger.remove(gone)
+            self._drop(self.kept.pop(gaps.index(min(gaps))))
             self._weigh(t)
+
+    def rest(self, t: "Training") -> None:
+        """The run is over: keep only bookmarks, unless somebody looks. What is dropped costs steps
+        that are taken again, should the run go back."""
+        if not self.viewed:
+            for gone in self.kept:
+                self._drop(gone)
+            self.kept.clear()
+            self._weigh(t)
+
+    def _drop(self, gone: Snapshot) -> None:
+        if gone.history.kept.get(gone.step) is gone:
+            del gone.history.kept[gone.step]
+        self._ledger.remove(gone)
 
     def save(self, t: "Training", name: str) -> float:
         """Set a bookmark; returns its size in MB. Raises CommandError if there is no room for it."""
@@ -261,6 +273,6 @@ class Timelines:
         self.held_mb = self._ledger.own_bytes(_live(t)) / 1e6
 
 
-def _live(t: "Training") -> set[int]:
-    """Addresses of parameters that the run itself holds."""
-    return {p.data_ptr() for parameters in t.levers.groups.values() for p in parameters}
+def _live(t: "Training") -> dict[int, int]:
+    """Address → bytes of what the run itself holds."""
+    return {p.data_ptr(): p.nbytes for parameters in t.levers.groups.values() for p in parameters}

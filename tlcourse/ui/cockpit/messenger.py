@@ -130,7 +130,7 @@ class Messenger:
     def _hear(self, message: dict[str, Any]) -> None:
         story = self.story
         if message["type"] == "hello":
-            self._viewed = True
+            self._viewed = story.run.viewed = True
             if message in self._inbox:  # repeated while the kernel was busy: answer once
                 return
             content, losses = story.snapshot()
