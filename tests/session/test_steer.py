@@ -433,10 +433,10 @@ def test_a_schedule_shows_in_the_rates():
         model(batch).square().mean().backward()
         optimizer.step()
         schedule.step()
-        time.sleep(0.004)
+        time.sleep(0.01)
     story.read()
     shown = [entry["lrs"]["0"] for entry in story.rates]
-    assert len(shown) > 3 and shown == sorted(shown, reverse=True) and shown[-1] < 0.08
+    assert len(shown) >= 3 and shown == sorted(shown, reverse=True) and shown[-1] < 0.08
 
 
 def test_what_comes_too_late_for_a_loop_is_refused_and_harms_nothing():

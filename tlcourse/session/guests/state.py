@@ -23,7 +23,7 @@ from ..model.groups import Levers
 from ..model.optimizer import SteeredOptimizer
 from ..state import RunState
 from ..steerable import Bookmark
-from ..timelines.snapshot import History, Snapshot, own_bytes, restore, take
+from ..timelines.snapshot import History, Ledger, Snapshot, own_bytes, restore, take
 from ..timelines.timelines import START
 
 
@@ -125,12 +125,16 @@ class Marks:
     held_mb: float = 0.0
     armed: bool = False  # always: there is no twin
     twin: None = None
+    _ledger: Ledger = field(default_factory=Ledger)
 
     def begin(self, t: "Loop") -> None:
         """The bookmark "start" is now: nothing has been trained yet."""
         t.levers.origin.clear()
         t.levers.remember_origin()
+        if before := self.named.pop(START, None):
+            self._ledger.remove(before.snapshot)
         self.named[START] = self._take(t, first=True)
+        self._ledger.add(self.named[START].snapshot)
         self._weigh(t)
         self.sizes[START] = self.held_mb
 
@@ -138,6 +142,7 @@ class Marks:
         """Before an intervention: keep the state on arrival, once for each step."""
         if t.step and not any(m.snapshot.step == t.step for m in self._all()):
             self.kept.append(self._take(t))
+            self._ledger.add(self.kept[-1].snapshot)
             self._thin(t)
 
     def did(self, t: "Loop", command: Command) -> None:
@@ -159,6 +164,7 @@ class Marks:
             )
         self.sizes[name] = total - own_bytes(others, live) / 1e6
         self.named[name] = made
+        self._ledger.add(made.snapshot)
         self._thin(t)
 
     def rewind(self, t: "Loop", command: Rewind) -> None:
@@ -175,7 +181,9 @@ class Marks:
             )
         restore(t, moment.snapshot)
         set_torch_states(moment.random)
-        self.kept = [m for m in self.kept if m.snapshot.step <= t.step]
+        for gone in [m for m in self.kept if m.snapshot.step > t.step]:
+            self.kept.remove(gone)
+            self._ledger.remove(gone.snapshot)
 
     def parent(self, branch: str) -> None:
         return None
@@ -221,11 +229,11 @@ class Marks:
     def _thin(self, t: "Loop") -> None:
         self._weigh(t)
         while self.kept and self.held_mb > self.budget_mb:
-            del self.kept[0]
+            self._ledger.remove(self.kept.pop(0).snapshot)
             self._weigh(t)
 
     def _weigh(self, t: "Loop") -> None:
-        self.held_mb = own_bytes([m.snapshot for m in self._all()], t.live()) / 1e6
+        self.held_mb = self._ledger.own_bytes(t.live()) / 1e6
 
 
 class Loop:
