@@ -37,6 +37,7 @@ def axe(book):
     return look
 
 
+@pytest.mark.release
 def test_axe_sees_what_is_wrong(book, axe):
     cockpit = begin(book, "steps=30")
     cockpit.evaluate("node => { node.querySelector('.tlc-lr').removeAttribute('aria-label'); }")

@@ -10,7 +10,8 @@ from .conftest import Gate, answer, begin, control, stop
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize("version", ["7.4.0", pytest.param("7.3.0", marks=pytest.mark.release)])
+@pytest.mark.release
+@pytest.mark.parametrize("version", ["7.4.0", "7.3.0"])
 def test_in_notebook_7(open_book, version):
     book = open_book(version, "notebooks")
     assert book.page.evaluate("() => jupyterapp.name") == "Jupyter Notebook"
@@ -22,6 +23,7 @@ def test_in_notebook_7(open_book, version):
     assert [c["kind"] for c in book.ask("applied()")] == ["unfreeze", "stop"]
 
 
+@pytest.mark.release
 def test_on_ipykernel_6_it_works_while_no_cell_runs_and_says_so(open_book, tmp_path):
     book = open_book("6.31.0")
     cockpit = begin(book, "steps=4000")

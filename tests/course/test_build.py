@@ -8,6 +8,7 @@ from tests.course.conftest import SAMPLE
 from tlcourse.course import build
 from tlcourse.course.build import faults, for_reference, notebook
 from tlcourse.errors import CourseError
+from tlcourse.measure import claims
 
 
 def sources(made) -> list[str]:
@@ -144,8 +145,13 @@ def test_what_was_executed_is_taken_over_if_its_claims_held(write_lesson, tmp_pa
         build.take(taught, "pocket", tmp_path / "claims")
 
     def told(holds: bool) -> None:
-        claim = {"cell": 1, "claim": {"id": "42.1", "holds": holds}}
-        (place / "42-figures.json").write_text(json.dumps({"passed": True, "figures": [claim]}))
+        claim = claims.claim("42.1", "It is so.", 0.5, at_least=0.1).as_json() | {"holds": holds}
+        figures = {
+            "lesson": "42", "title": "A sample", "tier": "pocket", "seconds": 1.0, "passed": True,
+            "versions": {"python": "3.11"}, "figures": [{"cell": 1, "claim": claim}],
+            "hardware": {"system": "Linux", "processor": "a CPU", "cores": 2, "gpu": None},
+        }  # fmt: skip
+        (place / "42-figures.json").write_text(json.dumps(figures))
 
     told(holds=False)
     with pytest.raises(CourseError, match="42.1 failed. Nothing was taken over"):

@@ -93,6 +93,8 @@ class Snapshot:
 def take(t: "State", history: History, *, first: bool = False) -> Snapshot:
     """first: nothing has been trained yet, so the initial weights that `Levers` keeps are shared."""
     levers = t.levers
+    if (numbers := numbers_of(levers.model)) != levers.numbers:
+        levers.numbers = numbers  # else it is shared: they seldom change
     state = levers.optimizer.state
     frozen = {p for name in levers.frozen for p in levers.groups[name]}
 
