@@ -81,8 +81,11 @@ class EventLog(Sequence[Event]):
         self._count += count
 
     def fill(self, values: np.ndarray, term: str | None = None) -> None:
-        """values: (steps,) the loss of every step, or what a further term was."""
+        """values: (steps,) the loss of every step, or what a further term was. ValueError for another
+        number of steps."""
         column = array("d", np.asarray(values, dtype=float).tobytes())
+        if len(column) != len(self._lane):
+            raise ValueError(f"{len(self._lane)} steps have {len(column)} values")
         if term is None:
             self._losses = column
         else:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from tlcourse.data import Data
 from tlcourse.errors import CommandError, RecordError
+from tlcourse.schema import check
 
 from .autosave import folder as disk
-from .autosave.checkpoint import Checkpoint, put_back
+from .autosave.checkpoint import STATE, Checkpoint, put_back
 from .autosave.saver import FORMAT, data_sha256, put_losses, save_to
 from .engine.meters import Meter
 from .engine.training import Term
@@ -25,6 +26,7 @@ from .record.schema import LARGEST
 from .replay import session_of
 from .session import Session
 
+WRONG = (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, CommandError)
 SAME = ("versions", "machine", "device")  # identical bits depend on these and on threads
 
 
@@ -80,7 +82,7 @@ def resume(
     here = run.record.header
     try:
         put_back(run._training, run._inbox, Checkpoint(state, tensors))
-    except (KeyError, TypeError, CommandError) as error:
+    except WRONG as error:
         raise RecordError(f"{save} does not fit the model: {error}.") from error
     told = [f"{text} The save before it was used." for text in wrong]
     if other := [key for key in SAME if here[key] != record.header.get(key)]:
@@ -105,11 +107,13 @@ def _parse(
 ) -> tuple[Record, dict[str, Any]]:
     try:
         state = json.loads(texts["state.json"])
+        check(state, {}, RecordError, str(save / "state.json"))
         if state.get("tlcourse_autosave") not in (1, FORMAT):
             raise RecordError(
                 f"{save} was written by another version (format {state.get('tlcourse_autosave')!r}); "
                 f"this one reads 1 and {FORMAT}."
             )
+        check(state, STATE, RecordError, str(save / "state.json"))
         record = Record.read(texts["record.jsonl"], str(save / "record.jsonl"), LARGEST)
         if state["tlcourse_autosave"] == FORMAT:
             put_losses(record.events, tensors)
@@ -117,5 +121,5 @@ def _parse(
             lines = texts["events.jsonl"].rstrip("\n").split("\n")
             record = Record(record.header, format1.autosaved(tensors, lines))
         return record, state
-    except (KeyError, TypeError, ValueError, IndexError, CommandError) as error:
+    except (*WRONG, RecursionError) as error:
         raise RecordError(f"{save} cannot be read: {error!r}.") from None

@@ -5,9 +5,9 @@ history, with the same random draws, and then get their weights. Bookmarks and o
 as step and history, which determine a state: returning there repeats the steps.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import torch
@@ -15,14 +15,21 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from tlcourse.errors import CommandError
+from tlcourse.schema import FLAG, Field, dict_of, list_of, object_of, one_of, or_null
 
 from ..commands import AddLoRA, Command, SwapHead, from_json
 from ..engine.inbox import Envelope, Inbox
 from ..engine.training import Training
 from ..model.groups import Levers
 from ..model.user_optimizer import pack_schedule, unpack_schedule
+from ..record.schema import HUGE, TEXT, number, whole
 from ..timelines.snapshot import History, Moment, put_buffers, put_numbers, take
 from ..timelines.timelines import START, Timeline
+
+
+def _is_plain(value: Any) -> bool:
+    """What an optimizer keeps of a parameter besides tensors."""
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +38,39 @@ class Checkpoint:
 
     state: dict[str, Any]
     tensors: dict[str, Tensor]
+
+
+_PAIR = Field(
+    "[step, command]",
+    lambda v: (
+        isinstance(v, list) and len(v) == 2 and whole(0).fits(v[0]) and isinstance(v[1], dict)
+    ),
+)
+_RUN = object_of(
+    {
+        "step": whole(0), "frozen": dict_of(FLAG), "rates": dict_of(number(0)),
+        "scales": dict_of(number(-HUGE)), "weights": dict_of(number(0)),
+        "augment": or_null(number(0, 1)), "optimizer": dict_of(dict_of(Field("a value", _is_plain))),
+        "numbers": dict_of(or_null(number(-HUGE))), "branch": TEXT,
+    },
+    "numbers", "branch",
+)  # fmt: skip
+STATE = {
+    "tick": whole(0), "branch": TEXT, "paused": FLAG, "ending": or_null(one_of(("done", "stopped"))),
+    "seconds": number(0), "run": _RUN, "twin": or_null(_RUN), "armed": FLAG,
+    "timelines": list_of(object_of({
+        "name": TEXT, "parent": or_null(TEXT), "start": whole(0), "step": whole(0),
+        "history": list_of(_PAIR), "control": FLAG,
+    })),
+    "bookmarks": list_of(object_of({
+        "name": TEXT, "branch": TEXT, "step": whole(0), "history": list_of(_PAIR), "mb": number(0),
+    })),
+    "planned": list_of(Field(
+        "[step, command, id]", lambda v: isinstance(v, list) and len(v) == 3 and _PAIR.fits(v[:2]),
+    )),
+    "keep_mb": number(0, math.inf), "pace": or_null(number(0, above=True)),
+    "every_s": number(0, math.inf), "data_sha256": TEXT,
+}  # fmt: skip
 
 
 def gather(t: Training, inbox: Inbox, seconds: float, ending: str | None = None) -> Checkpoint:
@@ -137,7 +177,7 @@ def _pack(t: Training, prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any
         "numbers": {
             n: v
             for n, v in moment.numbers.items()
-            if (n not in first or first[n] != v) and (v is None or isfinite(v))
+            if (n not in first or first[n] != v) and (v is None or math.isfinite(v))
         },
     }
 
@@ -148,14 +188,20 @@ def _unpack(
     """Every tensor gets its own memory, in the model's layout, since frozen ones may be shared with a
     twin or a snapshot."""
     levers = t.levers
+    # A fused step writes as many numbers as the weight has, wherever that leads.
+    fused = any(group.get("fused") for group in levers.optimizer.torch.param_groups)
     for p, name in _names(levers).items():
         if (value := tensors.get(f"{prefix}/weight/{name}")) is not None:
-            if value.shape != p.shape:
-                raise CommandError(f"{name} is {tuple(p.shape)}, not {tuple(value.shape)}")
+            _check_fits(name, p, value)
             p.data = _like(p, value)
         if name in state["optimizer"]:
             start = f"{prefix}/optimizer/{name}/"
             mine = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+            for key, value in mine.items() if fused else ():
+                if key != "step":
+                    _check_fits(f"{name}/{key}", p, value)
+                elif value.shape != () or value.dtype != torch.float32:
+                    raise CommandError(f"{name}/step is not a number")
             levers.optimizer.state[p] = state["optimizer"][name] | {
                 key: _like(p, value) if value.shape == p.shape else value.to(p.device)
                 for key, value in mine.items()
@@ -173,6 +219,13 @@ def _unpack(
         levers.optimizer.go_to(unpack_schedule(schedule))
     t.weights, t.step = dict(state["weights"]), state["step"]
     t.augment = state["augment"]
+
+
+def _check_fits(name: str, p: Tensor, value: Tensor) -> None:
+    if (value.shape, value.dtype) != (p.shape, p.dtype):
+        raise CommandError(
+            f"{name} is {tuple(p.shape)} {p.dtype}, not {tuple(value.shape)} {value.dtype}"
+        )
 
 
 def _restructure(t: Training, history: list[tuple[int, Command]]) -> None:
