@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 
 import numpy as np
 import pytest
@@ -209,7 +208,7 @@ def test_a_finished_run_that_is_wound_back_is_told_of_again():
     messenger = Messenger(Story(run), lambda *m: sent.append(m), saved.append, lambda story: None)
     messenger.post({"type": "hello", "view": "v"})
     eventually(lambda: sent)
-    eventually(lambda: not [t for t in threading.enumerate() if t.name == "tlcourse-cockpit"])
+    eventually(lambda: messenger._thread is None)
     messenger.attend(True)  # a cell begins
     run.send(tl.Rewind(10))
     eventually(
@@ -221,7 +220,7 @@ def test_a_finished_run_that_is_wound_back_is_told_of_again():
     notes = [note["text"] for content, _ in sent[1:] for note in content["notes"]]
     assert "rewound to 10" in notes
     messenger.attend(False)  # and ends
-    eventually(lambda: not [t for t in threading.enumerate() if t.name == "tlcourse-cockpit"])
+    eventually(lambda: messenger._thread is None)
 
 
 def test_a_hello_said_several_times_while_the_kernel_was_busy_is_answered_once():
@@ -234,7 +233,7 @@ def test_a_hello_said_several_times_while_the_kernel_was_busy_is_answered_once()
     for _ in range(5):
         messenger._inbox.append({"type": "hello", "view": "v"})
     messenger.post({"type": "hello", "view": "w"})
-    eventually(lambda: not [t for t in threading.enumerate() if t.name == "tlcourse-cockpit"])
+    eventually(lambda: messenger._thread is None)
     assert sorted(c["view"] for c, _ in sent if c["type"] == "snapshot") == ["v", "w"]
 
 
