@@ -4,12 +4,12 @@ It sends ten times a second while there is news, and within milliseconds while a
 It ends when the run is over and everything is sent, and starts again when a view says hello.
 """
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from ..looking_thread import LookingThread
 from .story import OVER, Story
 
 BEAT_S = 0.1  # between two deltas
@@ -21,9 +21,11 @@ SAVE_S = 1.0  # between two writes of the trait for late views and saved noteboo
 Send = Callable[[dict[str, Any], list[bytes]], None]
 
 
-class Messenger:
+class Messenger(LookingThread):
     """send(content, buffers): to every view. save(state): what a view without a kernel will show.
     headless(story): called once, at the end of a run that never had a view."""
+
+    NAME = "tlcourse-cockpit"
 
     def __init__(
         self,
@@ -32,36 +34,16 @@ class Messenger:
         save: Callable[[dict[str, Any]], None],
         headless: Callable[[Story], None],
     ) -> None:
+        super().__init__()
         self.story = story
         self._send, self._save, self._headless = send, save, headless
         self._inbox: deque[dict[str, Any]] = deque()
-        self._wake = threading.Event()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
         self._viewed = self._ended = False
         self._waiting: dict[str, float] = {}  # id of a sent command → until when to check often
         self._spoke = self._saved = 0.0
         self._sent = 0  # messages told to views: each knows by it whether it has missed one
-        self._attending = self._closed = False
+        self._attending = False
         self._news = True
-
-    def wake(self) -> None:
-        """Make sure the thread is running. Any thread may call this."""
-        with self._lock:
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(
-                    target=self._live, name="tlcourse-cockpit", daemon=True
-                )
-                self._thread.start()
-        self._wake.set()
-
-    def close(self) -> None:
-        """Say nothing any more. Returns when the thread has ended."""
-        self._closed = True
-        self._wake.set()
-        thread = self._thread
-        if thread and thread is not threading.current_thread():
-            thread.join(timeout=10)
 
     def attend(self, on: bool) -> None:
         """While a cell runs, keep watching even if the run is over: the cell may rewind it. Does
@@ -75,16 +57,9 @@ class Messenger:
         self._inbox.append(message)
         self.wake()
 
-    def _live(self) -> None:
-        try:
-            while not self._closed and self._turn():
-                soon = min(self._waiting.values(), default=0.0) > monotonic()
-                self._wake.wait(EAGER_S if soon else BEAT_S)
-                self._wake.clear()
-        except BaseException:  # shown by threading's hook; the next message starts a new thread
-            with self._lock:
-                self._thread = None
-            raise
+    def _rest(self) -> float:
+        soon = min(self._waiting.values(), default=0.0) > monotonic()
+        return EAGER_S if soon else BEAT_S
 
     def _turn(self) -> bool:
         """Check the run and the inbox once. False if the thread may end."""

@@ -3,7 +3,6 @@
 It ends when the run is over and the last picture is drawn, and starts again when needed.
 """
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
@@ -13,6 +12,7 @@ from typing import Any
 from tlcourse.session import Applied
 
 from ..cockpit.story import OVER
+from ..looking_thread import LookingThread
 from .images import Image, image_of
 
 BEAT_S = 0.04  # between two checks for events
@@ -54,8 +54,10 @@ class Seen:
     error: str = ""
 
 
-class Watcher:
+class Watcher(LookingThread):
     """show(seen, viewed): called in this thread after each drawing. viewed: there has been a view."""
+
+    NAME = "tlcourse-lens"
 
     def __init__(
         self,
@@ -64,34 +66,14 @@ class Watcher:
         every: float,
         show: Callable[[Seen, bool], None],
     ) -> None:
+        super().__init__()
         self._run, self._draw, self._show = run, draw, show
         self._turns = Turns(every)
         self._events, self._read = run.events, 0
         self._trained = self._steered = False
-        self._viewed = self._attending = self._closed = False
+        self._viewed = self._attending = False
         self._final = -1  # events at the last picture of a run that was over
         self._drawn = False
-        self._wake = threading.Event()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def wake(self) -> None:
-        """Make sure the thread is running. Any thread may call this."""
-        with self._lock:
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(
-                    target=self._live, name="tlcourse-lens", daemon=True
-                )
-                self._thread.start()
-        self._wake.set()
-
-    def close(self) -> None:
-        """Draw no more. Returns when the thread has ended, unless a drawing takes seconds."""
-        self._closed = True
-        self._wake.set()
-        thread = self._thread
-        if thread and thread is not threading.current_thread():
-            thread.join(timeout=10)
 
     def attend(self, on: bool) -> None:
         """While a cell runs, keep watching even if the run is over: the cell may rewind it."""
@@ -110,15 +92,8 @@ class Watcher:
         if thread and not self._viewed and self._run.status in OVER:
             thread.join(timeout_s)
 
-    def _live(self) -> None:
-        try:
-            while not self._closed and self._turn():
-                self._wake.wait(BEAT_S if self._viewed else IDLE_S)
-                self._wake.clear()
-        except BaseException:
-            with self._lock:
-                self._thread = None
-            raise
+    def _rest(self) -> float:
+        return BEAT_S if self._viewed else IDLE_S
 
     def _turn(self) -> bool:
         over = self._run.status in OVER  # read before the events: once over, they are complete
